@@ -1,0 +1,104 @@
+// Makes a fresh checkout ready to run: dependencies, the native addon, the compiled packages. Does only what is not
+// done yet, so everything may start with it.
+import {existsSync, readdirSync, readFileSync, rmSync} from 'node:fs';
+import {join} from 'node:path';
+import {fileURLToPath} from 'node:url';
+import {fingerprint, Stamps} from './fingerprint.mjs';
+import {complaint, headersPrefix, thisMachine} from './requirements.mjs';
+import {runQuietly, ToolError, toolEnvironment} from './run-quietly.mjs';
+
+const PNPM = 'pnpm@10.34.8';
+const root = fileURLToPath(new URL('..', import.meta.url));
+const modules = join(root, 'node_modules');
+const shim = join(root, 'packages/kernel-shim');
+const store = join(root, 'packages/state-store');
+const env = toolEnvironment(process.env, headersPrefix(process.execPath));
+// A native addon is good for one ABI and one machine type.
+const platform = [process.versions.modules, process.arch];
+const packages = readdirSync(join(root, 'packages')).map(name => join('packages', name));
+
+const say = (/** @type {string} */ text) => console.log(`setup: ${text}`);
+
+/**
+ * @param {string} text
+ * @param {() => Promise<void>} work
+ */
+async function step(text, work) {
+  say(`${text} ...`);
+  const start = performance.now();
+  await work();
+  say(`${text}: done in ${((performance.now() - start) / 1000).toFixed(1)} s`);
+}
+
+/** shm-typed-array is compiled when it is installed. pnpm takes it for installed although its build is gone or was
+ * made for another node, so what counts is whether it loads. */
+async function checkSharedMemoryAddon() {
+  const load = () => runQuietly(process.execPath, ['-e', "require('shm-typed-array')"], {cwd: store, env});
+  try {
+    await load();
+  } catch (error) {
+    if (!(error instanceof ToolError)) throw error;
+    await runQuietly('npx', ['-y', PNPM, 'rebuild', 'shm-typed-array'], {cwd: store, env});
+    await load();
+  }
+}
+
+/** tsc -b believes its own notes rather than the disk: without this, a deleted dist would stay away. */
+function forgetDeletedOutputs() {
+  for (const each of packages) {
+    if (!existsSync(join(root, each, 'dist')))
+      rmSync(join(root, each, 'tsconfig.tsbuildinfo'), {force: true});
+  }
+}
+
+async function main() {
+  const engines = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).engines.node;
+  const lack = complaint(thisMachine(), engines.replace('>=', ''));
+  if (lack !== null) {
+    console.error(`setup: ${lack}`);
+    process.exitCode = 1;
+    return;
+  }
+  const start = performance.now();
+  const stamps = new Stamps(join(modules, '.zlr-setup.json'));
+
+  const manifests = ['.', ...packages].map(each => join(each, 'package.json'));
+  const installed = fingerprint(
+    root,
+    ['pnpm-lock.yaml', 'pnpm-workspace.yaml', '.npmrc', 'patches', ...manifests],
+    [PNPM, ...platform],
+  );
+  const shmAddon = join(store, 'node_modules/shm-typed-array/build/Release/shm.node');
+  if (!stamps.matches('install', installed) || !existsSync(shmAddon)) {
+    await step('installing the dependencies', async () => {
+      await runQuietly('npx', ['-y', PNPM, 'install', '--frozen-lockfile'], {cwd: root, env});
+      await checkSharedMemoryAddon();
+    });
+    stamps.record('install', installed);
+  }
+
+  const compiled = fingerprint(
+    root,
+    ['packages/kernel-shim/binding.gyp', 'packages/kernel-shim/native', 'include/zlr'],
+    platform,
+  );
+  if (!stamps.matches('native', compiled) || !existsSync(join(shim, 'build/Release/zlr.node'))) {
+    await step('building the native addon', () =>
+      runQuietly(join(modules, '.bin/node-gyp'), ['rebuild', '-j', 'max'], {cwd: shim, env}),
+    );
+    stamps.record('native', compiled);
+  }
+
+  forgetDeletedOutputs();
+  await runQuietly(join(modules, '.bin/tsc'), ['-b'], {cwd: root, env});
+  say(`ready in ${((performance.now() - start) / 1000).toFixed(1)} s`);
+}
+
+try {
+  await main();
+} catch (error) {
+  if (!(error instanceof ToolError)) throw error;
+  process.stderr.write(error.output);
+  console.error(`setup: ${error.message}; what it printed is above`);
+  process.exitCode = 1;
+}
