@@ -1,0 +1,45 @@
+import {type ChildProcess, execFileSync, spawn} from 'node:child_process';
+import {once} from 'node:events';
+import {resolve} from 'node:path';
+import test, {type ExecutionContext} from 'ava';
+import {newSegments, processesWith, segments} from '../leftovers.mjs';
+
+async function end(child: ChildProcess) {
+  const exited = once(child, 'exit');
+  child.kill('SIGKILL');
+  await exited;
+}
+
+/** A process that makes a segment, says its id and keeps it attached. */
+async function attacher(t: ExecutionContext) {
+  const before = new Set(segments().keys());
+  const script = `const shm = require('shm-typed-array'); shm.create(4096); console.log('attached'); process.stdin.resume();`;
+  const child = spawn(process.execPath, ['-e', script], {
+    cwd: resolve('packages/state-store'),
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  t.teardown(() => end(child));
+  await once(child.stdout, 'data');
+  const made = [...segments().values()].find(each => each.creator === child.pid && !before.has(each.id));
+  return {pid: child.pid!, id: made!.id};
+}
+
+test('a process is found by the variable it inherited, and not when it is gone', async t => {
+  const value = `${process.pid}-${process.hrtime.bigint()}`;
+  const child = spawn('sleep', ['9000'], {env: {MARK_OF_TEST: value}, detached: true, stdio: 'ignore'});
+  await once(child, 'spawn');
+  t.deepEqual(processesWith('MARK_OF_TEST', value), [{pid: child.pid!, command: 'sleep 9000'}]);
+  t.deepEqual(processesWith('MARK_OF_TEST', value.slice(0, -1)), []);
+  await end(child);
+  t.deepEqual(processesWith('MARK_OF_TEST', value), []);
+});
+
+test('a new segment counts while nobody or only a process of the run has it attached', async t => {
+  const before = segments();
+  const {pid, id} = await attacher(t);
+  t.teardown(() => execFileSync('ipcrm', ['-m', String(id)]));
+  const found = (own: {pid: number; command: string}[]) =>
+    newSegments(before, own).some(each => each.id === id);
+  t.true(found([{pid, command: 'node'}]));
+  t.false(found([]));
+});
