@@ -1,0 +1,59 @@
+#define _GNU_SOURCE
+#include "sockets.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static socklen_t numeric_address(const char *text, uint16_t port, struct sockaddr_storage *out) {
+  memset(out, 0, sizeof *out);
+  struct sockaddr_in *v4 = (struct sockaddr_in *)out;
+  struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)out;
+  if (inet_pton(AF_INET, text, &v4->sin_addr) == 1) {
+    v4->sin_family = AF_INET;
+    v4->sin_port = htons(port);
+    return sizeof *v4;
+  }
+  if (inet_pton(AF_INET6, text, &v6->sin6_addr) == 1) {
+    v6->sin6_family = AF_INET6;
+    v6->sin6_port = htons(port);
+    return sizeof *v6;
+  }
+  return 0;
+}
+
+int zlr_listen(const char *address, uint16_t port, int backlog) {
+  struct sockaddr_storage where;
+  const socklen_t length = numeric_address(address, port, &where);
+  if (length == 0) return -EINVAL;
+  const int fd = socket(where.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+  if (fd < 0) return -errno;
+  /* Set before the first connection can exist: accept() copies both to it. */
+  const int on = 1;
+  if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) ||
+      setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on) ||
+      setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) || bind(fd, (struct sockaddr *)&where, length) ||
+      listen(fd, backlog)) {
+    const int error = errno;
+    close(fd);
+    return -error;
+  }
+  return fd;
+}
+
+int zlr_local_address(int fd, char *address, uint16_t *port) {
+  struct sockaddr_storage where;
+  socklen_t length = sizeof where;
+  if (getsockname(fd, (struct sockaddr *)&where, &length)) return -errno;
+  const struct sockaddr_in *v4 = (const struct sockaddr_in *)&where;
+  const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&where;
+  const bool is_v4 = where.ss_family == AF_INET;
+  if (!is_v4 && where.ss_family != AF_INET6) return -EAFNOSUPPORT;
+  *port = ntohs(is_v4 ? v4->sin_port : v6->sin6_port);
+  const void *bytes = is_v4 ? (const void *)&v4->sin_addr : (const void *)&v6->sin6_addr;
+  return inet_ntop(where.ss_family, bytes, address, INET6_ADDRSTRLEN) ? 0 : -errno;
+}

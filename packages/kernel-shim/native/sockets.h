@@ -1,0 +1,14 @@
+/* Listening sockets and addresses. */
+#ifndef ZLR_SOCKETS_H
+#define ZLR_SOCKETS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* A listening TCP socket on a numeric address, non-blocking, marked as a channel. The fd or a negative errno. */
+int zlr_listen(const char *address, uint16_t port, int backlog);
+
+/* The numeric local address (at least 46 bytes) and port of a socket. 0 or a negative errno. */
+int zlr_local_address(int fd, char *address, uint16_t *port);
+
+#endif
