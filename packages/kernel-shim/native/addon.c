@@ -139,6 +139,14 @@ static napi_value reap(napi_env env, napi_callback_info info) {
   return out;
 }
 
+/* hasChildren(): boolean */
+static napi_value has_children(napi_env env, napi_callback_info info) {
+  (void)info;
+  napi_value out;
+  MUST(napi_get_boolean(env, zlr_has_children(), &out));
+  return out;
+}
+
 struct pid_watch {
   uv_poll_t poll;
   napi_env env;
@@ -296,6 +304,7 @@ NAPI_MODULE_INIT() {
   export_function(env, exports, "adopt", adopt);
   export_function(env, exports, "spawn", spawn);
   export_function(env, exports, "reap", reap);
+  export_function(env, exports, "hasChildren", has_children);
   export_function(env, exports, "pidfdOpen", pidfd_open_of);
   export_function(env, exports, "onExit", on_exit_of);
   export_function(env, exports, "books", books);

@@ -59,3 +59,8 @@ int zlr_reap(pid_t pid, struct zlr_status *out) {
   out->number = info.si_status;
   return 0;
 }
+
+bool zlr_has_children(void) {
+  siginfo_t info;
+  return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}

@@ -25,4 +25,7 @@ struct zlr_status {
 /* Reaps one child that has ended. 0, -EAGAIN when it still runs, -ECHILD when it is not a child of this process. */
 int zlr_reap(pid_t pid, struct zlr_status *out);
 
+/* Whether this process has any child, running or not reaped yet. */
+bool zlr_has_children(void);
+
 #endif

@@ -1,1 +1,15 @@
-export {};
+export {fetchStatus, listServices, requestStop, type Status} from './client.js';
+export {ShimError, type ShimErrorCode} from './errors.js';
+export {EX_CONFIG, type FaultRecord} from './fault.js';
+export {
+  currentKeeper,
+  endOrderly,
+  generation,
+  getreginfo,
+  isSupervised,
+  type Registration,
+  type RegistrationInfo,
+  reportServed,
+  reregist,
+} from './registration.js';
+export {type Supervisor, type SuperviseOptions, supervise} from './supervisor.js';

@@ -1,0 +1,33 @@
+import {getSystemErrorName} from 'node:util';
+
+export type ShimErrorCode =
+  | 'NATIVE_MISSING'
+  | 'NAME_INVALID'
+  | 'NAME_IN_USE'
+  | 'NOT_RUNNING'
+  | 'RUN_DIR_UNSAFE'
+  | 'COMMAND_EMPTY'
+  | 'SPAWN_FAILED'
+  | 'KEEPER_FAILED'
+  | 'NOT_SUPERVISED'
+  | 'LISTEN_FAILED'
+  | 'SYSTEM_CALL_FAILED';
+
+/** An error of registration, keeper, supervisor or a system call; `code` is stable. */
+export class ShimError extends Error {
+  override readonly name = 'ShimError';
+  readonly code: ShimErrorCode;
+  /** The system's name of what went wrong, such as 'EADDRINUSE', where a system call failed. */
+  readonly errno: string | undefined;
+
+  constructor(code: ShimErrorCode, message: string, errno?: string) {
+    super(message);
+    this.code = code;
+    this.errno = errno;
+  }
+}
+
+/** The name ('EACCES') of a negative errno that native code returned. */
+export function errnoName(result: number): string {
+  return getSystemErrorName(result);
+}

@@ -1,0 +1,76 @@
+import {constants} from 'node:os';
+
+/** How a process ended, exactly as its parent was told. */
+export interface WaitStatus {
+  signal: NodeJS.Signals | null;
+  exitCode: number | null;
+}
+
+/** An abnormal end of a generation. */
+export interface FaultRecord {
+  /** The generation that died. */
+  generation: number;
+  class: 'signal' | 'exit' | 'hang' | 'aging' | 'oom';
+  signal: NodeJS.Signals | null;
+  exitCode: number | null;
+  /** When the supervisor learnt of it, ISO 8601. */
+  at: string;
+  /** From there to the first recovered channel that was served again, milliseconds; null: none was (yet). */
+  downMs: number | null;
+  /** Channels handed to the next generation. */
+  channels: number;
+}
+
+/** sysexits.h: the configuration is wrong, so another generation would end in the same way. */
+export const EX_CONFIG = 78;
+
+/** This many faults in a row, each sooner than the threshold after a restart, and the supervisor gives up. */
+export const FAST_FAULTS_MAX = 5;
+
+const signalNames = new Map(
+  Object.entries(constants.signals).map(([name, number]) => [number, name as NodeJS.Signals]),
+);
+
+export function waitStatus(signaled: boolean, number: number): WaitStatus {
+  return signaled
+    ? {signal: signalNames.get(number) ?? null, exitCode: null}
+    : {signal: null, exitCode: number};
+}
+
+export function describe(status: WaitStatus): string {
+  return status.signal ? `died of ${status.signal}` : `ended with exit code ${status.exitCode}`;
+}
+
+export type Decision =
+  | {act: 'restart'; fastFaults: number}
+  | {act: 'end'; exitCode: number; reason: string}
+  | {act: 'give up'; exitCode: number; reason: string};
+
+/**
+ * What follows the end of a generation.
+ *
+ * @param lifeMs     how long it lived
+ * @param fastFaults how many fast faults in a row came before
+ * @param thresholdMs a fault sooner than this after a restart counts as a software bug, which a restart does not
+ *                    heal (the thesis' 60 s); 0: every fault counts as transient
+ */
+export function decide(
+  status: WaitStatus,
+  generation: number,
+  lifeMs: number,
+  fastFaults: number,
+  thresholdMs: number,
+): Decision {
+  if (status.exitCode === 0) return {act: 'end', exitCode: 0, reason: 'the service ended by itself'};
+  if (status.exitCode === EX_CONFIG) {
+    return {act: 'end', exitCode: EX_CONFIG, reason: 'the service says that its configuration is wrong'};
+  }
+  const isFast = generation > 1 && lifeMs < thresholdMs;
+  const fast = isFast ? fastFaults + 1 : 0;
+  if (fast >= FAST_FAULTS_MAX) {
+    const seconds = thresholdMs / 1000;
+    const reason = `${fast} faults in a row came within ${seconds} s after a restart, which looks like a bug that restarting does not heal`;
+    return {act: 'give up', exitCode: 1, reason};
+  }
+  return {act: 'restart', fastFaults: fast};
+}

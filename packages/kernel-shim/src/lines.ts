@@ -1,0 +1,32 @@
+import type {Socket} from 'node:net';
+
+/** A message of the control socket: one JSON object a line. */
+export type Message = {type: string} & Record<string, unknown>;
+
+const LINE_MAX = 1 << 16;
+
+/** Calls back for each whole line; a peer that sends anything else is cut off. */
+export function onMessages(socket: Socket, receive: (message: Message) => void): void {
+  let rest = '';
+  socket.setEncoding('utf8');
+  socket.on('data', (chunk: string) => {
+    rest += chunk;
+    for (let end = rest.indexOf('\n'); end >= 0; end = rest.indexOf('\n')) {
+      const line = rest.slice(0, end);
+      rest = rest.slice(end + 1);
+      let message: Message;
+      try {
+        message = JSON.parse(line) as Message;
+      } catch {
+        socket.destroy(new Error(`not a line of JSON: ${line.slice(0, 80)}`));
+        return;
+      }
+      receive(message);
+    }
+    if (rest.length > LINE_MAX) socket.destroy(new Error('a control message longer than 64 KiB'));
+  });
+}
+
+export function send(socket: Socket, message: Message): void {
+  socket.write(`${JSON.stringify(message)}\n`);
+}
