@@ -1,0 +1,24 @@
+import type {Engine} from './engine.js';
+import {type Access, type Captures, Type} from './type.js';
+
+/** Hands out cells of a segment that is being built; nothing is logged, for nothing can be seen yet. */
+export interface Builder {
+  readonly engine: Engine;
+  /** First of `cells` fresh, zeroed cells; `align` in bytes. */
+  reserve(cells: number, what: string, align?: number): number;
+  /** A small number of its own for each collection, by which refs name it. */
+  nextNumber(): number;
+}
+
+/** A type that stands only at the root: its fixed-size head lies in the root record, the rest anywhere. */
+export abstract class CollectionType<V> extends Type<V, never> {
+  override readonly align = 8;
+  override readonly single = false;
+  abstract build(builder: Builder, head: number): void;
+  abstract open(engine: Engine, head: number, path: string): V;
+  override access(byte: number, path: string, captures: Captures): Access {
+    const opened = captures.engine.opened.get(byte / 8)!;
+    const cannot = (): never => captures.engine.unassignable(path);
+    return {get: captures.add(opened), check: `${captures.add(cannot)}();`, set: ''};
+  }
+}

@@ -1,0 +1,101 @@
+import type {Engine} from './engine.js';
+import {StoreError} from './errors.js';
+import type {Memory} from './memory.js';
+import {element} from './scalars.js';
+import {type Access, type Captures, refuse, Type, type TypeDescription} from './type.js';
+
+function length(what: string, n: number): number {
+  if (!Number.isSafeInteger(n) || n < 1 || n > 1 << 20)
+    throw new StoreError('ERR_SCHEMA', `${what}(${n}): expected a length from 1 to ${1 << 20} bytes.`);
+  return n;
+}
+
+/** UTF-8 bytes of `v`, or -1 when it holds a lone surrogate, which UTF-8 cannot say. */
+export function utf8Length(v: string): number {
+  let ascii = true;
+  for (let i = 0; i < v.length; i++)
+    if (v.charCodeAt(i) > 127) {
+      ascii = false;
+      break;
+    }
+  if (ascii) return v.length;
+  return /\p{Surrogate}/u.test(v) ? -1 : Buffer.byteLength(v, 'utf8');
+}
+
+/** Short ASCII is stored byte by byte: a call into C++ costs more than 24 stores. */
+export function writeUtf8(memory: Memory, byte: number, v: string, bytes: number): void {
+  if (bytes === v.length && bytes <= 24) {
+    const {u8} = memory;
+    for (let i = 0; i < bytes; i++) u8[byte + i] = v.charCodeAt(i);
+  } else memory.buffer.write(v, byte, bytes, 'utf8');
+}
+
+export function checkString(v: unknown, max: number, path: string): number {
+  const expected = `a string of at most ${max} bytes in UTF-8`;
+  if (typeof v !== 'string') refuse(path, expected, v);
+  const bytes = utf8Length(v);
+  if (bytes < 0) refuse(path, 'a string without lone surrogates (UTF-8 has no form for them)', v);
+  if (bytes > max) refuse(path, expected, v);
+  return bytes;
+}
+
+/** A string of at most `max` bytes inside its record: u32 length, then the bytes. In C: struct {uint32_t length; char bytes[max];}. */
+export class FixedStringType extends Type<string> {
+  override readonly kind = 'fixedString';
+  override readonly size: number;
+  override readonly align = 4;
+  override readonly single = false;
+  constructor(readonly max: number) {
+    super();
+    this.size = 4 + length('t.string', max);
+  }
+  override describe(): TypeDescription {
+    return {kind: this.kind, size: this.size, length: this.max};
+  }
+  override access(byte: number, path: string, captures: Captures): Access {
+    const {max} = this;
+    const {memory} = captures.engine;
+    const head = element(4, byte);
+    const read = (at: number, bytes: number): string => {
+      if (bytes > max)
+        throw new StoreError('ERR_CORRUPT', `${path}: its length says ${bytes} of at most ${max} bytes.`);
+      return bytes === 0 ? '' : memory.buffer.toString('utf8', at, at + bytes);
+    };
+    const check = (v: unknown) => checkString(v, max, path);
+    const write = (at: number, v: string, bytes: number) => writeUtf8(memory, at, v, bytes);
+    return {
+      get: `${captures.add(read)}(${element(1, byte + 4)},U32[${head}])`,
+      check: `const n=${captures.add(check)}(v);`,
+      set: `U32[${head}]=n;${captures.add(write)}(${element(1, byte + 4)},v,n);`,
+    };
+  }
+}
+
+/** Exactly `count` bytes inside its record. A read gives a copy; a write takes as many bytes. In C: uint8_t[count]. */
+export class FixedBytesType extends Type<Uint8Array> {
+  override readonly kind = 'fixedBytes';
+  override readonly size: number;
+  override readonly align = 1;
+  override readonly single = false;
+  constructor(readonly count: number) {
+    super();
+    this.size = length('t.bytes', count);
+  }
+  override describe(): TypeDescription {
+    return {kind: this.kind, size: this.size, length: this.count};
+  }
+  override access(byte: number, path: string, captures: Captures): Access {
+    const {count} = this;
+    const {memory}: Engine = captures.engine;
+    const read = (at: number) => memory.u8.slice(at, at + count);
+    const check = (v: unknown) => {
+      if (!(v instanceof Uint8Array) || v.length !== count) refuse(path, `a Uint8Array of ${count} bytes`, v);
+    };
+    const write = (at: number, v: Uint8Array) => memory.u8.set(v, at);
+    return {
+      get: `${captures.add(read)}(${element(1, byte)})`,
+      check: `${captures.add(check)}(v);`,
+      set: `${captures.add(write)}(${element(1, byte)},v);`,
+    };
+  }
+}

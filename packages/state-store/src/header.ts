@@ -1,0 +1,210 @@
+import {createHash} from 'node:crypto';
+import {StoreError} from './errors.js';
+import {CELL, type Memory} from './memory.js';
+import {NOBODY} from './process-identity.js';
+
+/*
+ * The first page of every segment. All numbers are little-endian; include/zlr/store.h mirrors this and a test compares both.
+ *
+ *    0  magic          8 bytes "ZLRSTORE"
+ *    8  version        u32     format version
+ *   12  state          u32     BUILDING (first store of all after owner), READY (last store of all) or MOVED
+ *   16  size           u64     bytes of the segment
+ *   24  owner          u64     the writer: pid and start time, see process-identity.ts; 0 when there is none
+ *   32  fingerprint    16 bytes  of the schema
+ *   48  zero
+ *   64  name           u32 length, then 60 bytes
+ *  128  log            u32 first cell, u32 cells          the undo log
+ *  136  schema         u32 first cell, u32 bytes          the schema, described for readers without it
+ *  144  root           u32 first cell, u32 cells          the root record
+ *  152  heap           u32 first cell, u32 end cell       where the allocator works
+ *  160  created        f64     milliseconds since 1970
+ *  168  uid            u32     the user it was made by
+ *  172  checksum       u32     of bytes 0..11, 16..23, 32..171 (what never changes in a life)
+ *  ---- a cache line of its own for what every transaction writes
+ *  256  logCount       u32     entries in the undo log; not 0 means: a transaction is under way
+ *  260  live           u32     always 1: the generation of records that cannot be removed
+ *  ---- a cache line of its own for the allocator
+ *  320  heapTop        u32     first cell never handed out
+ *  324  epoch          u32     how often the store was opened for writing
+ *  ...  zero up to 4096
+ */
+export const HEADER_BYTES = 4096;
+export const MAGIC = Buffer.from('ZLRSTORE', 'latin1');
+export const VERSION = 1;
+export const NAME_BYTES = 60;
+
+export const at = {
+  magic: 0,
+  version: 8,
+  state: 12,
+  size: 16,
+  owner: 24,
+  fingerprint: 32,
+  name: 64,
+  log: 128,
+  schema: 136,
+  root: 144,
+  heap: 152,
+  created: 160,
+  uid: 168,
+  checksum: 172,
+  logCount: 256,
+  live: 260,
+  heapTop: 320,
+  epoch: 324,
+} as const;
+
+// Far apart, so that no flipped bit turns a store into one that may be built anew.
+export const BUILDING = 0x444c4942; // 'BILD'
+export const READY = 0x59444552; // 'REDY'
+export const MOVED = 0x45564f4d; // 'MOVE'
+
+export interface Plan {
+  name: string;
+  size: number;
+  fingerprint: Buffer;
+  logCell: number;
+  logCells: number;
+  schemaCell: number;
+  schemaBytes: number;
+  rootCell: number;
+  rootCells: number;
+  heapCell: number;
+  heapEnd: number;
+}
+
+function checksum(bytes: Buffer): number {
+  const hash = createHash('sha256');
+  hash.update(bytes.subarray(0, at.state)).update(bytes.subarray(at.size, at.owner));
+  hash.update(bytes.subarray(at.fingerprint, at.checksum));
+  return hash.digest().readUInt32LE(0);
+}
+
+/** Writes all of the header but its state, which stays BUILDING until `publish`. The caller holds the owner word. */
+export function writeHeader(memory: Memory, plan: Plan): void {
+  const b = memory.buffer;
+  memory.atomics.store(memory.u32, at.state / 4, BUILDING);
+  MAGIC.copy(b, at.magic);
+  b.writeUInt32LE(VERSION, at.version);
+  b.writeBigUInt64LE(BigInt(plan.size), at.size);
+  plan.fingerprint.copy(b, at.fingerprint, 0, 16);
+  b.fill(0, at.name, at.name + 4 + NAME_BYTES);
+  b.writeUInt32LE(b.write(plan.name, at.name + 4, NAME_BYTES, 'utf8'), at.name);
+  const pairs: [number, number, number][] = [
+    [at.log, plan.logCell, plan.logCells],
+    [at.schema, plan.schemaCell, plan.schemaBytes],
+    [at.root, plan.rootCell, plan.rootCells],
+    [at.heap, plan.heapCell, plan.heapEnd],
+  ];
+  for (const [offset, first, second] of pairs) {
+    b.writeUInt32LE(first, offset);
+    b.writeUInt32LE(second, offset + 4);
+  }
+  b.writeDoubleLE(Date.now(), at.created);
+  b.writeUInt32LE(process.getuid!(), at.uid);
+  b.writeUInt32LE(checksum(b), at.checksum);
+  b.fill(0, at.checksum + 4, HEADER_BYTES);
+  b.writeUInt32LE(1, at.live);
+  b.writeUInt32LE(plan.heapCell, at.heapTop);
+}
+
+/** Pairs with the load in `readHeader`: whoever sees READY sees all that was written before. */
+export function publish(memory: Memory): void {
+  memory.atomics.store(memory.u32, at.state / 4, READY);
+}
+
+export interface Header extends Plan {
+  state: number;
+  created: number;
+  uid: number;
+}
+
+export type Recognised = 'ours' | 'unfinished' | 'empty' | 'foreign';
+
+/**
+ * 'unfinished': its maker died while building it. 'empty': zeros but for the owner; its maker died before its next store,
+ * or it is somebody else's.
+ */
+export function recognise(bytes: Uint8Array): Recognised {
+  if (bytes.length < HEADER_BYTES) return 'foreign';
+  const page = Buffer.from(bytes.buffer as ArrayBuffer, bytes.byteOffset, HEADER_BYTES);
+  const blank = (from: number, to: number) => page.subarray(from, to).every(byte => byte === 0);
+  const magic = MAGIC.equals(page.subarray(0, MAGIC.length));
+  if (page.readUInt32LE(at.state) === BUILDING && (magic || blank(0, at.state))) return 'unfinished';
+  if (magic) return 'ours';
+  return blank(0, at.owner) && blank(at.owner + 8, HEADER_BYTES) ? 'empty' : 'foreign';
+}
+
+/** Believes nothing: every number is checked before anything else is built on it. */
+export function readHeader(memory: Memory, where: string): Header {
+  const b = memory.buffer;
+  if (b.length < HEADER_BYTES || recognise(b) !== 'ours')
+    throw new StoreError(
+      'ERR_FOREIGN',
+      `${where} is not a zlr store (no ZLRSTORE at its start); it was left untouched. Choose another name, or remove it yourself if nobody needs it.`,
+    );
+  const version = b.readUInt32LE(at.version);
+  if (version !== VERSION)
+    throw new StoreError(
+      'ERR_VERSION',
+      `${where} has format version ${version}, this library reads ${VERSION}; it was left untouched. Dump it with the version that wrote it and load the dump with this one.`,
+    );
+  const corrupt = (what: string): never => {
+    throw new StoreError(
+      'ERR_CORRUPT',
+      `the header of ${where} is damaged (${what}); the segment was left untouched.`,
+    );
+  };
+  if (b.readUInt32LE(at.checksum) !== checksum(b)) corrupt('its checksum does not match');
+  const state = memory.atomics.load(memory.u32, at.state / 4);
+  if (state !== READY && state !== MOVED) corrupt(`state ${state}`);
+  const nameLength = b.readUInt32LE(at.name);
+  if (nameLength < 1 || nameLength > NAME_BYTES) corrupt(`a name of ${nameLength} bytes`);
+  const header: Header = {
+    state,
+    size: Number(b.readBigUInt64LE(at.size)),
+    fingerprint: Buffer.from(b.subarray(at.fingerprint, at.fingerprint + 16)),
+    name: b.toString('utf8', at.name + 4, at.name + 4 + nameLength),
+    logCell: b.readUInt32LE(at.log),
+    logCells: b.readUInt32LE(at.log + 4),
+    schemaCell: b.readUInt32LE(at.schema),
+    schemaBytes: b.readUInt32LE(at.schema + 4),
+    rootCell: b.readUInt32LE(at.root),
+    rootCells: b.readUInt32LE(at.root + 4),
+    heapCell: b.readUInt32LE(at.heap),
+    heapEnd: b.readUInt32LE(at.heap + 4),
+    created: b.readDoubleLE(at.created),
+    uid: b.readUInt32LE(at.uid),
+  };
+  if (header.size > b.length)
+    corrupt(`it says ${header.size} bytes but the segment has ${b.length}; it was cut short`);
+  const end = header.size / CELL;
+  const ordered = [
+    HEADER_BYTES / CELL,
+    header.logCell,
+    header.logCell + header.logCells,
+    header.schemaCell,
+    header.schemaCell + Math.ceil(header.schemaBytes / CELL),
+    header.rootCell,
+    header.rootCell + header.rootCells,
+    header.heapCell,
+    header.heapEnd,
+    end,
+  ];
+  for (let i = 1; i < ordered.length; i++) if (ordered[i]! < ordered[i - 1]!) corrupt('its regions overlap');
+  return header;
+}
+
+export function readOwner(memory: Memory): bigint {
+  return memory.atomics.load(memory.u64, at.owner / CELL);
+}
+
+/** Claims the segment if `expected` still holds it. */
+export function claimOwner(memory: Memory, expected: bigint, owner: bigint): boolean {
+  return memory.atomics.compareExchange(memory.u64, at.owner / CELL, expected, owner) === expected;
+}
+
+export function releaseOwner(memory: Memory, owner: bigint): void {
+  memory.atomics.compareExchange(memory.u64, at.owner / CELL, owner, NOBODY);
+}

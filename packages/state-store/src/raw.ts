@@ -1,0 +1,35 @@
+import {type Builder, CollectionType} from './collection.js';
+import type {Engine} from './engine.js';
+import {StoreError, show} from './errors.js';
+import {CELL} from './memory.js';
+import type {TypeDescription} from './type.js';
+
+const PAGE = 4096;
+
+/**
+ * A page-aligned region whose value is a live Buffer over the segment, outside every transaction: memory whose owner
+ * orders its own writes. Head, 1 cell in the root record: u32 first cell | u32 cells.
+ */
+export class RawType extends CollectionType<Buffer> {
+  override readonly kind = 'raw';
+  override readonly size = CELL;
+  constructor(readonly bytes: number) {
+    super();
+    if (!Number.isSafeInteger(bytes) || bytes < 1)
+      throw new StoreError('ERR_SCHEMA', `t.raw(${show(bytes)}): expected a number of bytes, 1 or more.`);
+  }
+  override describe(): TypeDescription {
+    return {kind: 'raw', size: this.size, length: this.bytes};
+  }
+  override build(builder: Builder, head: number): void {
+    const cells = Math.ceil(this.bytes / CELL);
+    const {u32} = builder.engine.memory;
+    u32[head * 2] = builder.reserve(cells, `t.raw(${this.bytes})`, PAGE);
+    u32[head * 2 + 1] = cells;
+  }
+  override open(engine: Engine, head: number): Buffer {
+    const {u32, buffer} = engine.memory;
+    const start = u32[head * 2]! * CELL;
+    return buffer.subarray(start, start + this.bytes);
+  }
+}

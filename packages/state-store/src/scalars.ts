@@ -1,0 +1,154 @@
+import {StoreError} from './errors.js';
+import {type Access, type Captures, refuse, Type, type TypeDescription} from './type.js';
+
+interface NumberRule {
+  size: 1 | 2 | 4 | 8;
+  array: string;
+  expected: string;
+  /** True when `v` does not fit. */
+  misfit: string;
+}
+
+// A range check by the same machine operation that the store would do: what changes in it does not fit.
+const NUMBERS = {
+  u8: {size: 1, array: 'U8', expected: 'an integer from 0 to 255', misfit: 'v!==(v&255)'},
+  u16: {size: 2, array: 'U16', expected: 'an integer from 0 to 65535', misfit: 'v!==(v&65535)'},
+  u32: {size: 4, array: 'U32', expected: 'an integer from 0 to 4294967295', misfit: 'v!==v>>>0'},
+  i8: {size: 1, array: 'I8', expected: 'an integer from -128 to 127', misfit: 'v!==v<<24>>24'},
+  i16: {size: 2, array: 'I16', expected: 'an integer from -32768 to 32767', misfit: 'v!==v<<16>>16'},
+  i32: {size: 4, array: 'I32', expected: 'an integer from -2147483648 to 2147483647', misfit: 'v!==(v|0)'},
+  f32: {size: 4, array: 'F32', expected: 'a number', misfit: "typeof v!=='number'"},
+  f64: {size: 8, array: 'F64', expected: 'a number', misfit: "typeof v!=='number'"},
+} as const satisfies Record<string, NumberRule>;
+
+/** The index of the element of a typed array that lies `byte` bytes behind cell `c`. */
+export function element(size: number, byte: number): string {
+  const perCell = 8 / size;
+  const scaled = perCell === 1 ? 'c' : `c*${perCell}`;
+  return byte === 0 ? scaled : `${scaled}+${byte / size}`;
+}
+
+export class NumberType extends Type<number> {
+  override readonly size: number;
+  override readonly align: number;
+  override readonly single = true;
+  constructor(override readonly kind: keyof typeof NUMBERS) {
+    super();
+    this.size = this.align = NUMBERS[kind].size;
+  }
+  override describe(): TypeDescription {
+    return {kind: this.kind, size: this.size};
+  }
+  override access(byte: number, path: string, captures: Captures): Access {
+    const {array, size, expected, misfit} = NUMBERS[this.kind];
+    const place = `${array}[${element(size, byte)}]`;
+    return {
+      get: place,
+      check: `if(${misfit})${captures.add(refuse)}(${JSON.stringify(path)},${JSON.stringify(expected)},v);`,
+      set: `${place}=v;`,
+    };
+  }
+}
+
+export class BigType extends Type<bigint> {
+  override readonly size = 8;
+  override readonly align = 8;
+  override readonly single = true;
+  constructor(override readonly kind: 'u64' | 'i64') {
+    super();
+  }
+  override describe(): TypeDescription {
+    return {kind: this.kind, size: 8};
+  }
+  override access(byte: number, path: string, captures: Captures): Access {
+    const unsigned = this.kind === 'u64';
+    const place = `${unsigned ? 'U64' : 'I64'}[${element(8, byte)}]`;
+    const expected = unsigned ? 'a bigint from 0n to 2n**64n-1n' : 'a bigint from -(2n**63n) to 2n**63n-1n';
+    const wrap = unsigned ? 'BigInt.asUintN' : 'BigInt.asIntN';
+    return {
+      get: place,
+      check: `if(typeof v!=='bigint'||${wrap}(64,v)!==v)${captures.add(refuse)}(${JSON.stringify(path)},${JSON.stringify(expected)},v);`,
+      set: `${place}=v;`,
+    };
+  }
+}
+
+// One 64-bit store of two 32-bit halves: put together here, moved as a double. The high half of a safe integer is below
+// 2^21, so the pattern is a denormal or tiny number, never a NaN whose bits a move might change.
+const halves = new Uint32Array(2);
+const whole = new Float64Array(halves.buffer);
+
+/** A number from 0 to 2^53-1, stored as a little-endian u64 so that C reads a uint64_t. */
+export class UintType extends Type<number> {
+  override readonly size = 8;
+  override readonly align = 8;
+  override readonly single = true;
+  constructor(
+    override readonly kind: 'uint' | 'timestamp' = 'uint',
+    private readonly expected = 'an integer from 0 to 2**53-1',
+  ) {
+    super();
+  }
+  override describe(): TypeDescription {
+    return {kind: this.kind, size: 8};
+  }
+  override access(byte: number, path: string, captures: Captures): Access {
+    const low = `U32[${element(4, byte)}]`;
+    const high = `U32[${element(4, byte + 4)}]`;
+    const [h, w] = [captures.add(halves), captures.add(whole)];
+    return {
+      get: `(${low}+${high}*4294967296)`,
+      check: `if(!Number.isSafeInteger(v)||v<0)${captures.add(refuse)}(${JSON.stringify(path)},${JSON.stringify(this.expected)},v);`,
+      // Mostly the high half stays as it is: then the low half alone is the one store.
+      set: `{const l=v>>>0,q=(v-l)/4294967296;if(${high}===q)${low}=l;else{${h}[0]=l;${h}[1]=q;F64[${element(8, byte)}]=${w}[0];}}`,
+    };
+  }
+}
+
+export class BoolType extends Type<boolean> {
+  override readonly kind = 'bool';
+  override readonly size = 1;
+  override readonly align = 1;
+  override readonly single = true;
+  override describe(): TypeDescription {
+    return {kind: 'bool', size: 1};
+  }
+  override access(byte: number, path: string, captures: Captures): Access {
+    const place = `U8[${element(1, byte)}]`;
+    return {
+      get: `(${place}!==0)`,
+      check: `if(typeof v!=='boolean')${captures.add(refuse)}(${JSON.stringify(path)},'true or false',v);`,
+      set: `${place}=v?1:0;`,
+    };
+  }
+}
+
+/** One of a list of names, stored as its number in one byte. */
+export class EnumType<N extends string> extends Type<N> {
+  override readonly kind = 'enum';
+  override readonly size = 1;
+  override readonly align = 1;
+  override readonly single = true;
+  constructor(readonly names: readonly N[]) {
+    super();
+    if (names.length < 1 || names.length > 256)
+      throw new StoreError('ERR_SCHEMA', `t.enum: ${names.length} names; expected 1 to 256.`);
+    if (new Set(names).size !== names.length)
+      throw new StoreError('ERR_SCHEMA', `t.enum: a name stands twice in ${names.join(', ')}.`);
+    for (const name of names)
+      if (typeof name !== 'string') throw new StoreError('ERR_SCHEMA', 't.enum takes strings.');
+  }
+  override describe(): TypeDescription {
+    return {kind: 'enum', size: 1, names: this.names};
+  }
+  override access(byte: number, path: string, captures: Captures): Access {
+    const place = `U8[${element(1, byte)}]`;
+    const names = captures.add(this.names);
+    const numbers = captures.add(new Map(this.names.map((name, i) => [name, i])));
+    return {
+      get: `${names}[${place}]`,
+      check: `v=${numbers}.get(v)??${captures.add(refuse)}(${JSON.stringify(path)},${JSON.stringify(`one of ${this.names.join(', ')}`)},v);`,
+      set: `${place}=v;`,
+    };
+  }
+}

@@ -1,0 +1,28 @@
+import {randomBytes} from 'node:crypto';
+import type {ExecutionContext} from 'ava';
+import {openStore, type Schema, type Store, type StoreOptions} from '../../src/index.js';
+
+export const BACKENDS = ['memory', 'sysv'] as const;
+export type BackendName = (typeof BACKENDS)[number];
+
+export function freshName(): string {
+  return `test-${process.pid}-${randomBytes(6).toString('hex')}`;
+}
+
+/** A store that is gone when its test is over, however the test ends. */
+export async function fresh<const S extends Schema>(
+  t: ExecutionContext,
+  backend: BackendName,
+  schema: S,
+  options: Partial<StoreOptions<S>> = {},
+): Promise<Store<S>> {
+  const store = await openStore({name: freshName(), size: '1MB', backend, schema, ...options});
+  t.teardown(() => {
+    try {
+      store.destroy();
+    } catch (error) {
+      if ((error as {code?: string}).code !== 'ERR_CLOSED') throw error;
+    }
+  });
+  return store;
+}
