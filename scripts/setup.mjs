@@ -69,20 +69,24 @@ async function main() {
     [PNPM, ...platform],
   );
   const shmAddon = join(store, 'node_modules/shm-typed-array/build/Release/shm.node');
-  if (!stamps.matches('install', installed) || !existsSync(shmAddon)) {
-    await step('installing the dependencies', async () => {
-      await runQuietly('npx', ['-y', PNPM, 'install', '--frozen-lockfile'], {cwd: root, env});
-      await checkSharedMemoryAddon();
-    });
-    stamps.record('install', installed);
-  }
-
+  const addon = join(shim, 'build/Release/zlr.node');
   const compiled = fingerprint(
     root,
     ['packages/kernel-shim/binding.gyp', 'packages/kernel-shim/native', 'include/zlr'],
     platform,
   );
-  if (!stamps.matches('native', compiled) || !existsSync(join(shim, 'build/Release/zlr.node'))) {
+  if (!stamps.matches('install', installed) || !existsSync(shmAddon)) {
+    await step('installing the dependencies', async () => {
+      // pnpm builds every package that has a binding.gyp, ours too: if it is there again, that is done as well.
+      rmSync(addon, {force: true});
+      await runQuietly('npx', ['-y', PNPM, 'install', '--frozen-lockfile'], {cwd: root, env});
+      await checkSharedMemoryAddon();
+    });
+    stamps.record('install', installed);
+    if (existsSync(addon)) stamps.record('native', compiled);
+  }
+
+  if (!stamps.matches('native', compiled) || !existsSync(addon)) {
     await step('building the native addon', () =>
       runQuietly(join(modules, '.bin/node-gyp'), ['rebuild', '-j', 'max'], {cwd: shim, env}),
     );
