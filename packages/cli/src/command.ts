@@ -1,0 +1,45 @@
+import {type ParseArgsConfig, parseArgs} from 'node:util';
+import {CliError} from './errors.js';
+
+export interface Command {
+  readonly name: string;
+  /** The arguments, as the help shows them. */
+  readonly usage: string;
+  readonly summary: string;
+  /** What --help says below the usage line. */
+  readonly help: string;
+  /** Resolves with the exit code of the process. */
+  run(args: string[]): Promise<number>;
+}
+
+export function usageError(command: string, problem: string): CliError {
+  return new CliError('USAGE', `${problem}; see zlr ${command} --help`);
+}
+
+/** parseArgs with its errors said our way. */
+export function parse<T extends ParseArgsConfig>(
+  command: string,
+  config: T,
+): ReturnType<typeof parseArgs<T>> {
+  try {
+    return parseArgs(config);
+  } catch (error) {
+    if (!isParseError(error)) throw error;
+    // Its further sentences explain conventions, and the line must stay one line.
+    const [problem = error.message] = error.message.split(/\.\s/);
+    throw usageError(command, problem);
+  }
+}
+
+function isParseError(error: unknown): error is Error {
+  return error instanceof Error && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS_');
+}
+
+/** --threshold: seconds, as the thesis counts it. */
+export function thresholdMs(command: string, value: string): number {
+  const seconds = value.trim() === '' ? Number.NaN : Number(value);
+  if (!Number.isFinite(seconds) || seconds < 0) {
+    throw usageError(command, `--threshold takes a number of seconds, 0 or more, not '${value}'`);
+  }
+  return seconds * 1000;
+}

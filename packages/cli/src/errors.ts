@@ -1,0 +1,18 @@
+export type CliErrorCode = 'USAGE' | 'NO_SERVICE' | 'NOT_A_DIRECTORY';
+
+/** What the user can put right. The message is one line: what was wrong, what was expected, what to do. */
+export class CliError extends Error {
+  override readonly name = 'CliError';
+
+  constructor(
+    readonly code: CliErrorCode,
+    message: string,
+  ) {
+    super(message);
+  }
+
+  /** 2 says that the command line must change, 1 that something else must. */
+  get exitCode(): number {
+    return this.code === 'USAGE' ? 2 : 1;
+  }
+}

@@ -1,0 +1,30 @@
+import {type SuperviseOptions, supervise} from '@zlr/kernel-shim';
+
+/** The name of a service that was given none; two of them at a time need names. */
+export const DEFAULT_NAME = 'zlr';
+export const DEFAULT_THRESHOLD = '60';
+
+const ENDING_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+/**
+ * Supervises a service until it ends, in good order when this process is asked to end.
+ * Resolves with the exit code for this process.
+ */
+export async function superviseInForeground(
+  options: Pick<SuperviseOptions, 'name' | 'command' | 'thresholdMs'>,
+): Promise<number> {
+  // Before the service starts: a signal during its start must not end this process and leave the service behind.
+  const asked = firstSignal();
+  const supervisor = await supervise({...options, log: line => console.error(`zlr: ${line}`)});
+  const outcome = await Promise.race([supervisor.done, asked]);
+  if (outcome !== 'asked') return outcome.exitCode;
+  await supervisor.stop();
+  return 0;
+}
+
+/** The handlers stay: a second Ctrl-C finds the service on its way out, and must not cut that short. */
+function firstSignal(): Promise<'asked'> {
+  return new Promise(resolve => {
+    for (const signal of ENDING_SIGNALS) process.on(signal, () => resolve('asked'));
+  });
+}

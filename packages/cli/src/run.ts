@@ -1,0 +1,41 @@
+import {type Command, parse, thresholdMs, usageError} from './command.js';
+import {DEFAULT_NAME, DEFAULT_THRESHOLD, superviseInForeground} from './foreground.js';
+
+export const run: Command = {
+  name: 'run',
+  usage: '[--name NAME] [--threshold SECONDS] -- COMMAND [ARGUMENT...]',
+  summary: 'run any service under a supervisor',
+  help: `Starts COMMAND and starts it again, with the same arguments, environment, folder and channels, when it faults.
+Its standard input, output and error are this terminal's.
+
+  --name NAME          the service's name for status and stop (default ${DEFAULT_NAME})
+  --threshold SECONDS  a fault sooner than this after the last restart counts as a software bug, and too many
+                       of them in a row end the service (default ${DEFAULT_THRESHOLD}; 0: every fault is transient)`,
+
+  async run(args) {
+    // What stands behind -- is the service's business: no option of it is ours to read.
+    const end = args.indexOf('--');
+    const own = end === -1 ? args : args.slice(0, end);
+    const command = end === -1 ? [] : args.slice(end + 1);
+    const {values, positionals} = parse('run', {
+      args: own,
+      allowPositionals: true,
+      options: {
+        name: {type: 'string', default: DEFAULT_NAME},
+        threshold: {type: 'string', default: DEFAULT_THRESHOLD},
+      },
+    });
+    if (positionals.length > 0) {
+      throw usageError(
+        'run',
+        `put -- before the command: zlr run -- ${[...positionals, ...command].join(' ')}`,
+      );
+    }
+    if (command.length === 0) throw usageError('run', 'no command was given after --');
+    return superviseInForeground({
+      name: values.name,
+      command,
+      thresholdMs: thresholdMs('run', values.threshold),
+    });
+  },
+};

@@ -1,0 +1,80 @@
+import {stat} from 'node:fs/promises';
+import {resolve} from 'node:path';
+import {fileURLToPath} from 'node:url';
+import {type Command, parse, thresholdMs, usageError} from './command.js';
+import {CliError} from './errors.js';
+import {DEFAULT_NAME, DEFAULT_THRESHOLD, superviseInForeground} from './foreground.js';
+
+export const serve: Command = {
+  name: 'serve',
+  usage: 'DIR --port P [--host H] [--name NAME] [--threshold SECONDS]',
+  summary: 'serve the files of a folder with zero loss',
+  help: `Serves the files below DIR over HTTP/1.1. Prints "listening on http://H:P" when it accepts connections.
+
+  --port P             the port to listen on; 0 picks a free one
+  --host H             the address to listen on (default 127.0.0.1)
+  --name NAME          the service's name for status and stop (default ${DEFAULT_NAME})
+  --threshold SECONDS  a fault sooner than this after the last restart counts as a software bug, and too many
+                       of them in a row end the service (default ${DEFAULT_THRESHOLD}; 0: every fault is transient)`,
+
+  async run(args) {
+    const {values, positionals} = parse('serve', {
+      args,
+      allowPositionals: true,
+      options: {
+        port: {type: 'string'},
+        host: {type: 'string', default: '127.0.0.1'},
+        name: {type: 'string', default: DEFAULT_NAME},
+        threshold: {type: 'string', default: DEFAULT_THRESHOLD},
+      },
+    });
+    const [folder, ...more] = positionals;
+    if (folder === undefined) throw usageError('serve', 'no folder to serve was given');
+    if (more.length > 0)
+      throw usageError('serve', `one folder can be served, not also '${more.join("', '")}'`);
+    if (values.port === undefined) throw usageError('serve', '--port is missing');
+    const port = portNumber(values.port);
+    const threshold = thresholdMs('serve', values.threshold);
+    await expectFolder(folder);
+
+    const server = fileURLToPath(import.meta.resolve('@zlr/http/serve-main'));
+    const {host, name} = values;
+    return superviseInForeground({
+      name,
+      command: [
+        process.execPath,
+        server,
+        resolve(folder),
+        '--host',
+        host,
+        '--port',
+        `${port}`,
+        '--name',
+        name,
+      ],
+      thresholdMs: threshold,
+    });
+  },
+};
+
+function portNumber(value: string): number {
+  const port = /^\d+$/.test(value) ? Number(value) : Number.NaN;
+  if (!(port <= 65535)) throw usageError('serve', `--port takes a number from 0 to 65535, not '${value}'`);
+  return port;
+}
+
+/** Asked here, because a server that cannot start would look like one that keeps crashing. */
+async function expectFolder(path: string): Promise<void> {
+  const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
+    throw new CliError(
+      'NOT_A_DIRECTORY',
+      `cannot serve '${path}': ${error.message}; give a folder that exists`,
+    );
+  });
+  if (!found.isDirectory()) {
+    throw new CliError(
+      'NOT_A_DIRECTORY',
+      `cannot serve '${path}': it is not a folder; give the folder it is in`,
+    );
+  }
+}

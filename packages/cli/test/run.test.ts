@@ -1,0 +1,101 @@
+// `zlr run` with services that know nothing of zlr: what holds for any program.
+import test from 'ava';
+import {CommandLine} from './command-line.js';
+
+const node = process.execPath;
+
+test('a service that ends by itself ends the command, with nothing to say', async t => {
+  const outcome = await new CommandLine(t).run('run', '--', node, '-e', 'console.log("hello")');
+  t.deepEqual(outcome, {exitCode: 0, stdout: 'hello\n', stderr: ''});
+});
+
+test("arguments behind -- are the service's, also those that look like ours", async t => {
+  const script = 'console.log(JSON.stringify(process.argv.slice(1)))';
+  const outcome = await new CommandLine(t).run(
+    'run',
+    '--',
+    node,
+    '-e',
+    script,
+    '--',
+    '--name',
+    'x',
+    '--help',
+  );
+  t.deepEqual(JSON.parse(outcome.stdout), ['--name', 'x', '--help']);
+});
+
+test("the service has the command's standard input", async t => {
+  const foreground = new CommandLine(t).start('run', '--', node, '-e', 'process.stdin.pipe(process.stdout)');
+  foreground.stdin.write('echo\n');
+  t.is(await foreground.line(), 'echo');
+  foreground.stdin.end();
+  t.is((await foreground.outcome).exitCode, 0);
+});
+
+test('a service that keeps failing is given up with its reason and exit code 1', async t => {
+  const outcome = await new CommandLine(t).run('run', '--', node, '-e', 'process.exit(3)');
+  t.is(outcome.exitCode, 1);
+  t.regex(outcome.stderr, /^zlr: .*faults in a row.*$/m);
+});
+
+test('a command that does not exist is a failure that names it', async t => {
+  const outcome = await new CommandLine(t).run('run', '--', '/nowhere/server');
+  t.not(outcome.exitCode, 0);
+  t.regex(outcome.stderr, /^zlr: .*\/nowhere\/server/m);
+});
+
+const stays = 'console.log("up"); process.stdin.resume()';
+
+test('a name that is in use is refused', async t => {
+  const commandLine = new CommandLine(t);
+  await commandLine.start('run', '--name', 'twice', '--', node, '-e', stays).line();
+  const second = await commandLine.run('run', '--name', 'twice', '--', node, '-e', stays);
+  t.is(second.exitCode, 1);
+  t.regex(second.stderr, /^zlr: .*twice.*\n$/);
+});
+
+test('status and stop mean the only service; with several they ask for a name, with none they say so', async t => {
+  const commandLine = new CommandLine(t);
+  const none = await commandLine.run('status');
+  t.deepEqual(none, {
+    exitCode: 1,
+    stdout: '',
+    stderr: 'zlr: no service is running; start one with zlr serve or zlr run\n',
+  });
+
+  const one = commandLine.start('run', '--name', 'one', '--', node, '-e', stays);
+  await one.line();
+  const status = await commandLine.run('status', '--json');
+  t.is(JSON.parse(status.stdout).name, 'one');
+
+  const two = commandLine.start('run', '--name', 'two', '--', node, '-e', stays);
+  await two.line();
+  const ambiguous = await commandLine.run('stop');
+  t.is(ambiguous.exitCode, 2);
+  t.regex(ambiguous.stderr, /^zlr: several services are running \(one, two\): choose one with --name/);
+
+  t.is((await commandLine.run('stop', '--name', 'one')).exitCode, 0);
+  t.is((await one.outcome).exitCode, 0);
+  t.is((await commandLine.run('stop')).exitCode, 0);
+  t.is((await two.outcome).exitCode, 0);
+});
+
+test('status of a name that nobody has is a failure that names it', async t => {
+  const outcome = await new CommandLine(t).run('status', '--name', 'ghost');
+  t.is(outcome.exitCode, 1);
+  t.regex(outcome.stderr, /^zlr: .*'ghost'.*\n$/);
+});
+
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  test(`${signal} lets the service end in its own order`, async t => {
+    const script = `process.on('SIGTERM', () => process.stdout.write('tidied up\\n', () => process.exit()));
+      process.stdin.resume();
+      console.log('up');`;
+    const foreground = new CommandLine(t).start('run', '--', node, '-e', script);
+    t.is(await foreground.line(), 'up');
+    foreground.signal(signal);
+    t.is(await foreground.line(), 'tidied up');
+    t.is((await foreground.outcome).exitCode, 0);
+  });
+}
