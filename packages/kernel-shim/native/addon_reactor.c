@@ -7,17 +7,23 @@
 #include "napi.h"
 #include "reactor.h"
 
-enum { BUFFERS = 5, TURNS = 4 };
+enum { BUFFERS = 6, TURNS = 4 };
 
 struct binding {
   struct zlr_reactor reactor;
   uv_poll_t poll;
   napi_env env;
   napi_ref callback;
-  napi_ref buffers[BUFFERS]; /* keep the memory of records, pool, stack, events and commands alive */
+  napi_ref buffers[BUFFERS]; /* keep the memory of records, pool, stack, events, commands, control alive */
   napi_async_context context;
-  bool delivering;
+  uint32_t *control; /* [0]: commands that wait; [1]: a batch is being delivered */
 };
+
+static uint32_t take_commands(struct binding *b) {
+  const uint32_t count = b->control[0];
+  b->control[0] = 0;
+  return count;
+}
 
 static struct binding *get_binding(napi_env env, napi_value value) {
   void *out;
@@ -31,20 +37,20 @@ static bool deliver(struct binding *b) {
   napi_value callback, receiver;
   MUST(napi_get_reference_value(env, b->callback, &callback));
   MUST(napi_get_global(env, &receiver));
-  assert(!b->delivering);
-  b->delivering = true;
+  assert(b->control[1] == 0);
+  b->control[1] = 1;
   while (b->reactor.event_count > 0) {
-    napi_value count = make_int(env, b->reactor.event_count), result;
+    napi_value count = make_int(env, b->reactor.event_count);
     /* make_callback, not call: promises settled by the batch must run before its commands are carried out */
-    const napi_status status = napi_make_callback(env, b->context, receiver, callback, 1, &count, &result);
+    const napi_status status = napi_make_callback(env, b->context, receiver, callback, 1, &count, NULL);
     if (status == napi_pending_exception) {
-      b->delivering = false;
+      b->control[1] = 0;
       return false;
     }
     MUST(status);
-    zlr_reactor_execute(&b->reactor, get_uint(env, result));
+    zlr_reactor_execute(&b->reactor, take_commands(b));
   }
-  b->delivering = false;
+  b->control[1] = 0;
   return true;
 }
 
@@ -68,15 +74,17 @@ static void ready(uv_poll_t *poll, int status, int events) {
   }
 }
 
-/* reactorCreate(records, stride, capacity, pool, slotSize, stack, [events, commands], callback): external or -errno */
+/* reactorCreate(records, stride, capacity, pool, slotSize, stack, [events, commands, control],
+ * callback): external or -errno */
 static napi_value create(napi_env env, napi_callback_info info) {
   struct args args = get_args(env, info);
   struct binding *b = calloc(1, sizeof *b);
   if (!b) return make_int(env, -ENOMEM);
-  napi_value events, commands;
+  napi_value events, commands, control;
   MUST(napi_get_element(env, args.at[6], 0, &events));
   MUST(napi_get_element(env, args.at[6], 1, &commands));
-  const napi_value buffers[BUFFERS] = {args.at[0], args.at[3], args.at[5], events, commands};
+  MUST(napi_get_element(env, args.at[6], 2, &control));
+  const napi_value buffers[BUFFERS] = {args.at[0], args.at[3], args.at[5], events, commands, control};
   for (int i = 0; i < BUFFERS; i++) MUST(napi_create_reference(env, buffers[i], 1, &b->buffers[i]));
   MUST(napi_create_reference(env, args.at[7], 1, &b->callback));
   b->env = env;
@@ -89,8 +97,10 @@ static napi_value create(napi_env env, napi_callback_info info) {
   size_t bytes;
   MUST(napi_get_typedarray_info(env, args.at[3], NULL, &bytes, NULL, NULL, NULL));
   b->reactor.pool.slot_count = (uint32_t)(bytes / b->reactor.pool.slot_size);
+  b->reactor.pool.reserve = b->reactor.pool.slot_count / 4;
   b->reactor.events = get_bytes(env, events);
   b->reactor.commands = get_bytes(env, commands);
+  b->control = get_bytes(env, control);
   uv_loop_t *loop;
   MUST(napi_get_uv_event_loop(env, &loop));
   int error = zlr_reactor_init(&b->reactor);
@@ -126,11 +136,11 @@ static napi_value resume(napi_env env, napi_callback_info info) {
                                           (uint64_t)get_double(env, args.at[4])));
 }
 
-/* reactorSubmit(reactor, count): carries out commands outside of a batch. Not from within the callback. */
+/* reactorSubmit(reactor): carries out the waiting commands outside of a batch. */
 static napi_value submit(napi_env env, napi_callback_info info) {
   struct args args = get_args(env, info);
   struct binding *b = get_binding(env, args.at[0]);
-  zlr_reactor_execute(&b->reactor, get_uint(env, args.at[1]));
+  zlr_reactor_execute(&b->reactor, take_commands(b));
   deliver(b); /* an exception goes on to the caller */
   return make_int(env, 0);
 }
@@ -154,7 +164,7 @@ static void closed(uv_handle_t *handle) {
 static napi_value destroy(napi_env env, napi_callback_info info) {
   struct args args = get_args(env, info);
   struct binding *b = get_binding(env, args.at[0]);
-  assert(!b->delivering);
+  assert(b->control[1] == 0);
   zlr_reactor_unlisten(&b->reactor);
   for (int i = 0; i < BUFFERS; i++) MUST(napi_delete_reference(env, b->buffers[i]));
   MUST(napi_delete_reference(env, b->callback));

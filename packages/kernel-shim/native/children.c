@@ -15,6 +15,7 @@ static _Noreturn void child(const char *file, char *const argv[], char *const en
     struct sigaction normal = {.sa_handler = SIG_DFL};
     sigaction(signal, &normal, NULL);
   }
+  for (int fd = 0; fd <= 2; fd++) fcntl(fd, F_SETFD, 0); /* Node makes its own stdio close-on-exec */
   sigprocmask(SIG_SETMASK, mask, NULL);
   execvpe(file, argv, envp);
   const int error = errno;

@@ -17,7 +17,7 @@ size_t zlr_hold_room(const struct zlr_pool *pool, struct zlr_channel *record, co
   assert(record->consumed <= flow->read);
   if (record->hold_slot == 0) {
     assert(record->consumed == flow->read);
-    if (pool->stack[0] == 0) return 0;
+    if ((uint32_t)pool->stack[0] <= pool->reserve) return 0;
     const uint32_t slot = (uint32_t)pool->stack[pool->stack[0]--];
     publish64(&record->hold_base, flow->read); /* means nothing until the slot is there */
     publish32(&record->hold_slot, slot + 1);

@@ -16,6 +16,7 @@ struct zlr_pool {
   unsigned char *base;
   uint32_t slot_size;
   uint32_t slot_count;
+  uint32_t reserve; /* slots that input leaves for answers: held requests must never keep each other from being answered */
   int32_t *stack;
 };
 

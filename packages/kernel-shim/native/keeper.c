@@ -280,10 +280,9 @@ static void start_successor(struct zlr_plan *plan, struct watch *watch, uint32_t
   if (plan->control >= 0 && send(plan->control, line.bytes, line.length, MSG_NOSIGNAL) < 0) lose_supervisor(plan);
 }
 
-static void stand(struct zlr_plan *plan, uintptr_t frame) {
+static void stand(struct zlr_plan *plan) {
   setsid();
   prctl(PR_SET_NAME, "zlr-keeper");
-  hollow(frame);
   find_supervisor(plan);
   if (plan->lifeline_in >= 0) { /* the former keeper may go: from here on this one holds the table */
     if (write(plan->lifeline_in, "K", 1) < 0) { /* it is gone already */
@@ -296,7 +295,8 @@ static void stand(struct zlr_plan *plan, uintptr_t frame) {
 }
 
 static _Noreturn void keep(struct zlr_plan *plan) {
-  stand(plan, (uintptr_t)__builtin_frame_address(0));
+  stand(plan);
+  hollow((uintptr_t)__builtin_frame_address(0)); /* after standing: the service waits for that, not for this */
   uint32_t generation = plan->generation;
   struct watch watch = {.pidfd = plan->service_pidfd, .lifeline = -1};
   for (;;) {

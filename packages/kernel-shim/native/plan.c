@@ -75,6 +75,7 @@ _Noreturn void zlr_become(struct zlr_plan *plan, int lifeline_out) {
     struct sigaction normal = {.sa_handler = SIG_DFL};
     sigaction(signal, &normal, NULL); /* fails for SIGKILL, SIGSTOP and libc's own two: nothing to do there */
   }
+  for (int fd = 0; fd <= 2; fd++) fcntl(fd, F_SETFD, 0); /* Node makes its own stdio close-on-exec */
   if (lifeline_out >= 0) fcntl(lifeline_out, F_SETFD, 0);
   zlr_each_fd(make_inheritable, NULL);
   sigprocmask(SIG_SETMASK, &plan->signal_mask, NULL);

@@ -95,7 +95,7 @@ static int attach(struct zlr_reactor *r, uint32_t channel, int fd, uint64_t read
 /* --- slots ------------------------------------------------------------------------------------------------------- */
 
 static void feed_the_starving(struct zlr_reactor *r) {
-  for (uint32_t channel = 0; r->starving > 0 && r->pool.stack[0] > 0 && channel < r->capacity; channel++) {
+  for (uint32_t channel = 0; r->starving > 0 && (uint32_t)r->pool.stack[0] > r->pool.reserve && channel < r->capacity; channel++) {
     struct zlr_local *local = &r->local[channel];
     if (local->flow.fd < 0 || !local->starved) continue;
     local->starved = false;
@@ -246,7 +246,10 @@ void zlr_reactor_execute(struct zlr_reactor *r, uint32_t count) {
     switch (command[0]) {
       case ZLR_ATTACH: {
         const int error = attach(r, channel, (int)command[2], 0, 0);
-        if (error) emit(r, ZLR_FAILED, channel, (uint32_t)-error, 0);
+        if (error) { /* ENOMEM, or the limit on watches: there is nothing that could serve it */
+          close((int)command[2]);
+          emit(r, ZLR_CLOSED, channel, 0, 0);
+        }
         break;
       }
       case ZLR_SEND:

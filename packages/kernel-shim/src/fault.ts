@@ -27,9 +27,11 @@ export const EX_CONFIG = 78;
 /** This many faults in a row, each sooner than the threshold after a restart, and the supervisor gives up. */
 export const FAST_FAULTS_MAX = 5;
 
-const signalNames = new Map(
-  Object.entries(constants.signals).map(([name, number]) => [number, name as NodeJS.Signals]),
-);
+const signalNames = new Map<number, NodeJS.Signals>();
+for (const [name, number] of Object.entries(constants.signals)) {
+  // The first of several names is the usual one: SIGABRT, not SIGIOT.
+  if (!signalNames.has(number)) signalNames.set(number, name as NodeJS.Signals);
+}
 
 export function waitStatus(signaled: boolean, number: number): WaitStatus {
   return signaled

@@ -3,6 +3,8 @@ import {createRequire} from 'node:module';
 import {fileURLToPath} from 'node:url';
 import {ShimError} from './errors.js';
 
+export {errnoName} from './errors.js';
+
 /**
  * The native addon. It is loaded here and nowhere else. Numbers that may fail are a negative errno when they do.
  */
@@ -46,13 +48,13 @@ export interface Native {
     pool: Uint8Array,
     slotSize: number,
     stack: Int32Array,
-    buffers: readonly [events: Uint32Array, commands: Uint32Array],
-    callback: (events: number) => number,
+    buffers: readonly [events: Uint32Array, commands: Uint32Array, control: Uint32Array],
+    callback: (events: number) => void,
   ): ReactorHandle | number;
   reactorListen(reactor: ReactorHandle, fd: number): number;
   reactorUnlisten(reactor: ReactorHandle): void;
   reactorResume(reactor: ReactorHandle, channel: number, fd: number, read: number, written: number): number;
-  reactorSubmit(reactor: ReactorHandle, commands: number): void;
+  reactorSubmit(reactor: ReactorHandle): void;
   reactorIdle(reactor: ReactorHandle, seconds: number): void;
   reactorClose(reactor: ReactorHandle): void;
 }

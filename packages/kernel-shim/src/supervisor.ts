@@ -70,6 +70,7 @@ class ProcessSupervisor implements Supervisor {
   #fastFaults = 0;
   #stopping = false;
   #finished = false;
+  #lastWord: {exitCode: number; reason: string} | undefined;
   #finish!: (end: {exitCode: number; reason: string}) => void;
   #keeperTimer: NodeJS.Timeout | undefined;
   #stopTimer: NodeJS.Timeout | undefined;
@@ -208,13 +209,12 @@ class ProcessSupervisor implements Supervisor {
     this.#finishWhenAlone(exitCode, reason);
   }
 
-  #end2: {exitCode: number; reason: string} | undefined;
 
   #finishWhenAlone(exitCode: number, reason: string): void {
-    this.#end2 = {exitCode, reason};
+    this.#lastWord = {exitCode, reason};
     if (this.#keepers.size > 0) return;
     removeRunDir(this.#dir);
-    this.#finish(this.#end2);
+    this.#finish(this.#lastWord);
     this.#server.close();
   }
 
@@ -291,7 +291,7 @@ class ProcessSupervisor implements Supervisor {
         this.#keepers.delete(pid);
         for (const counted of keeper.counted.splice(0)) counted(0);
         socket.destroy(); // the shared table keeps the other end open, so the socket itself would never say it
-        if (this.#end2) this.#finishWhenAlone(this.#end2.exitCode, this.#end2.reason);
+        if (this.#lastWord) this.#finishWhenAlone(this.#lastWord.exitCode, this.#lastWord.reason);
         else this.#settle();
       },
       true,

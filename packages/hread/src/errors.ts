@@ -1,0 +1,15 @@
+export type HreadErrorCode = 'LISTEN_FAILED' | 'HOST_UNKNOWN' | 'HOLD_EXCEEDED' | 'READ_FAILED' | 'MEMORY_TOO_SMALL';
+
+/** An error of a channel or of the loop that serves them; `code` is stable. */
+export class HreadError extends Error {
+  override readonly name = 'HreadError';
+  readonly code: HreadErrorCode;
+  /** The system's name of what went wrong, such as 'EADDRINUSE', where a system call failed. */
+  readonly errno: string | undefined;
+
+  constructor(code: HreadErrorCode, message: string, errno?: string) {
+    super(message);
+    this.code = code;
+    this.errno = errno;
+  }
+}
