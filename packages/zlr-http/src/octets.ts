@@ -18,6 +18,7 @@ export const SLASH = 0x2f;
 const HASH = 0x23;
 const DEL = 0x7f;
 export const COLON = 0x3a;
+export const SEMICOLON = 0x3b;
 
 const OCTETS: Uint8Array = buildTable();
 
