@@ -77,3 +77,13 @@ function attachedSegments(pid) {
     .filter(line => line.includes('/SYSV'))
     .map(line => Number(line.split(/\s+/)[4]));
 }
+
+/** @param {Process} left */
+export function kill({pid}) {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    // It has gone by itself in the meantime.
+    if (/** @type {NodeJS.ErrnoException} */ (error).code !== 'ESRCH') throw error;
+  }
+}

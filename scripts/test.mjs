@@ -3,7 +3,7 @@ import {spawn} from 'node:child_process';
 import {randomUUID} from 'node:crypto';
 import {once} from 'node:events';
 import {setTimeout as delay} from 'node:timers/promises';
-import {newSegments, processesWith, segments} from './leftovers.mjs';
+import {kill, newSegments, processesWith, segments} from './leftovers.mjs';
 import {countsLine, RECORD_FD, readRecord} from './test-record.mjs';
 
 const MARK = 'ZLR_TEST_RUN';
@@ -45,7 +45,7 @@ while (processes.length + left.length > 0 && performance.now() < deadline) {
 }
 // A supervisor starts its service again, so this takes as many rounds as there are some left.
 for (let living = processes; living.length > 0; living = leftProcesses()) {
-  for (const each of living) killIfThere(each.pid);
+  for (const each of living) kill(each);
   await delay(20);
 }
 const [exitCode] = await exited;
@@ -62,12 +62,3 @@ for (const each of left) {
 }
 console.log(countsLine(counts));
 process.exitCode = counts.failed === 0 && counts.passed > 0 ? 0 : 1;
-
-/** @param {number} pid */
-function killIfThere(pid) {
-  try {
-    process.kill(pid, 'SIGKILL');
-  } catch (error) {
-    if (/** @type {NodeJS.ErrnoException} */ (error).code !== 'ESRCH') throw error;
-  }
-}

@@ -1,0 +1,94 @@
+// A download that outlives its server's process, four times: run it with `npm run demo`.
+import {createHash} from 'node:crypto';
+import {mkdirSync, mkdtempSync, rmSync, writeFileSync} from 'node:fs';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import {drawChart} from './demo/chart.mjs';
+import {runScenario, SCENARIOS} from './demo/scenarios.mjs';
+import {Service} from './demo/service.mjs';
+import {shortcomings, table} from './demo/verdict.mjs';
+
+const FILE_BYTES = 5_000_000;
+const START_MS = 20_000;
+
+/** The same bytes in every run, without a pattern that a lost or doubled piece could hide in: xorshift32. */
+function pseudoRandomBytes(/** @type {number} */ length) {
+  const words = new Uint32Array(Math.ceil(length / 4));
+  let word = 0x9e3779b9;
+  for (let index = 0; index < words.length; index++) {
+    word ^= word << 13;
+    word ^= word >>> 17;
+    word ^= word << 5;
+    words[index] = word;
+  }
+  return Buffer.from(words.buffer, 0, length);
+}
+
+/**
+ * @param {Service} service
+ * @param {string} sha256
+ * @param {AbortSignal} signal
+ * @returns {Promise<string[]>} what did not hold
+ */
+async function show(service, sha256, signal) {
+  const place = await service.listening(AbortSignal.any([signal, AbortSignal.timeout(START_MS)]));
+  console.log(`serving a file of ${FILE_BYTES.toLocaleString('en-US')} bytes at ${place.host}:${place.port}`);
+  const results = [];
+  for (const [index, scenario] of SCENARIOS.entries()) {
+    process.stdout.write(`${index + 1}/${SCENARIOS.length} ${scenario.title} ...`);
+    const progress = (/** @type {string} */ word) => process.stdout.write(` ${word}`);
+    try {
+      results.push(await runScenario(scenario, {...place, path: '/data.bin', service, signal, progress}));
+    } finally {
+      process.stdout.write('\n');
+    }
+  }
+  console.log(`\n${table(results, sha256)}\n`);
+
+  const panels = results.map(({scenario, download, faultMs, gap}) => ({
+    title: scenario.title,
+    fault: scenario.kill === 'SIGUSR2' ? 'exception' : scenario.kill,
+    arrivals: download.arrivals,
+    faultMs,
+    gap,
+  }));
+  const subtitle = `${FILE_BYTES / 1e6} MB over one TCP connection each, HTTP/1.1; the client reads slowly until the fault (dashed), then at full speed`;
+  mkdirSync('out', {recursive: true});
+  writeFileSync('out/demo.svg', drawChart(panels, subtitle));
+  console.log('the bytes over time: out/demo.svg');
+  return results.flatMap(result =>
+    shortcomings(result, sha256).map(problem => `${result.scenario.title}: ${problem}`),
+  );
+}
+
+const interrupt = new AbortController();
+for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) {
+  process.on(signal, () => interrupt.abort(new Error(`interrupted by ${signal}`)));
+}
+
+const scratch = mkdtempSync(join(tmpdir(), 'zlr-demo-'));
+const folder = join(scratch, 'files');
+const content = pseudoRandomBytes(FILE_BYTES);
+mkdirSync(folder);
+writeFileSync(join(folder, 'data.bin'), content);
+
+const service = new Service(folder, join(scratch, 'run'));
+/** @type {string[]} */
+let problems = [];
+try {
+  problems = await show(service, createHash('sha256').update(content).digest('hex'), interrupt.signal);
+} catch (error) {
+  // Node's own functions say only that they were aborted; why is in the cause.
+  const reason = error instanceof Error && error.name === 'AbortError' ? error.cause : error;
+  problems = [reason instanceof Error ? reason.message : String(reason)];
+}
+problems.push(...(await service.stop()).map(each => `left behind: ${each}`));
+rmSync(scratch, {recursive: true});
+
+if (problems.length > 0) {
+  console.error(`what the service said:\n${service.log}`);
+  for (const problem of problems) console.error(`FAILED: ${problem}`);
+  process.exitCode = 1;
+} else {
+  console.log('all of it held: every byte arrived once, in order, and no connection was reset');
+}

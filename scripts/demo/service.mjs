@@ -1,0 +1,109 @@
+// The service of the demo: the real command line in a process of its own, among services that only the demo sees.
+import {execFile, spawn} from 'node:child_process';
+import {randomUUID} from 'node:crypto';
+import {once} from 'node:events';
+import {setTimeout as delay} from 'node:timers/promises';
+import {fileURLToPath} from 'node:url';
+import {promisify} from 'node:util';
+import {kill, newSegments, processesWith, segments} from '../leftovers.mjs';
+
+const zlr = fileURLToPath(new URL('../../packages/cli/bin/zlr.js', import.meta.url));
+const faultOnSignal = new URL('fault-on-signal.mjs', import.meta.url).href;
+const MARK = 'ZLR_DEMO_RUN';
+/** Longer than the service's own limit for an orderly end. */
+const STOP_MS = 30_000;
+
+export class Service {
+  #before = segments();
+  #run = randomUUID();
+  #env;
+  #child;
+  #exited;
+  /** Of the supervisor and of every generation seen: whose segments are ours. */
+  #pids = new Set();
+  /** What it said on standard error, shown if the demo fails. */
+  log = '';
+
+  /**
+   * @param {string} folder what to serve
+   * @param {string} runDir
+   */
+  constructor(folder, runDir) {
+    this.#env = {
+      ...process.env,
+      ZLR_RUN_DIR: runDir,
+      [MARK]: this.#run,
+      NODE_OPTIONS: `--import=${faultOnSignal}`,
+    };
+    this.#child = spawn(
+      process.execPath,
+      [zlr, 'serve', folder, '--port', '0', '--name', 'demo', '--threshold', '0'],
+      {
+        env: this.#env,
+        stdio: ['ignore', 'pipe', 'pipe'],
+      },
+    );
+    this.#exited = once(this.#child, 'exit');
+    this.#child.stderr.setEncoding('utf8').on('data', text => {
+      this.log += text;
+    });
+  }
+
+  /**
+   * @param {AbortSignal} signal
+   * @returns {Promise<{host: string, port: number}>} where it listens
+   */
+  async listening(signal) {
+    let said = '';
+    this.#child.stdout.setEncoding('utf8');
+    while (!said.includes('\n')) {
+      const news = await Promise.race([once(this.#child.stdout, 'data', {signal}), this.#exited]);
+      if (typeof news[0] !== 'string') throw new Error(`the service ended before it listened`);
+      said += news[0];
+    }
+    const url = /^listening on (http:\/\/\S+)/.exec(said)?.[1];
+    if (url === undefined) throw new Error(`'listening on http://...' was expected, not '${said.trim()}'`);
+    const {hostname, port} = new URL(url);
+    return {host: hostname, port: Number(port)};
+  }
+
+  /** @returns {Promise<import('@zlr/kernel-shim').Status>} what `zlr status --json` prints */
+  async status() {
+    // Without the import: it is for the service, and would only delay this.
+    const {NODE_OPTIONS: _, ...env} = this.#env;
+    const {stdout} = await promisify(execFile)(
+      process.execPath,
+      [zlr, 'status', '--name', 'demo', '--json'],
+      {env},
+    );
+    const status = JSON.parse(stdout);
+    this.#pids.add(status.pid).add(status.supervisorPid);
+    return status;
+  }
+
+  /**
+   * Ends it in good order; by force what does not end so.
+   * @returns {Promise<string[]>} what had to be removed by force
+   */
+  async stop() {
+    this.#child.kill('SIGTERM');
+    const limit = new AbortController();
+    const ended = await Promise.race([
+      this.#exited.then(() => true),
+      delay(STOP_MS, false, {signal: limit.signal}),
+    ]);
+    limit.abort();
+    const forced = ended ? [] : ['the service did not end when it was asked to'];
+    for (const each of processesWith(MARK, this.#run)) {
+      forced.push(`process ${each.pid} (${each.command})`);
+      this.#pids.add(each.pid);
+      kill(each);
+    }
+    await this.#exited;
+    for (const each of newSegments(this.#before, []).filter(segment => this.#pids.has(segment.creator))) {
+      forced.push(`shared-memory segment ${each.id}`);
+      await promisify(execFile)('ipcrm', ['-m', `${each.id}`]);
+    }
+    return forced;
+  }
+}
