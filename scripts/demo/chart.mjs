@@ -85,13 +85,11 @@ function drawPanel(panel, {xMax, yMax, xStep, yStep}) {
     `<path d="${steps(panel.arrivals, x, y)}" fill="none" stroke="${LINE}" stroke-width="2" stroke-linejoin="round"/>`,
     `<line x1="${x(panel.faultMs)}" y1="0" x2="${x(panel.faultMs)}" y2="${PLOT.height}" stroke="${FAULT}" stroke-width="1.5" stroke-dasharray="5 3"/>`,
   );
-  // To the side where there is room, and away from the curve.
+  // To the side where there is room, and clear of the curve, which rises where the gap ends.
   const late = panel.faultMs > xMax / 2;
-  const label = {
-    x: Number(x(panel.faultMs)) + (late ? -7 : 7),
-    y: late ? 16 : PLOT.height - 30,
-    anchor: late ? 'end' : 'start',
-  };
+  const label = late
+    ? {x: Number(x(panel.faultMs)) - 7, y: 16, anchor: 'end'}
+    : {x: Number(x(Math.max(panel.faultMs, panel.gap.toMs))) + 14, y: PLOT.height - 30, anchor: 'start'};
   const gapMs = Math.round(panel.gap.toMs - panel.gap.fromMs);
   parts.push(
     `<text x="${label.x}" y="${label.y}" text-anchor="${label.anchor}" fill="${FAULT}" font-weight="600">${escapeText(panel.fault)}</text>`,

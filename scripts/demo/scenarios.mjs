@@ -28,7 +28,7 @@ export const SCENARIOS = [
     expected: {class: 'signal', signal: 'SIGKILL', exitCode: null},
   },
   {
-    title: 'uncaught exception during a download',
+    title: 'Uncaught exception during a download',
     kill: 'SIGUSR2',
     during: 'download',
     expected: {class: 'exit', signal: null, exitCode: 1},
