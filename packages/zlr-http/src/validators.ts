@@ -1,0 +1,27 @@
+/** What fstat(2) says of an opened file, as far as an answer depends on it. */
+export interface FileStat {
+  /** st_mode, type bits included. */
+  readonly mode: number;
+  readonly size: number;
+  readonly mtimeSeconds: number;
+  readonly mtimeNanoseconds: number;
+  readonly ino: number;
+}
+
+/**
+ * A file written again within one tick of the clock keeps its time, so while the time is as young as this the
+ * validators cannot promise that equal means equal octet by octet (RFC 9110 8.8.1), and must say so: who resumes a
+ * download by a strong one would join two files.
+ */
+const SETTLED_SECONDS = 2;
+
+/** The entity tag of a file: strong, or weak while the file is young. */
+export function etagOf(stat: FileStat, nowSeconds: number): string {
+  const tag = `"${stat.size}-${stat.mtimeSeconds}.${stat.mtimeNanoseconds}-${stat.ino}"`;
+  return nowSeconds - stat.mtimeSeconds < SETTLED_SECONDS ? `W/${tag}` : tag;
+}
+
+/** Never later than the Date beside it (RFC 9110 8.8.2.1), nor earlier than an HTTP-date can say simply. */
+export function lastModifiedOf(stat: FileStat, nowSeconds: number): number {
+  return Math.max(0, Math.min(stat.mtimeSeconds, nowSeconds));
+}
