@@ -4,6 +4,7 @@
       "target_name": "zlr",
       "sources": [
         "native/addon.c",
+        "native/addon_hold.c",
         "native/addon_reactor.c",
         "native/books.c",
         "native/children.c",

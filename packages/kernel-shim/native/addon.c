@@ -313,6 +313,7 @@ NAPI_MODULE_INIT() {
   export_function(env, exports, "openBeneath", open_beneath);
   export_function(env, exports, "readAt", read_at);
   export_function(env, exports, "close", close_fd);
+  zlr_export_hold(env, exports);
   zlr_export_reactor(env, exports);
   return exports;
 }

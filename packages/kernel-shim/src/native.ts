@@ -40,6 +40,19 @@ export interface Native {
   readAt(fd: number, into: Uint8Array, offset: number, length: number, position: number): number;
   close(fd: number): number;
 
+  heldOpen(
+    record: Uint8Array,
+    pool: Uint8Array,
+    slotSize: number,
+    stack: Int32Array,
+    fd: number,
+    read: number,
+  ): HeldHandle;
+  hread(held: HeldHandle, rlen: number, dlen: number): number;
+  readSocket(fd: number, into: Uint8Array, length: number): number;
+  /** Nanoseconds in `count` reads, in C alone; for bench/. */
+  measureReads(held: HeldHandle, feeder: number, length: number, count: number, hold: 0 | 1): number;
+
   readonly REACTOR_EVENTS: number;
   reactorCreate(
     records: Uint8Array,
@@ -57,6 +70,12 @@ export interface Native {
   reactorSubmit(reactor: ReactorHandle): void;
   reactorIdle(reactor: ReactorHandle, seconds: number): void;
   reactorClose(reactor: ReactorHandle): void;
+}
+
+declare const heldBrand: unique symbol;
+/** A stream that is read with hold; opaque. */
+export interface HeldHandle {
+  readonly [heldBrand]: true;
 }
 
 declare const reactorBrand: unique symbol;

@@ -38,6 +38,9 @@ const COUNT_MS = 1_000;
 
 interface Keeper {
   readonly pid: number;
+  /** The generation whose file table it shares; a former one's copy serves only until the next keeper stands. */
+  readonly of: number;
+  /** The generation it watches. */
   generation: number;
   readonly socket: Socket;
   /** It waits for the word after its service's death. */
@@ -281,7 +284,8 @@ class ProcessSupervisor implements Supervisor {
 
   #onKeeper(socket: Socket, message: Message): void {
     const pid = message['keeper'] as number;
-    const keeper: Keeper = {pid, generation: message['generation'] as number, socket, asking: false, counted: []};
+    const generation = message['generation'] as number;
+    const keeper: Keeper = {pid, of: generation, generation, socket, asking: false, counted: []};
     this.#keepers.set(pid, keeper);
     const pidfd = native.pidfdOpen(pid);
     native.onExit(
@@ -297,6 +301,7 @@ class ProcessSupervisor implements Supervisor {
       true,
     );
     if (this.#finished) socket.write('x');
+    else if (this.#stopping) this.#terminate();
   }
 
   #countChannels(): Promise<number> {
@@ -331,14 +336,24 @@ class ProcessSupervisor implements Supervisor {
   async stop(): Promise<void> {
     if (!this.#stopping && !this.#finished) {
       this.#stopping = true;
-      const {pid, ended} = this.#generation;
-      if (!ended) process.kill(pid, 'SIGTERM');
+      this.#terminate();
       this.#stopTimer = setTimeout(() => {
         this.#log(`the service did not end within ${STOP_MS / 1000} s of SIGTERM; killing it`);
         if (!this.#generation.ended) process.kill(this.#generation.pid, 'SIGKILL');
       }, STOP_MS);
     }
     await this.done;
+  }
+
+  /**
+   * SIGTERM, but not while a next generation boots: without its handlers yet it would die of the signal, and with it
+   * the answers that it was to finish. When it registers, this is called again.
+   */
+  #terminate(): void {
+    const {pid, ended, number} = this.#generation;
+    const keepers = [...this.#keepers.values()];
+    const booting = keepers.length > 0 && keepers.every(keeper => keeper.of < number);
+    if (!ended && !booting) process.kill(pid, 'SIGTERM');
   }
 }
 
