@@ -99,3 +99,17 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     t.is((await foreground.outcome).exitCode, 0);
   });
 }
+
+test('Ctrl-C reaches the service through its supervisor alone, also when it is pressed twice', async t => {
+  const script = `process.on('SIGTERM', () => process.stdout.write('tidying\\n') && process.stdin.once('data', () => process.exit()));
+    process.on('SIGINT', () => process.stdout.write('interrupted\\n'));
+    process.stdin.resume();
+    console.log('up');`;
+  const foreground = new CommandLine(t).start('run', '--', node, '-e', script);
+  t.is(await foreground.line(), 'up');
+  foreground.pressCtrlC();
+  t.is(await foreground.line(), 'tidying');
+  foreground.pressCtrlC();
+  foreground.stdin.write('done');
+  t.deepEqual(await foreground.outcome, {exitCode: 0, stdout: 'up\ntidying\n', stderr: ''});
+});
