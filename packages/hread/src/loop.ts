@@ -18,7 +18,7 @@ import {Slots} from './slots.js';
 export interface Protocol<R extends ChannelRecord> {
   /** There is held input (some of it may be known from before), and no answer on its way. */
   input(channel: Channel<R>): void;
-  /** The answer is in the kernel's hands. `input` follows when more is held. */
+  /** The answer is in the kernel's hands; after a fault it may be told again. `input` follows when more is held. */
   sent(channel: Channel<R>): void;
   /** The peer has sent all it ever will; what is held stays. */
   ended(channel: Channel<R>): void;
@@ -154,11 +154,12 @@ export class ChannelLoop<R extends ChannelRecord> {
       channel.outSlot = record.outSlot - 1;
       channel.fileFd = record.fileFd;
       this.#send(channel);
-    } else if (record.flags & CLOSE_AFTER) {
-      this.close(channel);
-    } else if (channel.held > 0) {
-      this.#protocol.input(channel);
+      return;
     }
+    // Sent whole, but perhaps not seen to be: to hear of it twice must do no harm.
+    if (record.outLength + record.fileLength > 0) this.#protocol.sent(channel);
+    if (record.flags & CLOSE_AFTER) this.close(channel);
+    else if (channel.held > 0) this.#protocol.input(channel);
   }
 
   /** Listens, or goes on listening on the socket that the former generation had there. */

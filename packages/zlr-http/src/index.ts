@@ -1,1 +1,2 @@
-export {};
+export {HttpError, type HttpErrorCode} from './errors.js';
+export {type Recovered, type ServeOptions, StaticServer} from './server.js';

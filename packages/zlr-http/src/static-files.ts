@@ -1,5 +1,5 @@
 import {closeSync, constants, openSync} from 'node:fs';
-import {errnoName, native} from '@zlr/kernel-shim/native';
+import {native} from '@zlr/kernel-shim/native';
 import {HttpError} from './errors.js';
 import type {FileStat} from './validators.js';
 
@@ -28,7 +28,7 @@ export class StaticFiles {
   readonly root: string;
   readonly #directory: number;
   readonly #contents = new Map<string, OpenedFile>();
-  readonly #thisTurn = new Map<string, OpenedFile | string>();
+  readonly #thisTurn = new Map<string, OpenedFile | number>();
   readonly #numbers = new Float64Array(6);
   readonly #endTurn = (): void => this.#thisTurn.clear();
 
@@ -47,18 +47,18 @@ export class StaticFiles {
   }
 
   /**
-   * What is at a path, or the system's name of why nothing is ('ENOENT', 'EXDEV' for what leads out of the folder).
+   * What is at a path, or the errno of why nothing is (ENOENT, EXDEV for what leads out of the folder).
    * Folders and devices are looked at but have no content.
    */
-  lookUp(path: string): OpenedFile | string {
+  lookUp(path: string): OpenedFile | number {
     const known = this.#thisTurn.get(path);
     if (known !== undefined) return known;
     if (this.#thisTurn.size === 0) setImmediate(this.#endTurn);
     const found = this.#open(path);
     const fd = found.fd;
-    let result: OpenedFile | string;
+    let result: OpenedFile | number;
     if (fd < 0) {
-      result = errnoName(fd);
+      result = -fd;
       this.#contents.delete(path);
     } else {
       result = this.#withContent(path, fd, found.file!);

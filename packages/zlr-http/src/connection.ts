@@ -1,0 +1,40 @@
+import {type Channel, channelStruct, SLOT_SIZE} from '@zlr/hread';
+import {stages} from '@zlr/stages';
+import {openStore, type RecordOf, type TableMeta, t} from '@zlr/state-store';
+
+/** What a connection is doing: waiting for a whole request, making the answer, sending it. */
+export const exchange = stages('reading', 'processing', 'sending');
+
+/** Connections at a time. */
+export const CONNECTIONS = 16_384;
+/** Slots for held requests and for answers on their way; idle connections need none. */
+const SLOTS = 2_048;
+
+const Connection = channelStruct({
+  stage: exchange.field,
+  // A request's body that is still to be thrown away; see BodyReader.
+  bodyPhase: t.u32,
+  bodyOverhead: t.u32,
+  bodyRemaining: t.uint,
+  /** Bytes of that body's content so far. */
+  bodySize: t.uint,
+});
+
+export type ConnectionRecord = RecordOf<(typeof Connection)['fields']> & TableMeta;
+export type Connection = Channel<ConnectionRecord>;
+
+/** The server's state, which outlives its process: the connections and what they hold. */
+export async function openConnections(name: string) {
+  const store = await openStore({
+    name: `http-${name}`,
+    size: CONNECTIONS * 256 + SLOTS * SLOT_SIZE + 2 ** 20,
+    logSize: '64KB',
+    schema: {
+      connections: t.table(Connection, {capacity: CONNECTIONS}),
+      slots: t.raw(SLOTS * SLOT_SIZE),
+    },
+  });
+  return store;
+}
+
+export type ConnectionStore = Awaited<ReturnType<typeof openConnections>>;

@@ -1,0 +1,276 @@
+import {ChannelLoop, type Protocol, type RecoveryReport, SLOT_SIZE} from '@zlr/hread';
+import {endOrderly, isSupervised, reregist} from '@zlr/kernel-shim';
+import {BODY_DATA, BODY_DONE, BODY_MORE, BodyReader} from './body.js';
+import {
+  type Connection,
+  type ConnectionRecord,
+  type ConnectionStore,
+  exchange,
+  openConnections,
+} from './connection.js';
+import {COMPLETE, INCOMPLETE, parseRequest} from './request.js';
+import {NO_BODY, RequestHead} from './request-head.js';
+import {MAX_RESPONSE, planPage, ResponsePlan, writeResponse} from './response.js';
+import {type OpenedFile, StaticFiles} from './static-files.js';
+import {pathFor, planStatic} from './static-plan.js';
+
+export interface ServeOptions {
+  /** The folder to serve. */
+  root: string;
+  host: string;
+  /** 0: any that is free. */
+  port: number;
+  /** Names the server's state, so that its next generation finds it. */
+  name: string;
+}
+
+/** Recovery, in numbers. */
+export interface Recovered {
+  recovered: number;
+  adopted: number;
+  dropped: number;
+  /** Recovered connections by the stage in which the fault met them. */
+  stages: Record<'reading' | 'processing' | 'sending', number>;
+}
+
+/** A quiet connection is ended after so long; nginx' keepalive_timeout. */
+const IDLE_SECONDS = 75;
+/** What answers on their way may take when the server is to end. */
+const DRAIN_SECONDS = 10;
+/** Of a request's body, which a static file has no use for; more is refused. */
+const BODY_MAX = 1024 * 1024;
+/** Room for any head but that of a redirect, whose Location may be long. */
+const PLAIN_HEAD_MAX = 1024;
+
+/** An HTTP/1.1 server for the files of a folder, whose connections outlive its process. */
+export class StaticServer implements Protocol<ConnectionRecord> {
+  readonly #store: ConnectionStore;
+  readonly #files: StaticFiles;
+  readonly #loop: ChannelLoop<ConnectionRecord>;
+  readonly #memory: Buffer;
+  readonly #head = new RequestHead();
+  readonly #plan = new ResponsePlan();
+  readonly #body = new BodyReader();
+  #nowSeconds = Math.floor(Date.now() / 1000);
+
+  private constructor(store: ConnectionStore, files: StaticFiles) {
+    this.#store = store;
+    this.#files = files;
+    this.#memory = store.root.slots;
+    this.#loop = new ChannelLoop<ConnectionRecord>(
+      {
+        memory: store.memory,
+        transaction: work => store.transaction(work),
+        table: store.root.connections,
+        layout: store.layout('connections'),
+        slots: store.root.slots,
+      },
+      this,
+      IDLE_SECONDS,
+    );
+  }
+
+  /** Opens the folder and the state. @throws HttpError ROOT_UNUSABLE, StoreError */
+  static async open(options: {root: string; name: string}): Promise<StaticServer> {
+    return new StaticServer(await openConnections(options.name), new StaticFiles(options.root));
+  }
+
+  /** Becomes restartable (under a supervisor), and goes on with what a former generation left. */
+  recover(): Recovered {
+    reregist();
+    const atStages = exchange.census(this.#store.root.connections);
+    const {recovered, adopted, dropped}: RecoveryReport = this.#loop.recover();
+    return {recovered, adopted, dropped: dropped.length, stages: atStages};
+  }
+
+  async listen(host: string, port: number): Promise<{address: string; port: number}> {
+    return this.#loop.listen({host, port});
+  }
+
+  /** Ends in good order: no new connections, answers on their way finish (10 s at most), the state is removed. */
+  async close(): Promise<void> {
+    await this.#loop.drain(DRAIN_SECONDS);
+    this.#loop.destroy();
+    this.#files.close();
+    this.#store.destroy();
+    if (isSupervised()) endOrderly();
+  }
+
+  // --- protocol ---------------------------------------------------------------------------------------------------
+
+  input(connection: Connection): void {
+    const {record} = connection;
+    if (record.bodyPhase !== 0 && !this.#discardBody(connection)) return;
+    if (connection.held === 0) return;
+
+    const {end} = connection;
+    let at = connection.start;
+    let length = 0;
+    let slot = -1;
+    let fileFd = -1;
+    let close = false;
+    this.#nowSeconds = Math.floor(Date.now() / 1000);
+    this.#body.phase = 0;
+    // Pipelined requests are answered together, as far as one slot holds their answers.
+    while (at < end && fileFd < 0 && !close && this.#body.phase === 0) {
+      const status = parseRequest(this.#memory, at, end, this.#head);
+      if (status === INCOMPLETE) break;
+      if (slot < 0) {
+        slot = this.#loop.takeSlot(connection);
+        if (slot < 0) return;
+        exchange.enter(record, 'processing');
+      }
+      const file = status === COMPLETE ? this.#planRequest() : undefined;
+      if (status !== COMPLETE) planPage(this.#plan, this.#head, status);
+      const plan = this.#plan;
+      const fileBytes = plan.bodyLength;
+      const inline = file?.content && fileBytes > 0 ? fileBytes : 0;
+      const need = inline + (plan.location === '' ? PLAIN_HEAD_MAX : MAX_RESPONSE);
+      if (length > 0 && length + need > SLOT_SIZE) break; // the next slot's, when this one is sent
+
+      if (fileBytes > 0 && inline === 0) {
+        const same = this.#files.openSame(file!);
+        if (same === undefined) planPage(plan, this.#head, 503); // replaced this very instant; worth another try
+        else fileFd = same;
+      }
+      if (this.#loop.isDraining) plan.keepAlive = false;
+      if (status === COMPLETE) {
+        at += this.#head.headLength;
+        at = this.#beginBody(at, end);
+      } else {
+        at = end;
+      }
+      const base = slot * SLOT_SIZE;
+      length += writeResponse(this.#memory, base + length, plan, this.#nowSeconds);
+      if (inline > 0) {
+        const {content} = file!;
+        length += content!.copy(this.#memory, base + length, plan.bodyOffset, plan.bodyOffset + inline);
+      }
+      close = !plan.keepAlive;
+    }
+    if (slot < 0) return;
+    this.#answer(connection, at - connection.start, slot, length, fileFd, close);
+  }
+
+  sent(connection: Connection): void {
+    // Told again after a fault, when the next request may already be in work.
+    if (connection.record.stage === 'sending') exchange.enter(connection.record, 'reading');
+  }
+
+  ended(connection: Connection): void {
+    this.#loop.close(connection); // what is held is no whole request, and nobody will complete it
+  }
+
+  idle(connection: Connection): void {
+    if (connection.sending || connection.held === 0 || connection.record.bodyPhase !== 0) {
+      this.#loop.close(connection);
+      return;
+    }
+    const slot = this.#loop.takeSlot(connection);
+    if (slot < 0) return;
+    this.#head.reset(this.#memory);
+    planPage(this.#plan, this.#head, 408);
+    exchange.enter(connection.record, 'processing');
+    const length = writeResponse(this.#memory, slot * SLOT_SIZE, this.#plan, Math.floor(Date.now() / 1000));
+    this.#body.phase = 0;
+    this.#answer(connection, connection.held, slot, length, -1, true);
+  }
+
+  closed(): void {}
+
+  // --- requests ---------------------------------------------------------------------------------------------------
+
+  /** Plans the answer to the parsed request; the file it needs, if it needs one. */
+  #planRequest(): OpenedFile | undefined {
+    const head = this.#head;
+    const plan = this.#plan;
+    if (head.contentLength > BODY_MAX) {
+      planPage(plan, head, 413);
+      return undefined;
+    }
+    const path = pathFor(plan, head);
+    let file: OpenedFile | undefined;
+    if (path !== undefined) {
+      const found = this.#files.lookUp(path);
+      planStatic(plan, head, path, found, this.#nowSeconds);
+      if (typeof found !== 'number') file = found;
+    }
+    // The client waits for a word before it sends the body; after this one it need not send it at all, and then
+    // nobody could tell where the next request begins (RFC 9110 10.1.1).
+    if (head.expectContinue && head.framing !== NO_BODY) plan.keepAlive = false;
+    return file;
+  }
+
+  /** Skips what is here of the request's body; where it ends, or the input does. */
+  #beginBody(at: number, end: number): number {
+    const body = this.#body;
+    body.begin(this.#head);
+    this.#bodySize = 0;
+    if (this.#plan.keepAlive && !this.#skipBody(at, end)) this.#plan.keepAlive = false;
+    else if (this.#plan.keepAlive) return body.next;
+    body.phase = 0; // the connection ends with this answer, and what follows is thrown away anyhow
+    return end;
+  }
+
+  #bodySize = 0;
+
+  /** False: the body is malformed or too large. */
+  #skipBody(start: number, end: number): boolean {
+    const body = this.#body;
+    let at = start;
+    for (;;) {
+      const status = body.read(this.#memory, at, end);
+      at = body.next;
+      if (status === BODY_DONE || status === BODY_MORE) return true;
+      if (status !== BODY_DATA) return false;
+      this.#bodySize += body.dataEnd - body.dataStart;
+      if (this.#bodySize > BODY_MAX) return false;
+    }
+  }
+
+  /** Goes on throwing a body away whose request is answered. True when it has ended. */
+  #discardBody(connection: Connection): boolean {
+    const {record} = connection;
+    const body = this.#body;
+    body.phase = record.bodyPhase;
+    body.overhead = record.bodyOverhead;
+    body.remaining = record.bodyRemaining;
+    this.#bodySize = record.bodySize;
+    if (!this.#skipBody(connection.start, connection.end)) {
+      this.#loop.close(connection);
+      return false;
+    }
+    this.#store.transaction(() => {
+      this.#recordBody(record);
+      this.#loop.consume(connection, body.next - connection.start);
+    });
+    return body.phase === 0;
+  }
+
+  #recordBody(record: ConnectionRecord): void {
+    const {phase, overhead, remaining} = this.#body;
+    if (phase === 0 && record.bodyPhase === 0) return;
+    record.bodyPhase = phase;
+    record.bodyOverhead = overhead;
+    record.bodyRemaining = remaining;
+    record.bodySize = this.#bodySize;
+  }
+
+  #answer(
+    connection: Connection,
+    consumed: number,
+    slot: number,
+    length: number,
+    fileFd: number,
+    close: boolean,
+  ): void {
+    const {record} = connection;
+    const fileOffset = fileFd < 0 ? 0 : this.#plan.bodyOffset;
+    const fileLength = fileFd < 0 ? 0 : this.#plan.bodyLength;
+    this.#store.transaction(() => {
+      exchange.enter(record, 'sending');
+      this.#recordBody(record);
+      this.#loop.answer(connection, consumed, {slot, length, fileFd, fileOffset, fileLength, close});
+    });
+  }
+}
