@@ -130,7 +130,8 @@ export class StaticServer implements Protocol<ConnectionRecord> {
 
       if (fileBytes > 0 && inline === 0) {
         const same = this.#files.openSame(file!);
-        if (same === undefined) planPage(plan, this.#head, 503); // replaced this very instant; worth another try
+        if (same === undefined)
+          planPage(plan, this.#head, 503); // replaced this very instant; worth another try
         else fileFd = same;
       }
       if (this.#loop.isDraining) plan.keepAlive = false;
