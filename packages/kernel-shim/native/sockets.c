@@ -26,17 +26,25 @@ static socklen_t numeric_address(const char *text, uint16_t port, struct sockadd
   return 0;
 }
 
+/*
+ * Output that waits in the kernel is output that a reader's stall keeps there: with the default it may be 4 MB a
+ * connection. What is not sent yet is better kept in the file or the slot it comes from, and this much is enough to
+ * keep the line busy until the next turn of the loop.
+ */
+enum { UNSENT_MAX = 128 * 1024 };
+
 int zlr_listen(const char *address, uint16_t port, int backlog) {
   struct sockaddr_storage where;
   const socklen_t length = numeric_address(address, port, &where);
   if (length == 0) return -EINVAL;
   const int fd = socket(where.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
   if (fd < 0) return -errno;
-  /* Set before the first connection can exist: accept() copies both to it. */
-  const int on = 1;
+  /* Set before the first connection can exist: accept() copies them to it. */
+  const int on = 1, unsent = UNSENT_MAX;
   if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) ||
       setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on) ||
-      setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) || bind(fd, (struct sockaddr *)&where, length) ||
+      setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) ||
+      setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent) || bind(fd, (struct sockaddr *)&where, length) ||
       listen(fd, backlog)) {
     const int error = errno;
     close(fd);
