@@ -7,7 +7,11 @@ import {openStore, t} from '@zlr/state-store';
 const store = await openStore({
   name: `lines-${process.argv[2] ?? 0}`,
   size: '16MB',
-  schema: {lines: t.uint, channels: t.table(channelStruct({}), {capacity: 256}), slots: t.raw(128 * SLOT_SIZE)},
+  schema: {
+    lines: t.uint,
+    channels: t.table(channelStruct({}), {capacity: 256}),
+    slots: t.raw(128 * SLOT_SIZE),
+  },
 });
 const {root} = store;
 

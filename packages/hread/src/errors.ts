@@ -1,4 +1,9 @@
-export type HreadErrorCode = 'LISTEN_FAILED' | 'HOST_UNKNOWN' | 'HOLD_EXCEEDED' | 'READ_FAILED' | 'MEMORY_TOO_SMALL';
+export type HreadErrorCode =
+  | 'LISTEN_FAILED'
+  | 'HOST_UNKNOWN'
+  | 'HOLD_EXCEEDED'
+  | 'READ_FAILED'
+  | 'MEMORY_TOO_SMALL';
 
 /** An error of a channel or of the loop that serves them; `code` is stable. */
 export class HreadError extends Error {

@@ -51,7 +51,11 @@ export class HeldStream {
     if (name === 'EAGAIN') return -1;
     if (name === 'EINVAL') {
       const held = this.#read - this.#record.consumed;
-      throw new HreadError('HOLD_EXCEEDED', `hread: cannot delete ${dlen} bytes, only ${held} are held`, name);
+      throw new HreadError(
+        'HOLD_EXCEEDED',
+        `hread: cannot delete ${dlen} bytes, only ${held} are held`,
+        name,
+      );
     }
     if (name === 'ENOBUFS') {
       throw new HreadError('HOLD_EXCEEDED', 'hread: the hold is full; delete what is processed first', name);

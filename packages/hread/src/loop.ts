@@ -93,7 +93,11 @@ export class ChannelLoop<R extends ChannelRecord> {
       count => this.#onEvents(count),
     );
     if (typeof reactor === 'number') {
-      throw new HreadError('READ_FAILED', `epoll cannot be set up: ${errnoName(reactor)}`, errnoName(reactor));
+      throw new HreadError(
+        'READ_FAILED',
+        `epoll cannot be set up: ${errnoName(reactor)}`,
+        errnoName(reactor),
+      );
     }
     this.#reactor = reactor;
     this.#commands.connect(reactor);
@@ -135,7 +139,8 @@ export class ChannelLoop<R extends ChannelRecord> {
       }
       const channel = this.#add(record);
       const error = native.reactorResume(this.#reactor, channel.index, fd, books.read, books.written);
-      if (error < 0) throw new HreadError('READ_FAILED', `channel ${fd} cannot be resumed: ${errnoName(error)}`);
+      if (error < 0)
+        throw new HreadError('READ_FAILED', `channel ${fd} cannot be resumed: ${errnoName(error)}`);
       this.#resume(channel, books.read, books.written);
     }
     this.#commands.submit();
@@ -170,7 +175,8 @@ export class ChannelLoop<R extends ChannelRecord> {
     );
     const listener = known < 0 ? openListener(address, port) : this.#recoveredListeners.splice(known, 1)[0]!;
     const error = native.reactorListen(this.#reactor, listener.fd);
-    if (error < 0) throw new HreadError('LISTEN_FAILED', `cannot watch the listening socket: ${errnoName(error)}`);
+    if (error < 0)
+      throw new HreadError('LISTEN_FAILED', `cannot watch the listening socket: ${errnoName(error)}`);
     return {address: listener.address, port: listener.port};
   }
 
@@ -254,6 +260,7 @@ export class ChannelLoop<R extends ChannelRecord> {
   /** Lets go of everything. After `drain`. */
   destroy(): void {
     assert(this.#size === 0, 'drain first');
+    assert(this.slots.freeCount === this.slots.count, 'each slot was given back');
     clearInterval(this.#idleTimer);
     for (const {fd} of this.#recoveredListeners) native.close(fd);
     native.reactorClose(this.#reactor);

@@ -20,7 +20,10 @@ export interface Status {
 }
 
 function notRunning(name: string): ShimError {
-  return new ShimError('NOT_RUNNING', `no service named '${name}' is running; \`zlr status\` lists those that are`);
+  return new ShimError(
+    'NOT_RUNNING',
+    `no service named '${name}' is running; \`zlr status\` lists those that are`,
+  );
 }
 
 /** Asks a supervisor; undefined: there is none at that socket. */

@@ -12,4 +12,4 @@ export {
   reportServed,
   reregist,
 } from './registration.js';
-export {type Supervisor, type SuperviseOptions, supervise} from './supervisor.js';
+export {type SuperviseOptions, type Supervisor, supervise} from './supervisor.js';

@@ -104,7 +104,11 @@ export function getreginfo(): RegistrationInfo | null {
 function startKeeper(): void {
   const {error, pid, pidfd} = native.keeperStart();
   if (error < 0) {
-    throw new ShimError('KEEPER_FAILED', `the keeper could not be started: ${errnoName(error)}`, errnoName(error));
+    throw new ShimError(
+      'KEEPER_FAILED',
+      `the keeper could not be started: ${errnoName(error)}`,
+      errnoName(error),
+    );
   }
   keeperPid = pid;
   // Whoever kills the keeper does not take its protection away for longer than it takes to clone another.
@@ -117,7 +121,9 @@ function replaceKeeper(): void {
     startKeeper();
   } catch (error) {
     // To end a healthy service for want of its keeper would be the very loss that the keeper is there against.
-    console.error(`zlr: this service goes on without a keeper, a fault now would close its channels: ${error}`);
+    console.error(
+      `zlr: this service goes on without a keeper, a fault now would close its channels: ${error}`,
+    );
   }
 }
 
@@ -152,7 +158,11 @@ export function reregist(changes: Partial<Registration> = {}): boolean {
     birth.thresholdMs,
   );
   if (error < 0) {
-    throw new ShimError('KEEPER_FAILED', `no memory for the keeper's plan: ${errnoName(error)}`, errnoName(error));
+    throw new ShimError(
+      'KEEPER_FAILED',
+      `no memory for the keeper's plan: ${errnoName(error)}`,
+      errnoName(error),
+    );
   }
   registered = true;
   startKeeper();

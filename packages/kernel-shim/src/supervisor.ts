@@ -109,7 +109,11 @@ class ProcessSupervisor implements Supervisor {
     const {error, pid, pidfd} = native.spawn(file!, [file!, ...args], envp);
     if (error < 0) {
       const name = errnoName(error);
-      throw new ShimError('SPAWN_FAILED', `cannot start ${file}: ${name}; is it installed and executable?`, name);
+      throw new ShimError(
+        'SPAWN_FAILED',
+        `cannot start ${file}: ${name}; is it installed and executable?`,
+        name,
+      );
     }
     this.#watchGeneration(number, pid, pidfd);
   }
@@ -158,7 +162,8 @@ class ProcessSupervisor implements Supervisor {
       this.#thresholdMs,
     );
     if (decision.act !== 'restart') {
-      if (decision.act === 'give up') this.#log(`giving up: ${decision.reason}; the state stays, its channels close`);
+      if (decision.act === 'give up')
+        this.#log(`giving up: ${decision.reason}; the state stays, its channels close`);
       else if (decision.exitCode !== 0) this.#log(`not restarted: ${decision.reason}`);
       this.#end(decision.exitCode, decision.reason);
       return;
@@ -211,7 +216,6 @@ class ProcessSupervisor implements Supervisor {
     for (const keeper of this.#keepers.values()) keeper.socket.write('x');
     this.#finishWhenAlone(exitCode, reason);
   }
-
 
   #finishWhenAlone(exitCode: number, reason: string): void {
     this.#lastWord = {exitCode, reason};
@@ -375,7 +379,10 @@ async function bind(server: Server, path: string): Promise<void> {
  */
 export async function supervise(options: SuperviseOptions): Promise<Supervisor> {
   if (options.command.length === 0) {
-    throw new ShimError('COMMAND_EMPTY', 'there is no command to supervise; expected a program and its arguments');
+    throw new ShimError(
+      'COMMAND_EMPTY',
+      'there is no command to supervise; expected a program and its arguments',
+    );
   }
   const dir = makeRunDir(options.name);
   if ((await listServices()).includes(options.name)) {

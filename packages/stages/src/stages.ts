@@ -27,7 +27,10 @@ export class Stages<N extends string> {
     this.names = names;
     this.#order = new Map(names.map((name, index) => [name, index]));
     if (this.#order.size !== names.length) {
-      throw new StagesError('STAGES_INVALID', `stages(${names.join(', ')}): each stage needs a name of its own`);
+      throw new StagesError(
+        'STAGES_INVALID',
+        `stages(${names.join(', ')}): each stage needs a name of its own`,
+      );
     }
     this.field = t.enum(...names) as EnumType<N>;
   }

@@ -1,0 +1,144 @@
+/*
+ * Sixteen clients fetch files over keep-alive connections, some pipelined, some in pieces, some reading slowly, some
+ * hanging up, while the server's process is killed again and again at random instants, also while the next generation
+ * boots. Every byte of every answer must come exactly once and in order, no connection may break, and at the end
+ * nothing may be left: no descriptor, slot, segment or process.
+ *
+ *   ZLR_TORTURE_FAULTS=2000 ZLR_SEED=7 npm test -- test/torture.test.ts
+ */
+import {mkdtempSync, rmSync, writeFileSync} from 'node:fs';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import {setTimeout as delay} from 'node:timers/promises';
+import test from 'ava';
+import {CheckingClient, type Expected} from './support/http-client.js';
+import {Random} from './support/random.js';
+import {ServedFolder} from './support/service.js';
+
+const FAULTS = Number(process.env['ZLR_TORTURE_FAULTS'] ?? 300);
+const CLIENTS = 16;
+const SIZES = [0, 1, 100, 5_000, 16_384, 16_385, 100_000, 1_000_000, 5_000_000];
+// The last makes the service throw an exception that nobody catches.
+const SIGNALS = ['SIGSEGV', 'SIGKILL', 'SIGABRT', 'SIGUSR2'] as const;
+
+const noPause = async (): Promise<void> => {};
+
+function makeFiles(folder: string, random: Random): Expected[] {
+  return SIZES.map(size => {
+    const content = Buffer.alloc(size);
+    for (let at = 0; at + 4 <= size; at += 4) content.writeUInt32LE(random.below(2 ** 32), at);
+    writeFileSync(join(folder, `${size}.bin`), content);
+    return {path: `/${size}.bin`, content};
+  });
+}
+
+const request = ({path}: Expected): string =>
+  `GET ${path} HTTP/1.1\r\nHost: torture\r\nX-Pad: ${'x'.repeat(40)}\r\n\r\n`;
+
+/** One client's life: connection after connection until the faults are over. Returns the answers it checked. */
+async function live(port: number, files: Expected[], random: Random, isOver: () => boolean): Promise<number> {
+  let answers = 0;
+  while (!isOver()) {
+    const client = await CheckingClient.open(port);
+    for (let rounds = 1 + random.below(8); rounds > 0; rounds--) {
+      const kind = random.below(10);
+      const file = random.pick(files);
+      if (kind < 4) {
+        client.write(request(file));
+        await client.expect(file, noPause);
+        answers++;
+      } else if (kind < 6) {
+        const batch = Array.from({length: 2 + random.below(8)}, () => random.pick(files.slice(0, 7)));
+        client.write(batch.map(request).join(''));
+        for (const each of batch) await client.expect(each, noPause);
+        answers += batch.length;
+      } else if (kind < 8) {
+        const text = request(file);
+        const cut = 1 + random.below(text.length - 1);
+        client.write(text.slice(0, cut));
+        await delay(random.below(60));
+        client.write(text.slice(cut));
+        await client.expect(file, noPause);
+        answers++;
+      } else if (kind < 9) {
+        client.write(request(file));
+        await client.expect(file, () => delay(random.below(4)));
+        answers++;
+      } else {
+        client.write(request(file));
+        await client.expect(file, noPause, random.below(file.content.length + 1));
+        client.hangUp();
+        break;
+      }
+      if (rounds === 1) client.close();
+    }
+  }
+  return answers;
+}
+
+interface Status {
+  generation: number;
+  channels: number;
+  faults: {class: string}[];
+}
+
+async function readStatus(service: ServedFolder): Promise<Status> {
+  return JSON.parse(await service.zlr('status', '--json')) as Status;
+}
+
+test('faults at random instants lose and double nothing', async t => {
+  const random = Random.fromEnvironment();
+  t.log(`seed ${random.seed}, ${FAULTS} faults`);
+  const folder = mkdtempSync(join(tmpdir(), 'zlr-torture-'));
+  t.teardown(() => rmSync(folder, {recursive: true}));
+  const files = makeFiles(folder, random);
+  const service = await ServedFolder.start(folder, 'torture');
+  let stopped = false;
+  t.teardown(async () => {
+    if (!stopped) await service.stop();
+  });
+  const descriptorsBefore = service.descriptors().length;
+
+  let isOver = false;
+  let failed = false;
+  const clients = Array.from({length: CLIENTS}, (_, index) =>
+    live(service.port, files, new Random(random.seed + 1 + index), () => isOver || failed),
+  );
+  for (const client of clients) client.catch(() => (failed = true));
+
+  let faults = 0;
+  let inBoot = 0;
+  for (; faults < FAULTS && !failed; faults++) {
+    const {generation, pid} = service;
+    if (random.next() < 0.8) {
+      await service.until(() => service.serving === generation);
+      await delay(random.below(120));
+    } else {
+      await delay(random.below(150));
+      if (service.serving < generation) inBoot++;
+    }
+    process.kill(pid, random.pick(SIGNALS));
+    await service.until(() => service.generation > generation);
+  }
+  isOver = true;
+  const answers = await Promise.all(clients).catch(error => {
+    t.log(service.log.slice(-10).join('\n'));
+    throw error;
+  });
+  t.log(
+    `${answers.reduce((sum, n) => sum + n)} answers checked over ${faults} faults, ${inBoot} of them in a boot`,
+  );
+  t.is(faults, FAULTS);
+
+  const last = service.generation;
+  await service.until(() => service.serving === last);
+  // The service hears of the last hang-ups in its own time; what would be leaked never goes.
+  let status = await readStatus(service);
+  for (let tries = 0; status.channels > 1 && tries < 50; tries++) status = await readStatus(service);
+  t.is(status.generation, FAULTS + 1, 'each fault is one generation');
+  t.is(status.faults.length, FAULTS);
+  t.is(status.channels, 1, 'all that is open is the listening socket');
+  t.true(service.descriptors().length <= descriptorsBefore, 'no descriptor is leaked');
+  stopped = true;
+  t.is(await service.stop(), 0, 'an orderly end, which asserts that each slot was given back');
+});
