@@ -6,4 +6,5 @@ export {HeldStream} from './held-stream.js';
 export type {Address} from './listen.js';
 export {ChannelLoop, type ChannelStore, type ChannelTable, type Protocol, SLOT_SIZE} from './loop.js';
 export type {RecoveryReport} from './recovery.js';
+export {createServer, type Request, type Server, type ServerOptions} from './server.js';
 export {Slots} from './slots.js';

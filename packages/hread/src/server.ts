@@ -1,0 +1,153 @@
+import {endOrderly, generation, reregist} from '@zlr/kernel-shim';
+import {openStore, type RootOf, type Schema, t} from '@zlr/state-store';
+import type {Channel, ChannelRecord} from './channel.js';
+import {channelStruct} from './channel-record.js';
+import {HreadError} from './errors.js';
+import type {Address} from './listen.js';
+import {ChannelLoop, SLOT_SIZE} from './loop.js';
+import type {RecoveryReport} from './recovery.js';
+
+export interface ServerOptions<S extends Schema> {
+  /** Names the server's state, so that the next generation finds it. */
+  name: string;
+  /** Your own state beside the connections: the schema of a store. */
+  state?: S;
+  /**
+   * Called when a connection has input and no answer on its way, with all that it holds. Return without a reply to
+   * wait for more. The whole call is one transaction: what it writes to the state, the input it consumes and the
+   * answer it gives happen together or not at all, whatever kills the process.
+   */
+  input(request: Request<S>): void;
+  /** Bytes for your state (default 16 MiB); a store keeps the size it was made with. */
+  stateBytes?: number;
+  /** Connections at a time (default 1,024). */
+  connections?: number;
+  /** Seconds after which a quiet connection is ended (default 300). */
+  idleSeconds?: number;
+}
+
+/** What `input` works with. */
+export interface Request<S extends Schema> {
+  /** The held bytes: a view of shared memory, valid during the call. */
+  readonly held: Buffer;
+  /** Your state, live. */
+  readonly state: RootOf<S>;
+  /**
+   * Consumes the first bytes held and answers them. Once a call; `input` is called again when more is held.
+   *
+   * @throws HreadError REPLY_TOO_LARGE above 32 KiB
+   */
+  reply(consumed: number, answer: string | Uint8Array, options?: {close?: boolean}): void;
+  /** Consumes without an answer. */
+  consume(count: number): void;
+  /** Ends the connection without an answer. */
+  close(): void;
+}
+
+export interface Server<S extends Schema> {
+  readonly state: RootOf<S>;
+  /** This life's number. */
+  readonly generation: number;
+  /** What became of the former generation's connections. */
+  readonly recovered: RecoveryReport;
+  listen(where: {port: number; host?: string}): Promise<Address>;
+  /** Ends in good order: answers on their way are sent (10 s at most), the state is removed. SIGTERM does it too. */
+  close(): Promise<void>;
+}
+
+const DRAIN_SECONDS = 10;
+
+/**
+ * A server whose connections, unprocessed input, half-sent answers and state outlive its process. Under a supervisor
+ * (`zlr run -- node server.js`) it is restarted after a fault and nobody notices; without one it is an ordinary
+ * server.
+ */
+export async function createServer<const S extends Schema = Record<never, never>>(
+  options: ServerOptions<S>,
+): Promise<Server<S>> {
+  const {connections = 1024, idleSeconds = 300, stateBytes = 2 ** 24} = options;
+  const slotCount = Math.max(64, connections);
+  const store = await openStore({
+    name: options.name,
+    size: stateBytes + connections * 256 + slotCount * SLOT_SIZE + 2 ** 20,
+    schema: {
+      ...(options.state ?? {}),
+      zlrChannels: t.table(channelStruct({}), {capacity: connections}),
+      zlrSlots: t.raw(slotCount * SLOT_SIZE),
+    },
+  });
+  const {zlrChannels: table, zlrSlots: slots} = store.root;
+  const state = store.root as unknown as RootOf<S>;
+  const transaction = <T>(work: () => T): T => store.transaction(work);
+
+  const loop = new ChannelLoop<ChannelRecord>(
+    {memory: store.memory, transaction, table, layout: store.layout('zlrChannels'), slots},
+    {
+      input: channel => onInput(channel),
+      sent() {},
+      ended: channel => loop.close(channel),
+      idle: channel => loop.close(channel),
+      closed() {},
+    },
+    idleSeconds,
+  );
+
+  function onInput(channel: Channel<ChannelRecord>): void {
+    const slot = loop.takeSlot(channel);
+    if (slot < 0) return;
+    let isAnswered = false;
+    const request: Request<S> = {
+      held: slots.subarray(channel.start, channel.end),
+      state,
+      reply(consumed, answer, {close = false} = {}) {
+        const length = writeAnswer(slots, slot, answer);
+        loop.answer(channel, consumed, {slot, length, fileFd: -1, fileOffset: 0, fileLength: 0, close});
+        isAnswered = true;
+      },
+      consume: count => loop.consume(channel, count),
+      close: () => loop.close(channel),
+    };
+    store.transaction(() => options.input(request));
+    if (!isAnswered) loop.slots.give(slot);
+  }
+
+  let listening: Promise<Address> | undefined;
+  async function close(): Promise<void> {
+    await listening;
+    await loop.drain(DRAIN_SECONDS);
+    loop.destroy();
+    store.destroy();
+    endOrderly();
+  }
+  const end = (): Promise<never> => close().then(() => process.exit(0));
+  // Before reregist: from there on the supervisor may ask for the end.
+  process.once('SIGTERM', end);
+  process.once('SIGINT', end);
+  reregist();
+  const recovered = loop.recover();
+  return {
+    state,
+    generation: generation(),
+    recovered,
+    listen: ({port, host = '127.0.0.1'}) => (listening = loop.listen({host, port})),
+    close() {
+      process.off('SIGTERM', end);
+      process.off('SIGINT', end);
+      return close();
+    },
+  };
+}
+
+function writeAnswer(slots: Buffer, slot: number, answer: string | Uint8Array): number {
+  const length = typeof answer === 'string' ? Buffer.byteLength(answer) : answer.length;
+  if (length > SLOT_SIZE) {
+    throw new HreadError(
+      'REPLY_TOO_LARGE',
+      `a reply of ${length} bytes does not fit its slot of ${SLOT_SIZE}; send it in parts, one for each input`,
+    );
+  }
+  const at = slot * SLOT_SIZE;
+  if (typeof answer === 'string') slots.write(answer, at);
+  else slots.set(answer, at);
+  return length;
+}
