@@ -1,3 +1,4 @@
+import type {Checker} from './check.js';
 import type {Engine} from './engine.js';
 import {type Access, type Captures, Type} from './type.js';
 
@@ -6,16 +7,25 @@ export interface Builder {
   readonly engine: Engine;
   /** First of `cells` fresh, zeroed cells; `align` in bytes. */
   reserve(cells: number, what: string, align?: number): number;
-  /** A small number of its own for each collection, by which refs name it. */
+  /** A number of its own for each collection, 1 to 63, by which refs name it. */
   nextNumber(): number;
 }
 
+/** What every collection can do besides its own trade. */
+export interface Collection {
+  toJSON(): unknown;
+  verify(checker: Checker): void;
+}
+
 /** A type that stands only at the root: its fixed-size head lies in the root record, the rest anywhere. */
-export abstract class CollectionType<V> extends Type<V, never> {
+export abstract class CollectionType<V> extends Type<V, never, unknown> {
   override readonly align = 8;
   override readonly single = false;
   abstract build(builder: Builder, head: number): void;
   abstract open(engine: Engine, head: number, path: string): V;
+  override plain(value: V): unknown {
+    return (value as Collection).toJSON();
+  }
   override access(byte: number, path: string, captures: Captures): Access {
     const opened = captures.engine.opened.get(byte / 8)!;
     const cannot = (): never => captures.engine.unassignable(path);

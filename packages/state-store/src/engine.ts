@@ -1,6 +1,8 @@
-import {StoreError} from './errors.js';
+import {StoreError, show} from './errors.js';
 import type {Header} from './header.js';
+import {Heap} from './heap.js';
 import {INDIRECT, type Memory} from './memory.js';
+import {OWNER, type Slots} from './slots.js';
 import {transact, type UndoLog} from './undo-log.js';
 
 /** What every collection and every generated accessor works on: one attached segment with its log. */
@@ -8,6 +10,9 @@ export class Engine {
   closed = false;
   /** The collections at the root, by the offset of their heads in cells. */
   readonly opened = new Map<number, unknown>();
+  /** The collections that refs can name, by their numbers. */
+  readonly numbered = new Map<number, Slots>();
+  readonly heap: Heap;
   constructor(
     readonly name: string,
     readonly memory: Memory,
@@ -15,6 +20,7 @@ export class Engine {
     readonly header: Header,
     readonly readonly: boolean,
   ) {
+    this.heap = new Heap(memory, log, name, header.heapCell);
     if (readonly) memory.mode = INDIRECT;
   }
 
@@ -57,6 +63,20 @@ export class Engine {
     throw new StoreError(
       'ERR_STALE',
       `this ${what} was removed (its slot may hold another one by now); get a fresh one from its collection.`,
+    );
+  }
+
+  /** The collection a live record belongs to, if it is one of this store. */
+  slotsOf(record: unknown): Slots | undefined {
+    const slots = (record as Record<symbol, Slots | undefined> | null | undefined)?.[OWNER];
+    return slots?.engine === this ? slots : undefined;
+  }
+
+  object(value: unknown, path: string): object {
+    if (typeof value === 'object' && value !== null) return value;
+    throw new StoreError(
+      'ERR_VALUE',
+      `${path}: ${show(value)} does not fit; expected an object with the fields of its struct.`,
     );
   }
 

@@ -1,3 +1,4 @@
+import type {Checker} from './check.js';
 import type {Engine} from './engine.js';
 import {StoreError} from './errors.js';
 import type {Memory} from './memory.js';
@@ -22,21 +23,28 @@ export function utf8Length(v: string): number {
   return /\p{Surrogate}/u.test(v) ? -1 : Buffer.byteLength(v, 'utf8');
 }
 
-/** Short ASCII is stored byte by byte: a call into C++ costs more than 24 stores. */
-export function writeUtf8(memory: Memory, byte: number, v: string, bytes: number): void {
-  if (bytes === v.length && bytes <= 24) {
+/** Returns the bytes written. Short ASCII is stored byte by byte: a call into C++ costs more than 24 stores. */
+export function writeUtf8(memory: Memory, byte: number, v: string, max: number): number {
+  const {length} = v;
+  if (length <= 24) {
     const {u8} = memory;
-    for (let i = 0; i < bytes; i++) u8[byte + i] = v.charCodeAt(i);
-  } else memory.buffer.write(v, byte, bytes, 'utf8');
+    let i = 0;
+    for (; i < length; i++) {
+      const unit = v.charCodeAt(i);
+      if (unit > 127) break;
+      u8[byte + i] = unit;
+    }
+    if (i === length) return length;
+  }
+  return memory.buffer.write(v, byte, max, 'utf8');
 }
 
-export function checkString(v: unknown, max: number, path: string): number {
+export function checkString(v: unknown, max: number, path: string): void {
   const expected = `a string of at most ${max} bytes in UTF-8`;
   if (typeof v !== 'string') refuse(path, expected, v);
   const bytes = utf8Length(v);
   if (bytes < 0) refuse(path, 'a string without lone surrogates (UTF-8 has no form for them)', v);
   if (bytes > max) refuse(path, expected, v);
-  return bytes;
 }
 
 /** A string of at most `max` bytes inside its record: u32 length, then the bytes. In C: struct {uint32_t length; char bytes[max];}. */
@@ -62,12 +70,16 @@ export class FixedStringType extends Type<string> {
       return bytes === 0 ? '' : memory.buffer.toString('utf8', at, at + bytes);
     };
     const check = (v: unknown) => checkString(v, max, path);
-    const write = (at: number, v: string, bytes: number) => writeUtf8(memory, at, v, bytes);
+    const write = (at: number, v: string) => writeUtf8(memory, at, v, max);
     return {
       get: `${captures.add(read)}(${element(1, byte + 4)},U32[${head}])`,
-      check: `const n=${captures.add(check)}(v);`,
-      set: `U32[${head}]=n;${captures.add(write)}(${element(1, byte + 4)},v,n);`,
+      check: `${captures.add(check)}(v);`,
+      set: `U32[${head}]=${captures.add(write)}(${element(1, byte + 4)},v);`,
     };
+  }
+  override verify(checker: Checker, cell: number, byte: number, path: string): void {
+    const length = checker.engine.memory.u32[cell * 2 + byte / 4]!;
+    if (length > this.max) checker.problem(path, `its length says ${length} of at most ${this.max} bytes`);
   }
 }
 

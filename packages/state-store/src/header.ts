@@ -27,6 +27,8 @@ import {NOBODY} from './process-identity.js';
  *  ---- a cache line of its own for the allocator
  *  320  heapTop        u32     first cell never handed out
  *  324  epoch          u32     how often the store was opened for writing
+ *  328  heapLimit      u32     end of the blocks; above it lie extents, taken from the end of the heap downwards
+ *  512  free           120 x u32   first free block of each size class, see heap.ts
  *  ...  zero up to 4096
  */
 export const HEADER_BYTES = 4096;
@@ -53,6 +55,8 @@ export const at = {
   live: 260,
   heapTop: 320,
   epoch: 324,
+  heapLimit: 328,
+  free: 512,
 } as const;
 
 // Far apart, so that no flipped bit turns a store into one that may be built anew.
@@ -81,14 +85,18 @@ function checksum(bytes: Buffer): number {
   return hash.digest().readUInt32LE(0);
 }
 
-/** Writes all of the header but its state, which stays BUILDING until `publish`. The caller holds the owner word. */
+/** The first store to a segment but for the owner word. From here to `publish` its builder may die and be succeeded. */
+export function beginHeader(memory: Memory): void {
+  memory.atomics.store(memory.u32, at.state / 4, BUILDING);
+}
+
+/** Writes all of the header but its state, which stays BUILDING until `publish`. */
 export function writeHeader(memory: Memory, plan: Plan): void {
   const b = memory.buffer;
-  memory.atomics.store(memory.u32, at.state / 4, BUILDING);
-  MAGIC.copy(b, at.magic);
+  b.set(MAGIC, at.magic);
   b.writeUInt32LE(VERSION, at.version);
   b.writeBigUInt64LE(BigInt(plan.size), at.size);
-  plan.fingerprint.copy(b, at.fingerprint, 0, 16);
+  b.set(plan.fingerprint, at.fingerprint);
   b.fill(0, at.name, at.name + 4 + NAME_BYTES);
   b.writeUInt32LE(b.write(plan.name, at.name + 4, NAME_BYTES, 'utf8'), at.name);
   const pairs: [number, number, number][] = [
@@ -107,6 +115,7 @@ export function writeHeader(memory: Memory, plan: Plan): void {
   b.fill(0, at.checksum + 4, HEADER_BYTES);
   b.writeUInt32LE(1, at.live);
   b.writeUInt32LE(plan.heapCell, at.heapTop);
+  b.writeUInt32LE(plan.heapEnd, at.heapLimit);
 }
 
 /** Pairs with the load in `readHeader`: whoever sees READY sees all that was written before. */

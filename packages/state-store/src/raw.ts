@@ -27,6 +27,9 @@ export class RawType extends CollectionType<Buffer> {
     u32[head * 2] = builder.reserve(cells, `t.raw(${this.bytes})`, PAGE);
     u32[head * 2 + 1] = cells;
   }
+  override plain(value: Buffer): Buffer {
+    return Buffer.from(value);
+  }
   override open(engine: Engine, head: number): Buffer {
     const {u32, buffer} = engine.memory;
     const start = u32[head * 2]! * CELL;

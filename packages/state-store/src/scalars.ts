@@ -1,3 +1,4 @@
+import type {Checker} from './check.js';
 import {StoreError} from './errors.js';
 import {type Access, type Captures, refuse, Type, type TypeDescription} from './type.js';
 
@@ -83,14 +84,9 @@ export class UintType extends Type<number> {
   override readonly size = 8;
   override readonly align = 8;
   override readonly single = true;
-  constructor(
-    override readonly kind: 'uint' | 'timestamp' = 'uint',
-    private readonly expected = 'an integer from 0 to 2**53-1',
-  ) {
-    super();
-  }
+  override readonly kind = 'uint';
   override describe(): TypeDescription {
-    return {kind: this.kind, size: 8};
+    return {kind: 'uint', size: 8};
   }
   override access(byte: number, path: string, captures: Captures): Access {
     const low = `U32[${element(4, byte)}]`;
@@ -98,7 +94,7 @@ export class UintType extends Type<number> {
     const [h, w] = [captures.add(halves), captures.add(whole)];
     return {
       get: `(${low}+${high}*4294967296)`,
-      check: `if(!Number.isSafeInteger(v)||v<0)${captures.add(refuse)}(${JSON.stringify(path)},${JSON.stringify(this.expected)},v);`,
+      check: `if(!Number.isSafeInteger(v)||v<0)${captures.add(refuse)}(${JSON.stringify(path)},${'"an integer from 0 to 2**53-1"'},v);`,
       // Mostly the high half stays as it is: then the low half alone is the one store.
       set: `{const l=v>>>0,q=(v-l)/4294967296;if(${high}===q)${low}=l;else{${h}[0]=l;${h}[1]=q;F64[${element(8, byte)}]=${w}[0];}}`,
     };
@@ -120,6 +116,10 @@ export class BoolType extends Type<boolean> {
       check: `if(typeof v!=='boolean')${captures.add(refuse)}(${JSON.stringify(path)},'true or false',v);`,
       set: `${place}=v?1:0;`,
     };
+  }
+  override verify(checker: Checker, cell: number, byte: number, path: string): void {
+    const stored = checker.engine.memory.u8[cell * 8 + byte]!;
+    if (stored > 1) checker.problem(path, `a bool of ${stored}`);
   }
 }
 
@@ -149,6 +149,30 @@ export class EnumType<N extends string> extends Type<N> {
       get: `${names}[${place}]`,
       check: `v=${numbers}.get(v)??${captures.add(refuse)}(${JSON.stringify(path)},${JSON.stringify(`one of ${this.names.join(', ')}`)},v);`,
       set: `${place}=v;`,
+    };
+  }
+  override verify(checker: Checker, cell: number, byte: number, path: string): void {
+    const stored = checker.engine.memory.u8[cell * 8 + byte]!;
+    if (stored >= this.names.length) checker.problem(path, `name number ${stored} of ${this.names.length}`);
+  }
+}
+
+/** Milliseconds since 1970 as a little-endian i64. Reads as a Date; writes take a Date or the milliseconds. */
+export class TimestampType extends Type<Date, Date | number, Date> {
+  override readonly kind = 'timestamp';
+  override readonly size = 8;
+  override readonly align = 8;
+  override readonly single = true;
+  override describe(): TypeDescription {
+    return {kind: 'timestamp', size: 8};
+  }
+  override access(byte: number, path: string, captures: Captures): Access {
+    const place = `I64[${element(8, byte)}]`;
+    const expected = 'a valid Date or its milliseconds';
+    return {
+      get: `new Date(Number(${place}))`,
+      check: `v=typeof v==='number'?v:v instanceof Date?v.getTime():NaN;if(!Number.isInteger(v)||Math.abs(v)>864e13)${captures.add(refuse)}(${JSON.stringify(path)},${JSON.stringify(expected)},v);`,
+      set: `${place}=BigInt(v);`,
     };
   }
 }

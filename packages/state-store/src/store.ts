@@ -2,11 +2,13 @@ import {createHash} from 'node:crypto';
 import {attachMemory} from './backend-memory.js';
 import {attachSysv} from './backend-sysv.js';
 import type {Backing} from './backing.js';
-import {type Builder, CollectionType} from './collection.js';
+import {Checker, type CheckResult} from './check.js';
+import {type Builder, type Collection, CollectionType} from './collection.js';
 import {Engine} from './engine.js';
 import {StoreError, show} from './errors.js';
 import {
   at,
+  beginHeader,
   claimOwner,
   HEADER_BYTES,
   type Header,
@@ -67,19 +69,19 @@ export class Store<S extends Schema> {
   constructor(
     private readonly engine: Engine,
     private readonly backing: Backing,
-    root: Struct<S>,
+    private readonly layoutOfRoot: Struct<S>,
     private readonly recovered: number,
   ) {
     const {header} = engine;
     const opened = new Map<string, unknown>();
-    for (const {name, type, offset} of root.placed) {
+    for (const {name, type, offset} of layoutOfRoot.placed) {
       if (!(type instanceof CollectionType)) continue;
       const collection = type.open(engine, header.rootCell + offset / CELL, name);
       engine.opened.set(offset / CELL, collection);
       opened.set(name, collection);
     }
     this.collections = opened;
-    const {Record} = compile(root, engine, engine.name);
+    const {Record} = compile(layoutOfRoot, engine, engine.name);
     this.root = new Record(header.rootCell, ALWAYS_LIVE, 1) as unknown as RootOf<S>;
   }
 
@@ -141,6 +143,25 @@ export class Store<S extends Schema> {
     this.backing.destroy();
   }
 
+  /** Looks through the whole store for anything that cannot be: structure, refs, free lists, leaks. Changes nothing. */
+  check(): CheckResult {
+    this.engine.assertOpen();
+    const checker = new Checker(this.engine);
+    const {rootCell} = this.engine.header;
+    for (const {name, type, offset} of this.layoutOfRoot.placed) {
+      const collection = this.collections.get(name) as Partial<Collection> | undefined;
+      if (collection === undefined) type.verify(checker, rootCell, offset, name);
+      else collection.verify?.(checker);
+    }
+    checker.heap();
+    return {ok: checker.problems.length === 0, problems: checker.problems};
+  }
+
+  /** All that is in the store as plain data. */
+  toJSON(): {[K in keyof S]: S[K]['json']} {
+    return (this.root as unknown as {toJSON(): {[K in keyof S]: S[K]['json']}}).toJSON();
+  }
+
   private release(): void {
     const {engine, backing} = this;
     if (engine.memory.mode === LOGGED)
@@ -177,13 +198,14 @@ export function fingerprint(root: Struct<Fields>): Buffer {
   return createHash('sha256').update(JSON.stringify(root.describe())).digest().subarray(0, 16);
 }
 
-function enter<S extends Schema>(
+/** Turns an attached segment into a store: recognises or builds it, claims it, recovers it. */
+export function enter<S extends Schema>(
   backing: Backing,
   name: string,
   root: Struct<S>,
   logSize: number | string | undefined,
+  memory = new Memory(backing.bytes),
 ): Store<S> {
-  const memory = new Memory(backing.bytes);
   const kind = recognise(memory.u8);
   try {
     refuseForeign(memory, backing, kind);
@@ -270,6 +292,12 @@ function build(
   const rootCell = roundUp(schemaCell + Math.ceil(description.length / CELL), 64 / CELL);
   const rootCells = root.size / CELL;
   const heapEnd = size / CELL;
+  if (rootCell + rootCells > heapEnd)
+    tooSmall(size, (rootCell + rootCells) * CELL, 'its header, undo log and root');
+  beginHeader(memory);
+  // A maker that died half-way may have left anything behind the header.
+  if (!backing.created) memory.u8.fill(0, HEADER_BYTES);
+  memory.u8.set(description, schemaCell * CELL);
   const plan: Plan = {
     name,
     size,
@@ -283,26 +311,25 @@ function build(
     heapCell: rootCell + rootCells,
     heapEnd,
   };
-  if (plan.heapCell > heapEnd) tooSmall(size, plan.heapCell * CELL, 'its header, undo log and root');
-  writeHeader(memory, plan);
-  // A maker that died half-way may have left anything behind the header.
-  memory.u8.fill(0, logCell * CELL, backing.created ? logCell * CELL : size);
-  description.copy(memory.buffer, schemaCell * CELL);
   const engine = new Engine(name, memory, new UndoLog(memory, logCell, logCells), plan as Header, false);
   let number = 0;
   const builder: Builder = {
     engine,
-    nextNumber: () => ++number,
+    nextNumber() {
+      if (++number > 63)
+        throw new StoreError('ERR_SCHEMA', 'a store has at most 63 tables, maps, lists and sorted maps.');
+      return number;
+    },
     reserve(cells, what, align = CELL) {
-      const top = at.heapTop / 4;
-      const cell = roundUp(memory.u32[top]!, align / CELL);
+      const cell = roundUp(plan.heapCell, align / CELL);
       if (cell + cells > heapEnd) tooSmall(size, (cell + cells) * CELL, what);
-      memory.u32[top] = cell + cells;
+      plan.heapCell = cell + cells;
       return cell;
     },
   };
   for (const {type, offset} of root.placed)
     if (type instanceof CollectionType) type.build(builder, rootCell + offset / CELL);
+  writeHeader(memory, plan);
   publish(memory);
 }
 

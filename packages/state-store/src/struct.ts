@@ -1,18 +1,19 @@
 import {inspect} from 'node:util';
+import type {Checker} from './check.js';
 import type {Engine} from './engine.js';
 import {StoreError} from './errors.js';
 import {at} from './header.js';
 import {CELL} from './memory.js';
-import {type Access, type AnyType, Captures, refuse, Type, type TypeDescription} from './type.js';
+import {type Access, type AnyType, ARRAYS, Captures, refuse, Type, type TypeDescription} from './type.js';
 
 export type Fields = Readonly<Record<string, AnyType>>;
 export type RecordOf<F extends Fields> = {-readonly [K in keyof F]: F[K]['value']} & RecordMeta<F>;
 export type InitOf<F extends Fields> = {readonly [K in keyof F]?: F[K]['init'] | undefined};
-export type Plain<V> = V extends {toJSON(): infer J} ? J : V;
+export type PlainOf<F extends Fields> = {[K in keyof F]: F[K]['json']};
 
 export interface RecordMeta<F extends Fields> {
   /** A plain object with the same fields, nested records included. */
-  toJSON(): {[K in keyof F]: Plain<F[K]['value']>};
+  toJSON(): PlainOf<F>;
 }
 
 /** Where a record lies and which life of its slot it is. Generated code keeps these names, so fields may not start with $. */
@@ -61,7 +62,7 @@ export function layOut(name: string, fields: Fields): {placed: Placed[]; size: n
   return {placed, size: Math.max(CELL, Math.ceil(offset / CELL) * CELL)};
 }
 
-export class Struct<F extends Fields> extends Type<RecordOf<F>, InitOf<F>> {
+export class Struct<F extends Fields> extends Type<RecordOf<F>, InitOf<F>, PlainOf<F>> {
   override readonly kind = 'struct';
   override readonly align = CELL;
   override readonly single = false;
@@ -88,12 +89,19 @@ export class Struct<F extends Fields> extends Type<RecordOf<F>, InitOf<F>> {
       fields: this.placed.map(p => ({name: p.name, offset: p.offset, type: p.type.describe()})),
     };
   }
+  override plain(value: RecordOf<F>): PlainOf<F> {
+    return value.toJSON();
+  }
+  override verify(checker: Checker, cell: number, byte: number, path: string): void {
+    for (const {name, type, offset} of this.placed)
+      type.verify(checker, cell, byte + offset, `${path}.${name}`);
+  }
   /** A struct inside another: reading gives a live record of the inner one, writing copies a plain object in. */
   override access(byte: number, path: string, captures: Captures): Access {
     const inner = compile(this, captures.engine, path);
     const cell = `c+${byte / CELL}`;
     return {
-      get: `new ${captures.add(inner.Record)}(${cell},this.$g,this.$n)`,
+      get: `new ${captures.add(inner.Record)}(${cell},${captures.g},${captures.n})`,
       check: `if(typeof v!=='object'||v===null)${captures.add(refuse)}(${JSON.stringify(path)},${JSON.stringify(`an object with fields of ${this.name}`)},v);`,
       set: `${captures.add(inner.assign)}(${cell},v);`,
       init: `${captures.add(inner.init)}(${cell},v);`,
@@ -120,9 +128,6 @@ export interface Compiled<R = Live> {
   /** Gives back what the record owns elsewhere. */
   drop(cell: number): void;
 }
-
-const ARRAYS =
-  'U8=M.u8,I8=M.i8,U16=M.u16,I16=M.i16,U32=M.u32,I32=M.i32,F32=M.f32,F64=M.f64,U64=M.u64,I64=M.i64';
 
 /** Extra getters of a record class, by name: the text of the body, which sees `this`. */
 export type Extras = (captures: Captures) => Record<string, string>;
@@ -161,18 +166,17 @@ export function compile<F extends Fields>(
   }
   for (const [name, body] of Object.entries(extras?.(captures) ?? {}))
     members.push(`get ${name}(){${live}${body}}`);
-  const json = type.placed.map(
-    ({name, type: field}) => `${name}:${field.kind === 'struct' ? `this.${name}.toJSON()` : `this.${name}`}`,
-  );
+  const json = type.placed.map(({name, type: field}) => `${name}:${captures.add(field)}.plain(this.${name})`);
   members.push(`toJSON(){return {${json.join(',')}};}`);
   const zero = Array.from({length: type.size / CELL}, (_, i) => `F64[c+${i}]=0;`);
   const zeroing = zero.length <= 16 ? zero.join('') : `F64.fill(0,c,c+${zero.length});`;
   const source = `'use strict';let ${ARRAYS};M.onAttach(()=>{${ARRAYS.replaceAll(',', ';')}});
-class ${type.name}{constructor(c,g,n){this.$c=c;this.$g=g;this.$n=n;}
-${members.join('\n')}}
-return {Record:${type.name},init(c,o){${zeroing}${inits.join('')}},assign(c,o){${assigns.join('')}},drop(c){${drops.join('')}}};`;
+const R=class{constructor(c,g,n){this.$c=c;this.$g=g;this.$n=n;}
+${members.join('\n')}};
+return {Record:R,init(c,o){${zeroing}${inits.join('')}},assign(c,o){${assigns.join('')}},drop(c){${drops.join('')}}};`;
   const make = new Function('M', 'L', 'E', ...captures.names, source);
   const compiled = make(engine.memory, engine.log, engine, ...captures.values) as Compiled<RecordOf<F>>;
+  Object.defineProperty(compiled.Record, 'name', {value: type.name});
   Object.defineProperty(compiled.Record.prototype, inspect.custom, {
     value(this: {toJSON(): object}) {
       return this.toJSON();

@@ -1,3 +1,4 @@
+import type {Checker} from './check.js';
 import type {Engine} from './engine.js';
 import {StoreError, show} from './errors.js';
 
@@ -32,7 +33,17 @@ export interface Access {
 export class Captures {
   readonly names: string[] = [];
   readonly values: unknown[] = [];
-  constructor(readonly engine: Engine) {}
+  private variables = 0;
+  constructor(
+    readonly engine: Engine,
+    /** How the text names the generation word and the generation of the record around it. */
+    readonly g = 'this.$g',
+    readonly n = 'this.$n',
+  ) {}
+  /** A name for a variable of the generated text that no other access uses. */
+  variable(): string {
+    return `x${this.variables++}`;
+  }
   add(value: unknown): string {
     const known = this.values.indexOf(value);
     if (known >= 0) return this.names[known]!;
@@ -43,10 +54,15 @@ export class Captures {
   }
 }
 
-/** `V`: what a read gives. `I`: what a write takes. Both exist for the compiler alone. */
-export abstract class Type<V, I = V> {
+/** The typed arrays as generated code names them. */
+export const ARRAYS =
+  'U8=M.u8,I8=M.i8,U16=M.u16,I16=M.i16,U32=M.u32,I32=M.i32,F32=M.f32,F64=M.f64,U64=M.u64,I64=M.i64';
+
+/** `V`: what a read gives. `I`: what a write takes. `J`: what toJSON gives. They exist for the compiler alone. */
+export abstract class Type<V, I = V, J = V> {
   declare readonly value: V;
   declare readonly init: I;
+  declare readonly json: J;
   abstract readonly kind: string;
   abstract readonly size: number;
   abstract readonly align: number;
@@ -54,9 +70,57 @@ export abstract class Type<V, I = V> {
   abstract readonly single: boolean;
   abstract describe(): TypeDescription;
   abstract access(byte: number, path: string, captures: Captures): Access;
+  /** Part of check(): looks at the field `byte` bytes behind `cell` and trusts nothing there. */
+  verify(_checker: Checker, _cell: number, _byte: number, _path: string): void {}
+  /** A value as plain data, nothing in it live. */
+  plain(value: V): J {
+    return value as unknown as J;
+  }
+  /** The same, or null. */
+  optional(): Type<V | null, I | null, J | null> {
+    return new OptionalType(this);
+  }
 }
 
-export type AnyType = Type<unknown, unknown>;
+// biome-ignore lint/suspicious/noExplicitAny: the one place where "some type" must match every V, I and J, in both directions
+export type AnyType = Type<any, any, any>;
+
+/** The value, then one byte: 1 when there is one. In C: struct {T value; uint8_t present;}. */
+export class OptionalType<V, I, J> extends Type<V | null, I | null, J | null> {
+  override readonly kind = 'optional';
+  override readonly size: number;
+  override readonly align: number;
+  override readonly single = false;
+  constructor(readonly inner: Type<V, I, J>) {
+    super();
+    this.align = inner.align;
+    this.size = Math.ceil((inner.size + 1) / inner.align) * inner.align;
+  }
+  override describe(): TypeDescription {
+    return {kind: 'optional', size: this.size, of: [this.inner.describe()]};
+  }
+  override access(byte: number, path: string, captures: Captures): Access {
+    const {get, check, set, init = set, drop = ''} = this.inner.access(byte, path, captures);
+    const present = `U8[c*8+${byte + this.inner.size}]`;
+    const zero = Array.from({length: this.inner.size}, (_, i) => `U8[c*8+${byte + i}]=0;`).join('');
+    const dropped = drop ? `if(${present}!==0){${drop}}` : '';
+    return {
+      get: `(${present}!==0?${get}:null)`,
+      check: `if(v===undefined)v=null;if(v!==null){${check}}`,
+      set: `if(v===null){${dropped}${present}=0;${zero}}else if(${present}!==0){${set}}else{${init}${present}=1;}`,
+      init: `if(v!==null){${init}${present}=1;}`,
+      drop: dropped,
+    };
+  }
+  override plain(value: V | null): J | null {
+    return value === null ? null : this.inner.plain(value);
+  }
+  override verify(checker: Checker, cell: number, byte: number, path: string): void {
+    const present = checker.engine.memory.u8[cell * 8 + byte + this.inner.size]!;
+    if (present > 1) checker.problem(path, `its presence byte is ${present}`);
+    if (present === 1) this.inner.verify(checker, cell, byte, path);
+  }
+}
 
 /** Called by generated code when a value does not fit its field. */
 export function refuse(path: string, expected: string, value: unknown): never {

@@ -23,6 +23,8 @@ export class UndoLog {
   private last = -1;
   private u32!: Uint32Array;
   private readonly cells: number;
+  /** Tells the transactions of this process apart. */
+  serial = 0;
   private undone: (() => void)[] = [];
   private beforeCommit: (() => void)[] = [];
 
@@ -67,6 +69,7 @@ export class UndoLog {
   begin(): Mode {
     const before = this.memory.mode;
     assert(before !== LOGGED && this.count === 0);
+    this.serial++;
     this.memory.mode = LOGGED;
     return before;
   }

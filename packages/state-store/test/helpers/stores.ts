@@ -3,6 +3,8 @@ import type {ExecutionContext} from 'ava';
 import {openStore, type Schema, type Store, type StoreOptions} from '../../src/index.js';
 
 export const BACKENDS = ['memory', 'sysv'] as const;
+/** Those that outlive their process. */
+export const SHARED_BACKENDS = ['sysv'] as const;
 export type BackendName = (typeof BACKENDS)[number];
 
 export function freshName(): string {

@@ -1,0 +1,101 @@
+import type {Engine} from './engine.js';
+import {at} from './header.js';
+import {CLASSES, classOf, FREE, USED} from './heap.js';
+import {CELL} from './memory.js';
+
+export interface CheckResult {
+  ok: boolean;
+  /** What is wrong, each with the path of what it concerns. */
+  problems: string[];
+}
+
+/** Enough to see what is going on; a broken list can have millions. */
+const MOST = 100;
+
+/** Walks all that can be reached from the root, then all that cannot. Reads only, believes nothing, always ends. */
+export class Checker {
+  readonly problems: string[] = [];
+  private readonly reached = new Map<number, string>();
+  private readonly extents = new Map<number, {end: number; path: string}>();
+  constructor(readonly engine: Engine) {}
+
+  /** Notes that `path` owns these cells above the limit of the heap. */
+  extent(start: number, cells: number, path: string): void {
+    this.extents.set(start, {end: start + cells, path});
+  }
+
+  problem(path: string, what: string): void {
+    if (this.problems.length < MOST) this.problems.push(`${path}: ${what}`);
+  }
+
+  /** Notes that `path` owns the block at `payload` and uses `bytes` of it. False when there is no such block. */
+  block(payload: number, bytes: number, path: string): boolean {
+    const {heap, memory} = this.engine;
+    const block = payload - 1;
+    if (!(block >= heap.start && block < heap.top) || memory.u32[block * 2 + 1] !== USED) {
+      this.problem(path, `names cell ${payload} as its block, but there is none`);
+      return false;
+    }
+    const owner = this.reached.get(block);
+    if (owner !== undefined) this.problem(path, `shares its block at cell ${payload} with ${owner}`);
+    this.reached.set(block, path);
+    const room = (memory.u32[block * 2]! - 1) * CELL;
+    if (bytes > room) {
+      this.problem(path, `needs ${bytes} bytes, its block has ${room}`);
+      return false;
+    }
+    return true;
+  }
+
+  /** The heap itself: blocks end to end, each reached or on the free list of its class, none on both or neither. */
+  heap(): void {
+    const {heap, memory, header} = this.engine;
+    const {u32} = memory;
+    if (heap.top < heap.start || heap.top > heap.limit || heap.limit > header.heapEnd)
+      return this.problem(
+        'heap',
+        `its top ${heap.top} lies outside ${heap.start}..${heap.limit} or its limit beyond ${header.heapEnd}`,
+      );
+    let from = heap.limit;
+    for (const [start, {end, path}] of [...this.extents].sort(([a], [b]) => a - b)) {
+      // Extents begin on a cache line, so up to seven cells lie idle between two.
+      if (start < from || start > from + 7)
+        this.problem(path, `its extent at cell ${start} does not join what ends at ${from}`);
+      from = end;
+    }
+    if (header.heapEnd - from > 7)
+      this.problem('heap', `nobody owns the extents from cell ${from} to ${header.heapEnd}`);
+    const free = new Set<number>();
+    const blocks = new Set<number>();
+    for (let block = heap.start; block < heap.top; ) {
+      const cells = u32[block * 2]!;
+      const state = u32[block * 2 + 1]!;
+      if (cells < 2 || block + cells > heap.top || (state !== USED && state !== FREE))
+        return this.problem('heap', `the block at cell ${block} has ${cells} cells and state ${state}`);
+      blocks.add(block);
+      if (state === FREE) free.add(block);
+      else if (!this.reached.has(block))
+        this.problem(
+          'heap',
+          `the block at cell ${block} (${cells * CELL} bytes) is in use but nobody owns it`,
+        );
+      block += cells;
+    }
+    for (const [block, path] of this.reached)
+      if (!blocks.has(block)) this.problem(path, `its block at cell ${block} is no block of the heap`);
+    for (let i = 0; i < CLASSES; i++) {
+      for (let block = u32[at.free / 4 + i]!; block !== 0; block = u32[block * 2 + 2]!) {
+        if (!free.delete(block)) {
+          this.problem(
+            'heap',
+            `the free list of class ${i} names cell ${block}, which is not free or listed already`,
+          );
+          break;
+        }
+        if (classOf(u32[block * 2]!) !== i)
+          this.problem('heap', `the block at cell ${block} lies in the free list of class ${i}, not its own`);
+      }
+    }
+    for (const block of free) this.problem('heap', `the free block at cell ${block} is on no free list`);
+  }
+}

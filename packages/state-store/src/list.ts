@@ -1,0 +1,209 @@
+import type {Checker} from './check.js';
+import {type Builder, type Collection, CollectionType} from './collection.js';
+import type {Engine} from './engine.js';
+import {StoreError, show} from './errors.js';
+import {CELL, LOGGED} from './memory.js';
+import {SlotValues, structOf, valueCells} from './slot-values.js';
+import {buildSlots, Slots, slotsHeadCells} from './slots.js';
+import {Type, type TypeDescription} from './type.js';
+
+/*
+ * A doubly linked list: nodes in slots, so that a value keeps its id wherever its neighbours go.
+ *
+ *   head: that of the slots, then one cell: first u32 | last u32     slots + 1, or 0
+ *   node: prev u32 | next u32, then the value's cells
+ */
+const FIRST_SLOTS = 16;
+
+export class List<V, I = V> implements Collection {
+  private readonly slots: Slots;
+  private readonly valueOf: SlotValues<V, I>;
+  private readonly ends: number; // word
+  constructor(
+    private readonly engine: Engine,
+    head: number,
+    private readonly path: string,
+    private readonly type: Type<V, I, unknown>,
+  ) {
+    this.slots = new Slots(engine, head, path, structOf(type), 1);
+    this.valueOf = new SlotValues(this.slots, type, 1);
+    this.ends = (head + slotsHeadCells(true)) * 2;
+  }
+
+  get size(): number {
+    this.engine.assertOpen();
+    return this.slots.live;
+  }
+
+  /** The value with this id, or undefined when it was removed. */
+  get(id: number): V | undefined {
+    this.engine.assertOpen();
+    const slot = this.slots.slotOfId(id);
+    return slot < 0 ? undefined : this.valueOf.get(slot);
+  }
+
+  get first(): V | undefined {
+    return this.endValue(0);
+  }
+  get last(): V | undefined {
+    return this.endValue(1);
+  }
+
+  /** Adds at the end; returns the id by which the value can be found and removed. */
+  push(value: I): number {
+    return this.insert(this.end(1), 0, value);
+  }
+  /** Adds at the beginning. */
+  unshift(value: I): number {
+    return this.insert(0, this.end(0), value);
+  }
+  insertAfter(id: number, value: I): number {
+    const node = this.known(id) + 1;
+    return this.insert(node, this.links(node - 1)[1], value);
+  }
+  insertBefore(id: number, value: I): number {
+    const node = this.known(id) + 1;
+    return this.insert(this.links(node - 1)[0], node, value);
+  }
+
+  /** Takes the last value off; a struct comes as a plain object. */
+  pop(): V | undefined {
+    return this.take(this.end(1));
+  }
+  shift(): V | undefined {
+    return this.take(this.end(0));
+  }
+
+  /** False when it was gone already. */
+  remove(id: number): boolean {
+    this.engine.assertOpen();
+    const slot = this.slots.slotOfId(id);
+    if (slot < 0) return false;
+    this.engine.transact(() => this.unlink(slot));
+    return true;
+  }
+
+  /** Ids and values, first to last. The value at hand may be removed meanwhile. */
+  *entries(): IterableIterator<[number, V]> {
+    for (let node = this.end(0); node !== 0; ) {
+      const next = this.links(node - 1)[1];
+      yield [this.slots.idOf(node - 1, this.slots.generation(node - 1)), this.valueOf.get(node - 1)];
+      node = next;
+    }
+  }
+  *[Symbol.iterator](): IterableIterator<V> {
+    for (const [, value] of this.entries()) yield value;
+  }
+
+  toJSON(): unknown[] {
+    return [...this].map(v => this.type.plain(v));
+  }
+
+  verify(checker: Checker): void {
+    this.slots.verify(checker, (cell, slot) =>
+      this.type.verify(checker, cell + 1, 0, `${this.path}[node ${slot}]`),
+    );
+    let count = 0;
+    let previous = 0;
+    for (let node = this.end(0); node !== 0; ) {
+      if (!this.slots.isLive(node - 1) || ++count > this.slots.live)
+        return checker.problem(
+          this.path,
+          `its chain names node ${node - 1}, which is not there, or runs in a circle`,
+        );
+      const [prev, next] = this.links(node - 1);
+      if (prev !== previous)
+        checker.problem(this.path, `node ${node - 1} says ${prev - 1} comes before it, not ${previous - 1}`);
+      previous = node;
+      node = next;
+    }
+    if (previous !== this.end(1))
+      checker.problem(this.path, `its last node is ${previous - 1}, its head says ${this.end(1) - 1}`);
+    if (count !== this.slots.live)
+      checker.problem(this.path, `${count} nodes in its chain, ${this.slots.live} in its slots`);
+  }
+
+  private end(which: 0 | 1): number {
+    this.engine.assertOpen();
+    return this.engine.memory.u32[this.ends + which]!;
+  }
+
+  private endValue(which: 0 | 1): V | undefined {
+    const node = this.end(which);
+    return node === 0 ? undefined : this.valueOf.get(node - 1);
+  }
+
+  private links(slot: number): [number, number] {
+    const word = this.slots.cell(slot) * 2;
+    const {u32} = this.engine.memory;
+    return [u32[word]!, u32[word + 1]!];
+  }
+
+  private known(id: number): number {
+    this.engine.assertOpen();
+    const slot = this.slots.slotOfId(id);
+    if (slot < 0)
+      throw new StoreError('ERR_STALE', `${this.path}: there is no value with id ${show(id)} any more.`);
+    return slot;
+  }
+
+  private insert(prev: number, next: number, value: I): number {
+    return this.engine.transact(() => {
+      const {memory} = this.engine;
+      const outer = memory.mode === LOGGED;
+      const slot = this.slots.take();
+      if (outer) this.slots.outlive(slot);
+      this.valueOf.init(slot, value);
+      const word = this.slots.cell(slot) * 2;
+      memory.u32[word] = prev;
+      memory.u32[word + 1] = next;
+      this.point(prev, 1, slot + 1);
+      this.point(next, 0, slot + 1);
+      return this.slots.idOf(slot, this.slots.generation(slot));
+    });
+  }
+
+  private unlink(slot: number): void {
+    const [prev, next] = this.links(slot);
+    this.point(prev, 1, next);
+    this.point(next, 0, prev);
+    this.valueOf.drop(slot);
+    this.slots.give(slot);
+  }
+
+  /** Sets one link of a node; of node 0, the corresponding end: what follows nothing is first. */
+  private point(node: number, which: 0 | 1, to: number): void {
+    const word = node === 0 ? this.ends + 1 - which : this.slots.cell(node - 1) * 2 + which;
+    this.engine.log.save(word >> 1);
+    this.engine.memory.u32[word] = to;
+  }
+
+  private take(node: number): V | undefined {
+    if (node === 0) return undefined;
+    return this.engine.transact(() => {
+      const value = this.valueOf.get(node - 1);
+      const taken = structOf(this.type) ? (this.type.plain(value) as V) : value;
+      this.unlink(node - 1);
+      return taken;
+    });
+  }
+}
+
+export class ListType<V, I, J> extends CollectionType<List<V, I>> {
+  override readonly kind = 'list';
+  override readonly size = (slotsHeadCells(true) + 1) * CELL;
+  constructor(private readonly of: Type<V, I, J>) {
+    super();
+    if (!(of instanceof Type) || of instanceof CollectionType)
+      throw new StoreError('ERR_SCHEMA', 't.list: values are of a type such as t.u32, or of a struct.');
+  }
+  override describe(): TypeDescription {
+    return {kind: 'list', size: this.size, of: [this.of.describe()]};
+  }
+  override build(builder: Builder, head: number): void {
+    buildSlots(builder, head, 1 + valueCells(this.of), FIRST_SLOTS, true, 't.list');
+  }
+  override open(engine: Engine, head: number, path: string): List<V, I> {
+    return new List(engine, head, path, this.of);
+  }
+}

@@ -1,0 +1,278 @@
+import type {Checker} from './check.js';
+import {type Builder, type Collection, CollectionType} from './collection.js';
+import type {Engine} from './engine.js';
+import {StoreError} from './errors.js';
+import {isKeyType, type KeyCodec, keyCells, keyCodec} from './keys.js';
+import {CELL, LOGGED} from './memory.js';
+import {SlotValues, structOf, valueCells} from './slot-values.js';
+import {buildSlots, Slots, slotsHeadCells} from './slots.js';
+import {type AnyType, Type, type TypeDescription} from './type.js';
+
+/*
+ * A hash map: entries in slots (key cells, then value cells), and an index of open addressing with linear probing.
+ *
+ *   head: that of the slots, then
+ *     0  index u32 | mask u32      first cell of the index; its places - 1, a power of two less one
+ *     1  filled u32 | 0            places that are not empty
+ *   index place, one cell: u32 hash | u32 slot + 1; 0 is empty, 2^32-1 is a place whose entry was deleted
+ *
+ * The hash in the place keeps most probes away from the entries. At most half of the places are filled.
+ */
+const HEAD_CELLS = 2;
+const DELETED = 2 ** 32 - 1;
+const FIRST_SLOTS = 64;
+const FIRST_PLACES = 128;
+
+export class StoreMap<K, V, KI = K, VI = V> implements Collection {
+  private readonly slots: Slots;
+  private readonly keyOf: KeyCodec<K>;
+  private readonly valueOf: SlotValues<V, VI>;
+  private readonly keyCells: number;
+  private readonly extra: number; // word of the map's own head
+  constructor(
+    private readonly engine: Engine,
+    head: number,
+    private readonly path: string,
+    key: Type<K, KI, unknown>,
+    private readonly valueType: Type<V, VI, unknown>,
+  ) {
+    this.keyCells = keyCells(key);
+    this.slots = new Slots(engine, head, path, structOf(valueType), this.keyCells);
+    this.extra = (head + slotsHeadCells(true)) * 2;
+    this.keyOf = keyCodec(key, engine, path);
+    this.valueOf = new SlotValues(this.slots, valueType, this.keyCells);
+  }
+
+  get size(): number {
+    this.engine.assertOpen();
+    return this.slots.live;
+  }
+
+  has(key: K): boolean {
+    return this.find(key) >= 0;
+  }
+
+  /** The value, live if it is a struct, or undefined. */
+  get(key: K): V | undefined {
+    const place = this.find(key);
+    return place < 0 ? undefined : this.valueOf.get(this.slotAt(place));
+  }
+
+  /** Sets or replaces; a struct is copied in, what it leaves out is zero. */
+  set(key: K, value: VI): this {
+    const place = this.find(key);
+    if (place >= 0) {
+      this.engine.assertWritable();
+      this.valueOf.put(this.slotAt(place), value);
+      return this;
+    }
+    this.keyOf.check(key);
+    const {memory, log} = this.engine;
+    if (memory.mode === LOGGED) this.slots.outlive(this.add(key, value));
+    else if (memory.mode !== 0) this.engine.transact(() => this.add(key, value));
+    else {
+      const before = log.begin();
+      try {
+        this.add(key, value);
+        log.commit(before);
+      } catch (error) {
+        log.rollback(before);
+        throw error;
+      }
+    }
+    return this;
+  }
+
+  delete(key: K): boolean {
+    const place = this.find(key);
+    if (place < 0) return false;
+    this.engine.transact(() => this.removeAt(place));
+    return true;
+  }
+
+  /** Deletes all, as one transaction: a large map needs a large log. */
+  clear(): void {
+    this.engine.transact(() => {
+      const {u32} = this.engine.memory;
+      const index = u32[this.extra]! * 2;
+      for (let place = 0; place <= u32[this.extra + 1]!; place++) {
+        const slot = u32[index + place * 2 + 1]!;
+        if (slot !== 0 && slot !== DELETED) this.removeAt(place);
+      }
+    });
+  }
+
+  *entries(): IterableIterator<[K, V]> {
+    for (const slot of this.liveSlots())
+      yield [this.keyOf.read(this.slots.cell(slot)), this.valueOf.get(slot)];
+  }
+  *keys(): IterableIterator<K> {
+    for (const slot of this.liveSlots()) yield this.keyOf.read(this.slots.cell(slot));
+  }
+  *values(): IterableIterator<V> {
+    for (const slot of this.liveSlots()) yield this.valueOf.get(slot);
+  }
+  [Symbol.iterator](): IterableIterator<[K, V]> {
+    return this.entries();
+  }
+
+  toJSON(): [K, unknown][] {
+    return [...this.liveSlots()].map(slot => [
+      this.keyOf.read(this.slots.cell(slot)),
+      this.valueOf.plain(slot),
+    ]);
+  }
+
+  verify(checker: Checker): void {
+    const {u32} = this.engine.memory;
+    this.slots.verify(checker, (cell, slot) => {
+      const path = `${this.path}[entry ${slot}]`;
+      this.keyOf.verify(checker, cell, path);
+      this.valueType.verify(checker, cell + this.keyCells, 0, path);
+    });
+    const [index, mask, filled] = [u32[this.extra]!, u32[this.extra + 1]!, u32[this.extra + 2]!];
+    if (index > this.engine.heap.start && !checker.block(index, (mask + 1) * CELL, `${this.path}.index`))
+      return;
+    const seen = new Set<number>();
+    let taken = 0;
+    for (let place = 0; place <= mask; place++) {
+      const slot = u32[(index + place) * 2 + 1]!;
+      if (slot !== 0) taken++;
+      if (slot === 0 || slot === DELETED) continue;
+      if (!this.slots.isLive(slot - 1) || seen.has(slot))
+        checker.problem(this.path, `its index names entry ${slot - 1}, which is not there or named twice`);
+      else if (this.find(this.keyOf.read(this.slots.cell(slot - 1))) !== place)
+        checker.problem(this.path, `entry ${slot - 1} cannot be found by its key`);
+      seen.add(slot);
+    }
+    if (taken !== filled) checker.problem(this.path, `${taken} places filled, its head says ${filled}`);
+    if (seen.size !== this.slots.live)
+      checker.problem(this.path, `${seen.size} entries in the index, ${this.slots.live} in the slots`);
+  }
+
+  private *liveSlots(): IterableIterator<number> {
+    this.engine.assertOpen();
+    for (let slot = 0; slot < this.slots.used; slot++) if (this.slots.isLive(slot)) yield slot;
+  }
+
+  private slotAt(place: number): number {
+    const {u32} = this.engine.memory;
+    return u32[(u32[this.extra]! + place) * 2 + 1]! - 1;
+  }
+
+  /** The place of a key, or -1 - the hash in mind for `add`. */
+  private find(key: K): number {
+    const {u32} = this.engine.memory;
+    const {slots, keyOf} = this;
+    const hash = keyOf.prepare(key);
+    if (u32.length === 0) this.engine.assertOpen();
+    if (hash === undefined) return -1;
+    this.hash = hash;
+    const index = u32[this.extra]! * 2;
+    const mask = u32[this.extra + 1]!;
+    for (let place = hash & mask; ; place = (place + 1) & mask) {
+      const slot = u32[index + place * 2 + 1]!;
+      if (slot === 0) return -1;
+      if (u32[index + place * 2] === hash && slot !== DELETED && keyOf.matches(slots.cell(slot - 1)))
+        return place;
+    }
+  }
+
+  /** Of the key that `find` looked for last. */
+  private hash = 0;
+
+  private add(key: K, value: VI): number {
+    const {memory, log} = this.engine;
+    const {hash} = this;
+    const slot = this.slots.take();
+    const cell = this.slots.cell(slot);
+    this.keyOf.store(cell, key);
+    this.valueOf.init(slot, value);
+    if ((memory.u32[this.extra + 2]! + 1) * 2 > memory.u32[this.extra + 1]!) this.rebuild();
+    const {u32} = memory;
+    const index = u32[this.extra]! * 2;
+    const mask = u32[this.extra + 1]!;
+    let place = hash & mask;
+    while (u32[index + place * 2 + 1] !== 0) place = (place + 1) & mask;
+    log.note((index >> 1) + place);
+    log.note((this.extra >> 1) + 1);
+    log.publish();
+    u32[index + place * 2] = hash;
+    u32[index + place * 2 + 1] = slot + 1;
+    u32[this.extra + 2] = u32[this.extra + 2]! + 1;
+    return slot;
+  }
+
+  private removeAt(place: number): void {
+    const {memory, log} = this.engine;
+    const {u32} = memory;
+    const index = u32[this.extra]!;
+    const slot = this.slotAt(place);
+    const cell = this.slots.cell(slot);
+    this.keyOf.drop(cell);
+    this.valueOf.drop(slot);
+    this.slots.give(slot);
+    log.note(index + place);
+    log.note((this.extra >> 1) + 1);
+    log.publish();
+    // Nobody probes on past this place when the next one is empty, so it may be empty too.
+    const last = u32[(index + ((place + 1) & u32[this.extra + 1]!)) * 2 + 1] === 0;
+    u32[(index + place) * 2 + 1] = last ? 0 : DELETED;
+    if (last) u32[this.extra + 2] = u32[this.extra + 2]! - 1;
+  }
+
+  /** A fresh index without deleted places, twice as large if entries alone fill a quarter of it. */
+  private rebuild(): void {
+    const {memory, log, heap} = this.engine;
+    const {u32} = memory;
+    const [index, mask] = [u32[this.extra]!, u32[this.extra + 1]!];
+    const places = this.slots.live * 4 > mask ? (mask + 1) * 2 : mask + 1;
+    const fresh = heap.alloc(places * CELL);
+    memory.f64.fill(0, fresh, fresh + places);
+    let filled = 0;
+    for (let from = 0; from <= mask; from++) {
+      const slot = u32[(index + from) * 2 + 1]!;
+      if (slot === 0 || slot === DELETED) continue;
+      const hash = u32[(index + from) * 2]!;
+      let place = hash & (places - 1);
+      while (u32[(fresh + place) * 2 + 1] !== 0) place = (place + 1) & (places - 1);
+      u32[(fresh + place) * 2] = hash;
+      u32[(fresh + place) * 2 + 1] = slot;
+      filled++;
+    }
+    log.saveRange(this.extra >> 1, HEAD_CELLS);
+    u32[this.extra] = fresh;
+    u32[this.extra + 1] = places - 1;
+    u32[this.extra + 2] = filled;
+    if (index > heap.start) heap.free(index);
+  }
+}
+
+export class MapType<K, KI, V, VI, VJ> extends CollectionType<StoreMap<K, V, KI, VI>> {
+  override readonly kind = 'map';
+  override readonly size = (slotsHeadCells(true) + HEAD_CELLS) * CELL;
+  constructor(
+    private readonly key: Type<K, KI, unknown>,
+    private readonly of: Type<V, VI, VJ>,
+  ) {
+    super();
+    if (!isKeyType(key))
+      throw new StoreError('ERR_SCHEMA', 't.map: keys are t.string(), t.bytes() or integers.');
+    if (!(of instanceof Type) || of instanceof CollectionType)
+      throw new StoreError('ERR_SCHEMA', 't.map: values are of a type such as t.u32, or of a struct.');
+  }
+  override describe(): TypeDescription {
+    return {kind: 'map', size: this.size, of: [this.key.describe(), this.of.describe()]};
+  }
+  override build(builder: Builder, head: number): void {
+    const {u32} = builder.engine.memory;
+    const stride = keyCells(this.key as AnyType) + valueCells(this.of as AnyType);
+    buildSlots(builder, head, stride, FIRST_SLOTS, true, 't.map');
+    const extra = (head + slotsHeadCells(true)) * 2;
+    u32[extra] = builder.reserve(FIRST_PLACES, 't.map', 64);
+    u32[extra + 1] = FIRST_PLACES - 1;
+  }
+  override open(engine: Engine, head: number, path: string): StoreMap<K, V, KI, VI> {
+    return new StoreMap(engine, head, path, this.key, this.of);
+  }
+}

@@ -1,0 +1,129 @@
+import type {Checker} from './check.js';
+import {type Builder, type Collection, CollectionType} from './collection.js';
+import {cellsOf, compileRow, type Row, rowCells, strideOf} from './element.js';
+import type {Engine} from './engine.js';
+import {StoreError, show} from './errors.js';
+import {CELL} from './memory.js';
+import {Type, type TypeDescription} from './type.js';
+
+/*
+ * A ring: the last `capacity` values pushed, oldest first.
+ *
+ *   head:  0  pushed u64                  values ever pushed; value k lies in place k mod capacity
+ *          1  data u32 | capacity u32     first cell of the places
+ *          2  lives u32 | 0               first cell of one u32 a place: low word of pushed when it was filled, for stale handles
+ */
+const HEAD_CELLS = 3;
+
+export class Ring<V, I = V> implements Collection {
+  private readonly row: Row<V>;
+  private readonly word: number;
+  private readonly data: number;
+  private readonly lives: number; // word
+  readonly capacity: number;
+  constructor(
+    private readonly engine: Engine,
+    private readonly head: number,
+    private readonly path: string,
+    private readonly type: Type<V, I, unknown>,
+  ) {
+    const {u32} = engine.memory;
+    this.row = compileRow(type, engine, `${path}[]`);
+    this.word = head * 2;
+    this.data = u32[this.word + 2]!;
+    this.capacity = u32[this.word + 3]!;
+    this.lives = u32[this.word + 4]! * 2;
+  }
+
+  /** Values ever pushed. */
+  get pushed(): number {
+    this.engine.assertOpen();
+    const {u32} = this.engine.memory;
+    return u32[this.word]! + u32[this.word + 1]! * 2 ** 32;
+  }
+
+  get length(): number {
+    return Math.min(this.pushed, this.capacity);
+  }
+
+  /** The value at `index`, 0 the oldest, -1 the newest. */
+  at(index: number): V | undefined {
+    const {length} = this;
+    const i = index < 0 ? length + index : index;
+    if (!Number.isInteger(i) || i < 0 || i >= length) return undefined;
+    return this.read(this.pushed - length + i);
+  }
+
+  push(value: I): void {
+    this.engine.transact(() => {
+      const {memory, log} = this.engine;
+      const {u32} = memory;
+      const pushed = this.pushed;
+      const place = pushed % this.capacity;
+      if (pushed >= this.capacity) this.row.drop(this.data, place);
+      const {first, count} = cellsOf(this.type, this.data, place);
+      for (let i = 0; i < count; i++) log.note(first + i);
+      log.note((this.lives + place) >>> 1);
+      log.note(this.head);
+      log.publish();
+      const stride = strideOf(this.type);
+      memory.u8.fill(0, this.data * CELL + place * stride, this.data * CELL + (place + 1) * stride);
+      this.row.init(this.data, place, value);
+      u32[this.lives + place] = (pushed + 1) >>> 0;
+      u32[this.word] = (pushed + 1) >>> 0;
+      u32[this.word + 1] = Math.floor((pushed + 1) / 2 ** 32);
+    });
+  }
+
+  *[Symbol.iterator](): IterableIterator<V> {
+    for (let k = this.pushed - this.length; k < this.pushed; k++) yield this.read(k);
+  }
+
+  toJSON(): unknown[] {
+    return [...this].map(v => this.type.plain(v));
+  }
+
+  verify(checker: Checker): void {
+    const stride = strideOf(this.type);
+    for (let i = 0; i < this.length; i++) {
+      const from = i * stride;
+      this.type.verify(checker, this.data + Math.floor(from / CELL), from % CELL, `${this.path}[place ${i}]`);
+    }
+  }
+
+  private read(k: number): V {
+    const place = k % this.capacity;
+    return this.row.get(this.data, place, this.lives + place, this.engine.memory.u32[this.lives + place]!);
+  }
+}
+
+export class RingType<V, I, J> extends CollectionType<Ring<V, I>> {
+  override readonly kind = 'ring';
+  override readonly size = HEAD_CELLS * CELL;
+  constructor(
+    private readonly of: Type<V, I, J>,
+    private readonly capacity: number,
+  ) {
+    super();
+    if (!(of instanceof Type) || of instanceof CollectionType)
+      throw new StoreError('ERR_SCHEMA', 't.ring: values are of a type such as t.u32, or of a struct.');
+    if (!Number.isSafeInteger(capacity) || capacity < 1 || capacity > 2 ** 30)
+      throw new StoreError(
+        'ERR_SCHEMA',
+        `t.ring(..., ${show(capacity)}): expected a capacity from 1 to ${2 ** 30}.`,
+      );
+  }
+  override describe(): TypeDescription {
+    return {kind: 'ring', size: this.size, length: this.capacity, of: [this.of.describe()]};
+  }
+  override build(builder: Builder, head: number): void {
+    const {u32} = builder.engine.memory;
+    const what = `t.ring(..., ${this.capacity})`;
+    u32[head * 2 + 2] = builder.reserve(rowCells(this.of, this.capacity), what, 64);
+    u32[head * 2 + 3] = this.capacity;
+    u32[head * 2 + 4] = builder.reserve(Math.ceil(this.capacity / 2), what);
+  }
+  override open(engine: Engine, head: number, path: string): Ring<V, I> {
+    return new Ring(engine, head, path, this.of);
+  }
+}

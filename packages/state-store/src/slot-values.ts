@@ -1,0 +1,75 @@
+import {compileRow, type Row} from './element.js';
+import {OWNER, type Slots} from './slots.js';
+import {type Compiled, type Live, Struct} from './struct.js';
+import {compileFor} from './table.js';
+import type {AnyType, Type} from './type.js';
+
+/** The values that lie in slots, `inset` cells behind the start of each: live records when they are structs. */
+export class SlotValues<V, I> {
+  private readonly compiled: Compiled | undefined;
+  private readonly row: Row<V> | undefined;
+  readonly cells: number;
+  constructor(
+    private readonly slots: Slots,
+    private readonly type: Type<V, I, unknown>,
+    private readonly inset: number,
+  ) {
+    this.cells = valueCells(type);
+    if (type instanceof Struct) this.compiled = compileFor(slots, type) as unknown as Compiled;
+    else this.row = compileRow(type, slots.engine, slots.path);
+  }
+
+  get(slot: number): V {
+    const {slots} = this;
+    const cell = slots.cell(slot) + this.inset;
+    const word = slots.word(slot);
+    const generation = slots.engine.memory.u32[word]!;
+    return this.row ? this.row.get(cell, 0, word, generation) : (slots.make!(cell, word, generation) as V);
+  }
+
+  init(slot: number, value: unknown): void {
+    const {engine} = this.slots;
+    const cell = this.slots.cell(slot) + this.inset;
+    if (this.compiled) this.compiled.init(cell, engine.object(value, this.slots.path));
+    else {
+      engine.memory.f64.fill(0, cell, cell + this.cells);
+      this.row!.init(cell, 0, value);
+    }
+  }
+
+  /** Replaces what is there. */
+  put(slot: number, value: unknown): void {
+    const {slots} = this;
+    const {engine} = slots;
+    const cell = slots.cell(slot) + this.inset;
+    if (this.row) {
+      if (!this.row.poke(cell, 0, value)) engine.transact(() => this.row!.put(cell, 0, value));
+      return;
+    }
+    const record = engine.object(value, slots.path);
+    if ((record as Partial<Record<symbol, unknown>>)[OWNER] === slots && (record as Live).$c === cell) return;
+    engine.transact(() => {
+      engine.log.saveRange(cell, this.cells);
+      this.compiled!.drop(cell);
+      this.compiled!.init(cell, record);
+    });
+  }
+
+  drop(slot: number): void {
+    const cell = this.slots.cell(slot) + this.inset;
+    if (this.compiled) this.compiled.drop(cell);
+    else this.row!.drop(cell, 0);
+  }
+
+  plain(slot: number): unknown {
+    return this.type.plain(this.get(slot));
+  }
+}
+
+export function valueCells(type: AnyType): number {
+  return Math.ceil(type.size / 8);
+}
+
+export function structOf(type: AnyType): Struct<Record<string, AnyType>> | undefined {
+  return type instanceof Struct ? type : undefined;
+}

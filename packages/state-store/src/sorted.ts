@@ -1,0 +1,319 @@
+import type {Checker} from './check.js';
+import {type Builder, type Collection, CollectionType} from './collection.js';
+import {compileRow, type Row} from './element.js';
+import type {Engine} from './engine.js';
+import {StoreError} from './errors.js';
+import {FixedStringType} from './fixed.js';
+import {CELL, LOGGED} from './memory.js';
+import {BigType, NumberType, TimestampType, UintType} from './scalars.js';
+import {SlotValues, structOf, valueCells} from './slot-values.js';
+import {buildSlots, Slots, slotsHeadCells} from './slots.js';
+import {Type, type TypeDescription} from './type.js';
+import {BytesType, StringType} from './variable.js';
+
+/*
+ * A sorted map: a skip list, its nodes in slots.
+ *
+ *   head: that of the slots, then 7 cells: next u32[12] | last u32 | 0     slots + 1, or 0
+ *   node: 7 cells: next u32[12] | prev u32 | level u32; then the key's cells, then the value's
+ *
+ * A node stands in lanes 0 to level - 1, level k with chance 4^-k: twelve lanes serve 16 million keys.
+ */
+const LANES = 12;
+const LINK_CELLS = 7;
+const PREV = 12; // also: the last node, in the head
+const LEVEL = 13;
+const FIRST_SLOTS = 16;
+
+export interface Range<K> {
+  gt?: K;
+  gte?: K;
+  lt?: K;
+  lte?: K;
+  reverse?: boolean;
+  limit?: number;
+}
+
+function compare(a: unknown, b: unknown): number {
+  if (a instanceof Uint8Array && b instanceof Uint8Array) return Buffer.compare(a, b);
+  return (a as number) < (b as number) ? -1 : (a as number) > (b as number) ? 1 : 0;
+}
+
+export class SortedMap<K, V, KI = K, VI = V> implements Collection {
+  private readonly slots: Slots;
+  private readonly keyRow: Row<K>;
+  private readonly valueOf: SlotValues<V, VI>;
+  private readonly head: number; // word of the links of the head
+  private readonly keyCells: number;
+  constructor(
+    private readonly engine: Engine,
+    head: number,
+    private readonly path: string,
+    private readonly keyType: Type<K, KI, unknown>,
+    private readonly valueType: Type<V, VI, unknown>,
+  ) {
+    this.keyCells = valueCells(keyType);
+    this.slots = new Slots(engine, head, path, structOf(valueType), LINK_CELLS + this.keyCells);
+    this.keyRow = compileRow(keyType, engine, `${path} (its key)`);
+    this.valueOf = new SlotValues(this.slots, valueType, LINK_CELLS + this.keyCells);
+    this.head = (head + slotsHeadCells(true)) * 2;
+  }
+
+  get size(): number {
+    this.engine.assertOpen();
+    return this.slots.live;
+  }
+
+  has(key: K): boolean {
+    return this.find(key) !== 0;
+  }
+
+  get(key: K): V | undefined {
+    const node = this.find(key);
+    return node === 0 ? undefined : this.valueOf.get(node - 1);
+  }
+
+  set(key: K, value: VI): this {
+    const node = this.find(key);
+    if (node !== 0) {
+      this.engine.assertWritable();
+      this.valueOf.put(node - 1, value);
+    } else
+      this.engine.transact(() => {
+        const slot = this.add(key, value);
+        if (this.engine.memory.mode === LOGGED) this.slots.outlive(slot);
+      });
+    return this;
+  }
+
+  delete(key: K): boolean {
+    const node = this.find(key);
+    if (node === 0) return false;
+    this.engine.transact(() => this.removeNode(node, key));
+    return true;
+  }
+
+  first(): [K, V] | undefined {
+    return this.entry(this.link(0, 0));
+  }
+  last(): [K, V] | undefined {
+    return this.entry(this.link(0, PREV));
+  }
+
+  /** Entries in the order of their keys, or backwards, between bounds. The entry at hand may be deleted meanwhile. */
+  *range({
+    gt,
+    gte,
+    lt,
+    lte,
+    reverse = false,
+    limit = Number.POSITIVE_INFINITY,
+  }: Range<K> = {}): IterableIterator<[K, V]> {
+    this.engine.assertOpen();
+    const above = (key: K) =>
+      (gt === undefined || compare(key, gt) > 0) && (gte === undefined || compare(key, gte) >= 0);
+    const below = (key: K) =>
+      (lt === undefined || compare(key, lt) < 0) && (lte === undefined || compare(key, lte) <= 0);
+    let node: number;
+    if (reverse)
+      node =
+        lte !== undefined
+          ? this.before(lte, true)
+          : lt !== undefined
+            ? this.before(lt, false)
+            : this.link(0, PREV);
+    else
+      node =
+        gte !== undefined
+          ? this.after(gte, true)
+          : gt !== undefined
+            ? this.after(gt, false)
+            : this.link(0, 0);
+    for (let left = limit; node !== 0 && left > 0; left--) {
+      const key = this.keyAt(node);
+      if (!(reverse ? above(key) : below(key))) return;
+      const next = this.link(node, reverse ? PREV : 0);
+      if (above(key) && below(key)) yield [key, this.valueOf.get(node - 1)];
+      node = next;
+    }
+  }
+  entries(): IterableIterator<[K, V]> {
+    return this.range();
+  }
+  *keys(): IterableIterator<K> {
+    for (const [key] of this.range()) yield key;
+  }
+  *values(): IterableIterator<V> {
+    for (const [, value] of this.range()) yield value;
+  }
+  [Symbol.iterator](): IterableIterator<[K, V]> {
+    return this.range();
+  }
+
+  toJSON(): [unknown, unknown][] {
+    return [...this].map(([key, value]) => [this.keyType.plain(key), this.valueType.plain(value)]);
+  }
+
+  verify(checker: Checker): void {
+    this.slots.verify(checker, (cell, slot) => {
+      this.keyType.verify(checker, cell + LINK_CELLS, 0, `${this.path}[node ${slot}] (its key)`);
+      this.valueType.verify(checker, cell + LINK_CELLS + this.keyCells, 0, `${this.path}[node ${slot}]`);
+    });
+    let sum = 0;
+    for (let lane = 0; lane < LANES; lane++) {
+      let previous = 0;
+      let count = 0;
+      for (let node = this.link(0, lane); node !== 0; node = this.link(node, lane)) {
+        if (!this.slots.isLive(node - 1) || ++count > this.slots.live)
+          return checker.problem(
+            this.path,
+            `lane ${lane} names node ${node - 1}, which is not there, or runs in a circle`,
+          );
+        if (this.link(node, LEVEL) <= lane)
+          checker.problem(
+            this.path,
+            `node ${node - 1} of level ${this.link(node, LEVEL)} stands in lane ${lane}`,
+          );
+        if (previous !== 0 && compare(this.keyAt(previous), this.keyAt(node)) >= 0)
+          checker.problem(this.path, `node ${node - 1} is out of order in lane ${lane}`);
+        if (lane === 0 && this.link(node, PREV) !== previous)
+          checker.problem(this.path, `node ${node - 1} does not know the one before it`);
+        if (lane === 0) sum += this.link(node, LEVEL);
+        previous = node;
+      }
+      sum -= count;
+      if (lane === 0 && count !== this.slots.live)
+        checker.problem(this.path, `${count} nodes in order, ${this.slots.live} in the slots`);
+      if (lane === 0 && previous !== this.link(0, PREV))
+        checker.problem(this.path, 'its last node is not the last');
+    }
+    if (sum !== 0) checker.problem(this.path, `${sum} places in lanes are missing`);
+  }
+
+  private wordOf(node: number): number {
+    return node === 0 ? this.head : this.slots.cell(node - 1) * 2;
+  }
+  private link(node: number, which: number): number {
+    return this.engine.memory.u32[this.wordOf(node) + which]!;
+  }
+  private point(node: number, which: number, to: number): void {
+    const word = this.wordOf(node) + which;
+    this.engine.log.save(word >> 1);
+    this.engine.memory.u32[word] = to;
+  }
+  private keyAt(node: number): K {
+    return this.keyRow.get(this.slots.cell(node - 1) + LINK_CELLS, 0, 0, 0);
+  }
+  private entry(node: number): [K, V] | undefined {
+    this.engine.assertOpen();
+    return node === 0 ? undefined : [this.keyAt(node), this.valueOf.get(node - 1)];
+  }
+
+  /** The last node in each lane whose key is below `key`. */
+  private trail(key: K, inclusive = false): number[] {
+    this.engine.assertOpen();
+    const path = new Array<number>(LANES).fill(0);
+    let node = 0;
+    for (let lane = LANES - 1; lane >= 0; lane--) {
+      for (;;) {
+        const next = this.link(node, lane);
+        if (next === 0) break;
+        const order = compare(this.keyAt(next), key);
+        if (order > 0 || (order === 0 && !inclusive)) break;
+        node = next;
+      }
+      path[lane] = node;
+    }
+    return path;
+  }
+
+  private find(key: K): number {
+    const node = this.link(this.trail(key)[0]!, 0);
+    return node !== 0 && compare(this.keyAt(node), key) === 0 ? node : 0;
+  }
+  private after(key: K, inclusive: boolean): number {
+    return this.link(this.trail(key, !inclusive)[0]!, 0);
+  }
+  private before(key: K, inclusive: boolean): number {
+    return this.trail(key, inclusive)[0]!;
+  }
+
+  private add(key: K, value: VI): number {
+    const {memory} = this.engine;
+    const slot = this.slots.take();
+    const cell = this.slots.cell(slot);
+    memory.f64.fill(0, cell, cell + LINK_CELLS + this.keyCells);
+    this.keyRow.init(cell + LINK_CELLS, 0, key);
+    this.valueOf.init(slot, value);
+    // Compared as it reads back, so that what is stored rounded is sorted as it is stored.
+    const path = this.trail(this.keyAt(slot + 1));
+    const level = this.levelFor(slot);
+    memory.u32[cell * 2 + LEVEL] = level;
+    for (let lane = 0; lane < level; lane++) {
+      memory.u32[cell * 2 + lane] = this.link(path[lane]!, lane);
+      this.point(path[lane]!, lane, slot + 1);
+    }
+    const next = memory.u32[cell * 2]!;
+    memory.u32[cell * 2 + PREV] = path[0]!;
+    this.point(next, PREV, slot + 1);
+    return slot;
+  }
+
+  private removeNode(node: number, key: K): void {
+    const path = this.trail(key);
+    const level = this.link(node, LEVEL);
+    for (let lane = 0; lane < level; lane++) this.point(path[lane]!, lane, this.link(node, lane));
+    this.point(this.link(node, 0), PREV, this.link(node, PREV));
+    this.keyRow.drop(this.slots.cell(node - 1) + LINK_CELLS, 0);
+    this.valueOf.drop(node - 1);
+    this.slots.give(node - 1);
+  }
+
+  /** Drawn from the slot and its life: random enough, and the same program always builds the same list. */
+  private levelFor(slot: number): number {
+    let bits = Math.imul(slot + 1, 0x9e3779b1) ^ Math.imul(this.slots.generation(slot), 0x85ebca6b);
+    bits = Math.imul(bits ^ (bits >>> 15), 0x2c1b3c6d);
+    bits ^= bits >>> 12;
+    let level = 1;
+    while (level < LANES && (bits & 3) === 0) {
+      level++;
+      bits >>>= 2;
+    }
+    return level;
+  }
+}
+
+export class SortedType<K, KI, V, VI, VJ> extends CollectionType<SortedMap<K, V, KI, VI>> {
+  override readonly kind = 'sorted';
+  override readonly size = (slotsHeadCells(true) + LINK_CELLS) * CELL;
+  constructor(
+    private readonly key: Type<K, KI, unknown>,
+    private readonly of: Type<V, VI, VJ>,
+  ) {
+    super();
+    if (
+      ![NumberType, UintType, BigType, TimestampType, StringType, FixedStringType, BytesType].some(
+        kind => key instanceof kind,
+      )
+    )
+      throw new StoreError('ERR_SCHEMA', 't.sorted: keys are numbers, strings, bytes or timestamps.');
+    if (!(of instanceof Type) || of instanceof CollectionType)
+      throw new StoreError('ERR_SCHEMA', 't.sorted: values are of a type such as t.u32, or of a struct.');
+  }
+  override describe(): TypeDescription {
+    return {kind: 'sorted', size: this.size, of: [this.key.describe(), this.of.describe()]};
+  }
+  override build(builder: Builder, head: number): void {
+    buildSlots(
+      builder,
+      head,
+      LINK_CELLS + valueCells(this.key) + valueCells(this.of),
+      FIRST_SLOTS,
+      true,
+      't.sorted',
+    );
+  }
+  override open(engine: Engine, head: number, path: string): SortedMap<K, V, KI, VI> {
+    return new SortedMap(engine, head, path, this.key, this.of);
+  }
+}

@@ -1,0 +1,167 @@
+import type {Checker} from './check.js';
+import {type Builder, type Collection, CollectionType} from './collection.js';
+import {cellsOf, compileRow, type Row, rowCells, strideOf} from './element.js';
+import type {Engine} from './engine.js';
+import {StoreError, show} from './errors.js';
+import {CELL} from './memory.js';
+import {Type, type TypeDescription} from './type.js';
+
+/*
+ * A vector: values in a row in one heap block, which doubles when it is full.
+ *
+ *   head:  0  data u32 | capacity u32     first payload cell or 0; values there is room for
+ *          1  length u32 | life u32       counted up whenever values go or move: live records of structs are stale then
+ */
+const HEAD_CELLS = 2;
+const FIRST_BYTES = 56;
+
+export class Vector<V, I = V> implements Collection {
+  private readonly row: Row<V>;
+  private readonly word: number;
+  constructor(
+    private readonly engine: Engine,
+    private readonly head: number,
+    private readonly path: string,
+    private readonly type: Type<V, I, unknown>,
+  ) {
+    this.row = compileRow(type, engine, `${path}[]`);
+    this.word = head * 2;
+  }
+
+  get length(): number {
+    this.engine.assertOpen();
+    return this.engine.memory.u32[this.word + 2]!;
+  }
+
+  /** The value at `index`, from the end if negative; undefined when there is none. */
+  at(index: number): V | undefined {
+    const i = this.resolve(index);
+    return i < 0 ? undefined : this.read(i);
+  }
+
+  set(index: number, value: I): void {
+    const i = this.resolve(index);
+    if (i < 0)
+      throw new StoreError(
+        'ERR_VALUE',
+        `${this.path}.set(${show(index)}): expected an index below the length ${this.length}; push adds a value.`,
+      );
+    this.engine.assertWritable();
+    const data = this.engine.memory.u32[this.word]!;
+    if (!this.row.poke(data, i, value)) this.engine.transact(() => this.row.put(data, i, value));
+  }
+
+  /** Adds values at the end; returns the new length. */
+  push(...values: I[]): number {
+    return this.engine.transact(() => {
+      const {memory, log} = this.engine;
+      for (const value of values) {
+        const length = memory.u32[this.word + 2]!;
+        if (length === memory.u32[this.word + 1]!) this.grow(length);
+        const data = memory.u32[this.word]!;
+        // A value popped earlier in this transaction must come back if it is undone, so even a fresh place is saved.
+        const {first, count} = cellsOf(this.type, data, length);
+        for (let i = 0; i < count; i++) log.note(first + i);
+        log.note(this.head + 1);
+        log.publish();
+        this.clear(data, length);
+        this.row.init(data, length, value);
+        memory.u32[this.word + 2] = length + 1;
+      }
+      return memory.u32[this.word + 2]!;
+    });
+  }
+
+  /** Takes the last value off; a struct comes as a plain object, for its record is gone. */
+  pop(): V | undefined {
+    if (this.length === 0) return undefined;
+    return this.engine.transact(() => {
+      const {memory, log} = this.engine;
+      const last = memory.u32[this.word + 2]! - 1;
+      const value = this.read(last);
+      const taken =
+        value !== null && typeof value === 'object' && 'toJSON' in value && !(value instanceof Date)
+          ? (this.type.plain(value) as V)
+          : value;
+      this.row.drop(memory.u32[this.word]!, last);
+      log.save(this.head + 1);
+      memory.u32[this.word + 2] = last;
+      memory.u32[this.word + 3] = memory.u32[this.word + 3]! + 1;
+      return taken;
+    });
+  }
+
+  *[Symbol.iterator](): IterableIterator<V> {
+    for (let i = 0; i < this.length; i++) yield this.read(i);
+  }
+
+  toJSON(): unknown[] {
+    return [...this].map(v => this.type.plain(v));
+  }
+
+  verify(checker: Checker): void {
+    const [data, capacity, length] = [...this.engine.memory.u32.subarray(this.word, this.word + 3)] as [
+      number,
+      number,
+      number,
+    ];
+    if (length > capacity) return checker.problem(this.path, `length ${length} of ${capacity}`);
+    if (data !== 0 && !checker.block(data, rowCells(this.type, capacity) * CELL, this.path)) return;
+    const stride = strideOf(this.type);
+    for (let i = 0; i < length; i++)
+      this.type.verify(
+        checker,
+        data + Math.floor((i * stride) / CELL),
+        (i * stride) % CELL,
+        `${this.path}[${i}]`,
+      );
+  }
+
+  private read(i: number): V {
+    const {u32} = this.engine.memory;
+    return this.row.get(u32[this.word]!, i, this.word + 3, u32[this.word + 3]!);
+  }
+
+  private clear(data: number, i: number): void {
+    const {u8} = this.engine.memory;
+    const stride = strideOf(this.type);
+    u8.fill(0, data * CELL + i * stride, data * CELL + (i + 1) * stride);
+  }
+
+  private grow(length: number): void {
+    const {memory, log, heap} = this.engine;
+    const stride = strideOf(this.type);
+    const data = heap.alloc(Math.max(length * 2 * stride, FIRST_BYTES));
+    const old = memory.u32[this.word]!;
+    if (old !== 0) memory.u8.copyWithin(data * CELL, old * CELL, old * CELL + length * stride);
+    log.saveRange(this.head, HEAD_CELLS);
+    memory.u32[this.word] = data;
+    // Whole groups of lanes: a value never reaches beyond the block.
+    memory.u32[this.word + 1] = Math.floor(heap.room(data) / (this.row.groupCells * CELL)) * this.row.lanes;
+    memory.u32[this.word + 3] = memory.u32[this.word + 3]! + 1;
+    heap.free(old);
+  }
+
+  private resolve(index: number): number {
+    const {length} = this;
+    const i = index < 0 ? length + index : index;
+    return Number.isInteger(i) && i >= 0 && i < length ? i : -1;
+  }
+}
+
+export class VectorType<V, I, J> extends CollectionType<Vector<V, I>> {
+  override readonly kind = 'vector';
+  override readonly size = HEAD_CELLS * CELL;
+  constructor(private readonly of: Type<V, I, J>) {
+    super();
+    if (!(of instanceof Type) || of instanceof CollectionType)
+      throw new StoreError('ERR_SCHEMA', 't.vector: values are of a type such as t.u32, or of a struct.');
+  }
+  override describe(): TypeDescription {
+    return {kind: 'vector', size: this.size, of: [this.of.describe()]};
+  }
+  override build(_builder: Builder, _head: number): void {}
+  override open(engine: Engine, head: number, path: string): Vector<V, I> {
+    return new Vector(engine, head, path, this.of);
+  }
+}

@@ -1,0 +1,26 @@
+import {mkdtempSync} from 'node:fs';
+import {createRequire} from 'node:module';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import {fileURLToPath} from 'node:url';
+
+const require = createRequire(import.meta.url);
+
+/** One fixture as one plain file: a child that is started hundreds of times must not compile TypeScript each time. */
+export function bundle(fixture: string): string {
+  const esbuild = createRequire(require.resolve('tsx'))('esbuild') as {buildSync(options: object): unknown};
+  const outfile = join(mkdtempSync(join(tmpdir(), 'zlr-test-')), fixture.replace(/ts$/, 'mjs'));
+  esbuild.buildSync({
+    entryPoints: [fileURLToPath(new URL(`../fixtures/${fixture}`, import.meta.url))],
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    outfile,
+    logLevel: 'error',
+    // The compiled modules are loaded from where they are installed.
+    banner: {
+      js: `import {createRequire as zlrRequire} from 'node:module'; const require = zlrRequire(${JSON.stringify(import.meta.url)});`,
+    },
+  });
+  return outfile;
+}

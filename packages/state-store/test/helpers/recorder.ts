@@ -1,0 +1,164 @@
+import type {Backing} from '../../src/backing.js';
+import {type AtomicStores, Memory} from '../../src/memory.js';
+import {enter, type Schema, type Store} from '../../src/store.js';
+import {Struct} from '../../src/struct.js';
+
+/** One store to the segment: what an instruction, or a part of a bulk copy, left behind. */
+export interface Recorded {
+  offset: number;
+  bytes: Uint8Array;
+}
+
+type Numbers = Uint8Array | Float64Array | BigUint64Array;
+
+/** A memory that sees every store, by way of proxies around its typed arrays. */
+class RecordingMemory extends Memory {
+  recorded: Recorded[] | undefined;
+  constructor(bytes: Uint8Array) {
+    super(bytes);
+    this.watch();
+  }
+
+  private watch(): void {
+    for (const name of [
+      'u8',
+      'i8',
+      'u16',
+      'i16',
+      'u32',
+      'i32',
+      'f32',
+      'f64',
+      'u64',
+      'i64',
+      'buffer',
+    ] as const) {
+      const real = this[name] as unknown as Numbers;
+      Object.defineProperty(this, name, {value: this.proxy(real), configurable: true, writable: true});
+    }
+    const real = (array: object, index: number): [Numbers, number] => [
+      (array as {real?: Numbers}).real ?? (array as Numbers),
+      index,
+    ];
+    this.atomics = {
+      load: (array: object, index: number) => real(array, index)[0][index],
+      store: (array: object, index: number, value: never) => {
+        const [target] = real(array, index);
+        target[index] = value;
+        this.note(target, index, index + 1);
+        return value;
+      },
+      compareExchange: (array: object, index: number, expected: bigint, value: never) => {
+        const [target] = real(array, index);
+        const before = target[index];
+        if (before === (expected as never)) {
+          target[index] = value;
+          this.note(target, index, index + 1);
+        }
+        return before;
+      },
+    } as unknown as AtomicStores;
+    for (const listener of (this as unknown as {listeners: (() => void)[]}).listeners ?? []) listener();
+  }
+
+  /** A bulk write counts as two stores, so that it is cut in its middle as well. */
+  private note(array: Numbers, from: number, to: number): void {
+    if (!this.recorded || to <= from) return;
+    const width = array.BYTES_PER_ELEMENT;
+    const middle = to - from > 1 ? Math.floor((from + to) / 2) : to;
+    for (const [a, b] of [
+      [from, middle],
+      [middle, to],
+    ] as const) {
+      if (b <= a) continue;
+      const bytes = new Uint8Array(
+        array.buffer as ArrayBuffer,
+        array.byteOffset + a * width,
+        (b - a) * width,
+      ).slice();
+      this.recorded.push({offset: array.byteOffset + a * width - this.origin, bytes});
+    }
+  }
+
+  private origin = 0;
+
+  private proxy(real: Numbers): Numbers {
+    const memory = this;
+    return new Proxy(real, {
+      get(target, key) {
+        if (key === 'real') return target;
+        const value = Reflect.get(target, key, target) as unknown;
+        if (typeof value !== 'function' || key === 'constructor') return value;
+        if (key === 'fill')
+          return (v: never, from = 0, to = target.length) => {
+            target.fill(v, from, to);
+            memory.note(target, from, to);
+          };
+        if (key === 'set')
+          return (source: ArrayLike<never>, at = 0) => {
+            target.set(source, at);
+            memory.note(target, at, at + source.length);
+          };
+        if (key === 'copyWithin')
+          return (at: number, from: number, to: number) => {
+            target.copyWithin(at, from, to);
+            memory.note(target, at, at + to - from);
+          };
+        if (key === 'write')
+          return (text: string, at: number, ...rest: never[]) => {
+            const written = (target as Buffer).write(text, at, ...rest);
+            memory.note(target, at, at + written);
+            return written;
+          };
+        return value.bind(target);
+      },
+      set(target, key, value) {
+        const index = Number(key);
+        target[index] = value as never;
+        memory.note(target, index, index + 1);
+        return true;
+      },
+    });
+  }
+}
+
+export class Recorder {
+  readonly bytes: Uint8Array;
+  readonly memory: RecordingMemory;
+  constructor(size: number) {
+    this.bytes = new Uint8Array(size);
+    this.memory = new RecordingMemory(this.bytes);
+  }
+  start(): void {
+    this.memory.recorded = [];
+  }
+  stop(): Recorded[] {
+    const recorded = this.memory.recorded!;
+    this.memory.recorded = undefined;
+    return recorded;
+  }
+}
+
+export function bytesOf(bytes: Uint8Array): Uint8Array {
+  return Uint8Array.from(bytes);
+}
+
+let count = 0;
+
+/** Opens a store over bytes of one's own; zeros make a new one. */
+export function openBytes<const S extends Schema>(
+  bytes: Uint8Array,
+  schema: S,
+  memory = new Memory(bytes),
+): Store<S> {
+  const backing: Backing = {
+    kind: 'memory',
+    bytes,
+    created: bytes.every(byte => byte === 0),
+    where: `bytes ${count++}`,
+    abandoned: () => true,
+    detach() {},
+    destroy() {},
+  };
+  return enter(backing, 'bytes', new Struct('Root', schema), '24KB', memory);
+}
