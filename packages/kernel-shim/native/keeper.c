@@ -30,6 +30,7 @@ enum {
   ANSWER_MS = 5000,    /* a supervisor that does not answer for so long is as good as dead */
   STANDING_SECONDS = 5,
   ORPHAN_RESTARTS = 5, /* fast faults in a row after which a keeper without a supervisor gives up */
+  STILLBORN_MAX = 20,  /* generations in a row that died before they registered; fault.ts has the same limit */
 };
 
 static uint64_t now_ns(void) {
@@ -139,10 +140,10 @@ static char ask(struct zlr_plan *plan, uint32_t generation) {
 }
 
 /* What to do without a supervisor: go on, unless the service dies again and again at once. */
-static char decide_alone(struct zlr_plan *plan, uint32_t generation) {
+static char decide_alone(struct zlr_plan *plan, uint32_t generation, uint32_t stillborn) {
   const bool fast = now_ns() - plan->started_ns < plan->threshold_ns;
   plan->orphaned = fast ? plan->orphaned + 1 : 1;
-  const bool give_up = plan->threshold_ns > 0 && plan->orphaned > ORPHAN_RESTARTS;
+  const bool give_up = stillborn >= STILLBORN_MAX || (plan->threshold_ns > 0 && plan->orphaned > ORPHAN_RESTARTS);
   struct text line = {.length = 0};
   put(&line, "zlr: generation ");
   put_number(&line, generation);
@@ -297,7 +298,7 @@ static void stand(struct zlr_plan *plan) {
 static _Noreturn void keep(struct zlr_plan *plan) {
   stand(plan);
   hollow((uintptr_t)__builtin_frame_address(0)); /* after standing: the service waits for that, not for this */
-  uint32_t generation = plan->generation;
+  uint32_t generation = plan->generation, stillborn = 0;
   struct watch watch = {.pidfd = plan->service_pidfd, .lifeline = -1};
   for (;;) {
     struct pollfd wait[3] = {{watch.pidfd, POLLIN, 0}, {plan->control, POLLIN, 0}, {watch.lifeline, POLLIN, 0}};
@@ -311,8 +312,9 @@ static _Noreturn void keep(struct zlr_plan *plan) {
     if (wait[1].revents && listen_to(plan, generation) == 'x') _exit(0);
     if (wait[0].revents) {
       if (__atomic_load_n(&plan->orderly, __ATOMIC_ACQUIRE)) _exit(0);
+      if (generation != plan->generation) stillborn++; /* or its own keeper would stand, and this one be gone */
       char word = ask(plan, generation);
-      if (word == 0) word = decide_alone(plan, generation);
+      if (word == 0) word = decide_alone(plan, generation, stillborn);
       if (word == 'x') _exit(0);
       start_successor(plan, &watch, &generation);
     }

@@ -33,6 +33,12 @@ for (const [name, number] of Object.entries(constants.signals)) {
   if (!signalNames.has(number)) signalNames.set(number, name as NodeJS.Signals);
 }
 
+/**
+ * This many generations in a row that died before they had registered, whatever the threshold: they cannot boot.
+ * native/keeper.c has the same limit for the time without a supervisor.
+ */
+export const STILLBORN_MAX = 20;
+
 export function waitStatus(signaled: boolean, number: number): WaitStatus {
   return signaled
     ? {signal: signalNames.get(number) ?? null, exitCode: null}
@@ -55,6 +61,7 @@ export type Decision =
  * @param fastFaults how many fast faults in a row came before
  * @param thresholdMs a fault sooner than this after a restart counts as a software bug, which a restart does not
  *                    heal (the thesis' 60 s); 0: every fault counts as transient
+ * @param stillborn   how many generations in a row, this one included, died before they registered
  */
 export function decide(
   status: WaitStatus,
@@ -62,10 +69,15 @@ export function decide(
   lifeMs: number,
   fastFaults: number,
   thresholdMs: number,
+  stillborn: number,
 ): Decision {
   if (status.exitCode === 0) return {act: 'end', exitCode: 0, reason: 'the service ended by itself'};
   if (status.exitCode === EX_CONFIG) {
     return {act: 'end', exitCode: EX_CONFIG, reason: 'the service says that its configuration is wrong'};
+  }
+  if (stillborn >= STILLBORN_MAX) {
+    const reason = `${stillborn} generations in a row died before they had registered, so another would too`;
+    return {act: 'give up', exitCode: 1, reason};
   }
   const isFast = generation > 1 && lifeMs < thresholdMs;
   const fast = isFast ? fastFaults + 1 : 0;

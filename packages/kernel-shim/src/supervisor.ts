@@ -71,6 +71,7 @@ class ProcessSupervisor implements Supervisor {
   readonly #faultMs = new Map<FaultRecord, number>();
   #generation!: Generation;
   #fastFaults = 0;
+  #stillborn = 0;
   #stopping = false;
   #finished = false;
   #lastWord: {exitCode: number; reason: string} | undefined;
@@ -154,12 +155,15 @@ class ProcessSupervisor implements Supervisor {
       this.#end(ended.status.exitCode ?? (ended.status.signal === 'SIGTERM' ? 0 : 1), 'stopped');
       return;
     }
+    // Had it registered, its own keeper would ask, and not that of the generation before.
+    this.#stillborn = asking && asking.of < number ? this.#stillborn + 1 : 0;
     const decision = decide(
       ended.status,
       number,
       ended.atMs - this.#generation.startedMs,
       this.#fastFaults,
       this.#thresholdMs,
+      this.#stillborn,
     );
     if (decision.act !== 'restart') {
       if (decision.act === 'give up')
