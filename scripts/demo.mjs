@@ -39,6 +39,8 @@ async function show(service, sha256, signal) {
     const progress = (/** @type {string} */ word) => process.stdout.write(` ${word}`);
     try {
       results.push(await runScenario(scenario, {...place, path: '/data.bin', service, signal, progress}));
+    } catch (error) {
+      throw new Error(`${scenario.title}: ${reasonOf(error)}`, {cause: error});
     } finally {
       process.stdout.write('\n');
     }
@@ -61,6 +63,14 @@ async function show(service, sha256, signal) {
   );
 }
 
+/** @param {unknown} error @returns {string} */
+function reasonOf(error) {
+  if (!(error instanceof Error)) return String(error);
+  // Node's own functions say only that they were aborted; why is in the cause.
+  if (error.name === 'AbortError' && error.cause !== undefined) return reasonOf(error.cause);
+  return error.name === 'TimeoutError' ? 'it did not come to its end in time' : error.message;
+}
+
 const interrupt = new AbortController();
 for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) {
   process.on(signal, () => interrupt.abort(new Error(`interrupted by ${signal}`)));
@@ -78,15 +88,13 @@ let problems = [];
 try {
   problems = await show(service, createHash('sha256').update(content).digest('hex'), interrupt.signal);
 } catch (error) {
-  // Node's own functions say only that they were aborted; why is in the cause.
-  const reason = error instanceof Error && error.name === 'AbortError' ? error.cause : error;
-  problems = [reason instanceof Error ? reason.message : String(reason)];
+  problems = [reasonOf(error)];
 }
 problems.push(...(await service.stop()).map(each => `left behind: ${each}`));
 rmSync(scratch, {recursive: true});
 
 if (problems.length > 0) {
-  console.error(`what the service said:\n${service.log}`);
+  if (service.log !== '') console.error(`what the service said:\n${service.log}`);
   for (const problem of problems) console.error(`FAILED: ${problem}`);
   process.exitCode = 1;
 } else {

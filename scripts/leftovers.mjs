@@ -1,5 +1,7 @@
 // What a run left behind on the machine: processes that still live and shared-memory segments that still exist.
-import {readdirSync, readFileSync} from 'node:fs';
+import {readdirSync, readFileSync, readlinkSync} from 'node:fs';
+import {join} from 'node:path';
+import {setTimeout as delay} from 'node:timers/promises';
 
 /** @typedef {{id: number, size: number, creator: number}} Segment */
 /** @typedef {{pid: number, command: string}} Process */
@@ -23,18 +25,28 @@ export function segments() {
 }
 
 /**
- * A file of /proc, or '' if its process has just gone or belongs to someone else.
- * @param {number} pid
- * @param {'environ' | 'cmdline' | 'maps'} file
+ * What a process shows of itself, or `otherwise` if it has just gone or belongs to someone else.
+ * @template T
+ * @param {T} otherwise
+ * @param {() => T} read
+ * @returns {T}
  */
-function readProc(pid, file) {
+function unlessGone(otherwise, read) {
   try {
-    return readFileSync(`/proc/${pid}/${file}`, 'latin1');
+    return read();
   } catch (error) {
     const {code} = /** @type {NodeJS.ErrnoException} */ (error);
-    if (code === 'ENOENT' || code === 'ESRCH' || code === 'EACCES' || code === 'EPERM') return '';
+    if (code === 'ENOENT' || code === 'ESRCH' || code === 'EACCES' || code === 'EPERM') return otherwise;
     throw error;
   }
+}
+
+/**
+ * @param {number} pid
+ * @param {'environ' | 'cmdline' | 'comm' | 'maps'} file
+ */
+function readProc(pid, file) {
+  return unlessGone('', () => readFileSync(`/proc/${pid}/${file}`, 'latin1'));
 }
 
 function pids() {
@@ -42,16 +54,46 @@ function pids() {
 }
 
 /**
- * The processes that inherited an environment variable. It finds a daemon that left its process group and its parent,
- * which no other mark does.
+ * The processes that inherited an environment variable, and the keepers of services among them. It finds a daemon that
+ * left its process group and its parent, which no other mark does. Keepers come first: a service that is killed before
+ * its keeper comes back.
  * @param {string} name
  * @param {string} value
  * @returns {Process[]}
  */
 export function processesWith(name, value) {
-  return pids()
-    .filter(pid => readProc(pid, 'environ').split('\0').includes(`${name}=${value}`))
-    .map(pid => ({pid, command: readProc(pid, 'cmdline').replaceAll('\0', ' ').trim()}));
+  const marked = pids().filter(pid => readProc(pid, 'environ').split('\0').includes(`${name}=${value}`));
+  return [...keepersOf(marked), ...marked].map(pid => {
+    const command = readProc(pid, 'cmdline').replaceAll('\0', ' ').trim();
+    return {pid, command: command || readProc(pid, 'comm').trim()};
+  });
+}
+
+/**
+ * A keeper drops the memory it does not need, its environment too, but it has its service's files.
+ * @param {readonly number[]} services
+ * @returns {number[]}
+ */
+function keepersOf(services) {
+  if (services.length === 0) return [];
+  const files = new Set(services.flatMap(privateFiles));
+  return pids().filter(
+    pid =>
+      readProc(pid, 'comm') === 'zlr-keeper\n' &&
+      !services.includes(pid) &&
+      privateFiles(pid).some(file => files.has(file)),
+  );
+}
+
+/** @param {number} pid @returns {string[]} its pipes and sockets; standard input and output may be anybody's */
+function privateFiles(pid) {
+  const folder = `/proc/${pid}/fd`;
+  return unlessGone([], () =>
+    readdirSync(folder)
+      .filter(fd => Number(fd) > 2)
+      .map(fd => unlessGone('', () => readlinkSync(join(folder, fd))))
+      .filter(file => /^(socket|pipe):/.test(file)),
+  );
 }
 
 /**
@@ -78,8 +120,19 @@ function attachedSegments(pid) {
     .map(line => Number(line.split(/\s+/)[4]));
 }
 
-/** @param {Process} left */
-export function kill({pid}) {
+/**
+ * Ends what is left, and what may be started again meanwhile.
+ * @param {() => Process[]} left
+ */
+export async function killAll(left) {
+  for (let living = left(); living.length > 0; living = left()) {
+    for (const {pid} of living) kill(pid);
+    await delay(20);
+  }
+}
+
+/** @param {number} pid */
+function kill(pid) {
   try {
     process.kill(pid, 'SIGKILL');
   } catch (error) {

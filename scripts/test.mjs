@@ -3,7 +3,7 @@ import {spawn} from 'node:child_process';
 import {randomUUID} from 'node:crypto';
 import {once} from 'node:events';
 import {setTimeout as delay} from 'node:timers/promises';
-import {kill, newSegments, processesWith, segments} from './leftovers.mjs';
+import {killAll, newSegments, processesWith, segments} from './leftovers.mjs';
 import {countsLine, RECORD_FD, readRecord} from './test-record.mjs';
 
 const MARK = 'ZLR_TEST_RUN';
@@ -43,11 +43,7 @@ while (processes.length + left.length > 0 && performance.now() < deadline) {
   processes = leftProcesses();
   left = newSegments(before, processes);
 }
-// A supervisor starts its service again, so this takes as many rounds as there are some left.
-for (let living = processes; living.length > 0; living = leftProcesses()) {
-  for (const each of living) kill(each);
-  await delay(20);
-}
+await killAll(leftProcesses);
 const [exitCode] = await exited;
 
 const counts = readRecord(record, exitCode === 0);

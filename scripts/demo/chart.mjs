@@ -14,6 +14,7 @@ const HEIGHT = 700;
 const PLOT = {width: 350, height: 210};
 const LEFT = [78, 528];
 const TOP = [104, 414];
+const LABEL_WIDTH = 145;
 const INK = '#1f2933';
 const FAINT = '#d9dee4';
 const LINE = '#1f6fb2';
@@ -85,17 +86,24 @@ function drawPanel(panel, {xMax, yMax, xStep, yStep}) {
     `<path d="${steps(panel.arrivals, x, y)}" fill="none" stroke="${LINE}" stroke-width="2" stroke-linejoin="round"/>`,
     `<line x1="${x(panel.faultMs)}" y1="0" x2="${x(panel.faultMs)}" y2="${PLOT.height}" stroke="${FAULT}" stroke-width="1.5" stroke-dasharray="5 3"/>`,
   );
-  // To the side where there is room, and clear of the curve, which rises where the gap ends.
-  const late = panel.faultMs > xMax / 2;
-  const label = late
-    ? {x: Number(x(panel.faultMs)) - 7, y: 16, anchor: 'end'}
-    : {x: Number(x(Math.max(panel.faultMs, panel.gap.toMs))) + 14, y: PLOT.height - 30, anchor: 'start'};
+  const label = labelPlace(Number(x(panel.faultMs)), Number(x(Math.max(panel.faultMs, panel.gap.toMs))));
   const gapMs = Math.round(panel.gap.toMs - panel.gap.fromMs);
   parts.push(
     `<text x="${label.x}" y="${label.y}" text-anchor="${label.anchor}" fill="${FAULT}" font-weight="600">${escapeText(panel.fault)}</text>`,
     `<text x="${label.x}" y="${label.y + 16}" text-anchor="${label.anchor}" fill="${FAULT}">longest gap ${gapMs} ms</text>`,
   );
   return parts.join('\n');
+}
+
+/**
+ * Where the fault's label is clear of the curve, which comes from the lower left and rises where the gap ends.
+ * @param {number} fault
+ * @param {number} gapEnd
+ */
+function labelPlace(fault, gapEnd) {
+  if (fault > LABEL_WIDTH) return {x: fault - 7, y: 16, anchor: 'end'};
+  if (PLOT.width - gapEnd > LABEL_WIDTH) return {x: gapEnd + 14, y: PLOT.height - 30, anchor: 'start'};
+  return {x: fault + 7, y: 16, anchor: 'start'};
 }
 
 /**

@@ -5,11 +5,13 @@ import {once} from 'node:events';
 import {setTimeout as delay} from 'node:timers/promises';
 import {fileURLToPath} from 'node:url';
 import {promisify} from 'node:util';
-import {kill, newSegments, processesWith, segments} from '../leftovers.mjs';
+import {killAll, newSegments, processesWith, segments} from '../leftovers.mjs';
 
 const zlr = fileURLToPath(new URL('../../packages/cli/bin/zlr.js', import.meta.url));
 const faultOnSignal = new URL('fault-on-signal.mjs', import.meta.url).href;
 const MARK = 'ZLR_DEMO_RUN';
+/** Its own in every run: a service's state is found by its name wherever its run folder is. */
+const NAME = `demo-${process.pid}`;
 /** Longer than the service's own limit for an orderly end. */
 const STOP_MS = 30_000;
 
@@ -37,7 +39,7 @@ export class Service {
     };
     this.#child = spawn(
       process.execPath,
-      [zlr, 'serve', folder, '--port', '0', '--name', 'demo', '--threshold', '0'],
+      [zlr, 'serve', folder, '--port', '0', '--name', NAME, '--threshold', '0'],
       {
         env: this.#env,
         stdio: ['ignore', 'pipe', 'pipe'],
@@ -71,11 +73,9 @@ export class Service {
   async status() {
     // Without the import: it is for the service, and would only delay this.
     const {NODE_OPTIONS: _, ...env} = this.#env;
-    const {stdout} = await promisify(execFile)(
-      process.execPath,
-      [zlr, 'status', '--name', 'demo', '--json'],
-      {env},
-    );
+    const {stdout} = await promisify(execFile)(process.execPath, [zlr, 'status', '--name', NAME, '--json'], {
+      env,
+    });
     const status = JSON.parse(stdout);
     this.#pids.add(status.pid).add(status.supervisorPid);
     return status;
@@ -94,11 +94,12 @@ export class Service {
     ]);
     limit.abort();
     const forced = ended ? [] : ['the service did not end when it was asked to'];
-    for (const each of processesWith(MARK, this.#run)) {
+    const left = () => processesWith(MARK, this.#run);
+    for (const each of left()) {
       forced.push(`process ${each.pid} (${each.command})`);
       this.#pids.add(each.pid);
-      kill(each);
     }
+    await killAll(left);
     await this.#exited;
     for (const each of newSegments(this.#before, []).filter(segment => this.#pids.has(segment.creator))) {
       forced.push(`shared-memory segment ${each.id}`);

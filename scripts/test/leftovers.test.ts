@@ -1,8 +1,10 @@
 import {type ChildProcess, execFileSync, spawn} from 'node:child_process';
 import {once} from 'node:events';
-import {resolve} from 'node:path';
+import {mkdtempSync, rmSync} from 'node:fs';
+import {tmpdir} from 'node:os';
+import {join, resolve} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
-import {newSegments, processesWith, segments} from '../leftovers.mjs';
+import {killAll, newSegments, processesWith, segments} from '../leftovers.mjs';
 
 async function end(child: ChildProcess) {
   const exited = once(child, 'exit');
@@ -42,4 +44,32 @@ test('a new segment counts while nobody or only a process of the run has it atta
     newSegments(before, own).some(each => each.id === id);
   t.true(found([{pid, command: 'node'}]));
   t.false(found([]));
+});
+
+test('a service without its supervisor is found with its keeper, which would start it again, and both are ended', async t => {
+  const runDir = mkdtempSync(join(tmpdir(), 'zlr-left-'));
+  t.teardown(() => rmSync(runDir, {recursive: true}));
+  const before = segments();
+  const name = `left-${process.pid}`;
+  const env = {...process.env, ZLR_RUN_DIR: runDir, MARK_OF_TEST: name};
+  const supervisor = spawn(
+    process.execPath,
+    [resolve('packages/cli/bin/zlr.js'), 'serve', 'scripts', '--port', '0', '--name', name],
+    {env, stdio: ['ignore', 'pipe', 'ignore']},
+  );
+  await once(supervisor.stdout, 'data');
+  await end(supervisor);
+
+  const left = () => processesWith('MARK_OF_TEST', name);
+  t.teardown(() => killAll(left));
+  const [keeper, service, ...others] = left();
+  t.is(keeper?.command, 'zlr-keeper');
+  t.regex(service?.command ?? '', /serve-main\.js .* --name left-/);
+  t.deepEqual(others, []);
+
+  await killAll(left);
+  t.deepEqual(left(), []);
+  const made = newSegments(before, []).filter(each => each.creator === service?.pid);
+  t.is(made.length, 1);
+  execFileSync('ipcrm', ['-m', `${made[0]?.id}`]);
 });
