@@ -162,14 +162,15 @@ static void torture(void) {
     if (peers[c] == 0) be_peer(c);
     close(connections[c].peer);
   }
-  uint64_t random = mix(~seed), readings = 0, naive_wrong = 0, unnoted = 0;
+  uint64_t random = mix(~seed), unnoted = 0;
+  struct readings readings = {.count = 0};
   for (uint64_t kill = 0; kill < kills; kill++) {
     const pid_t child = fork_child();
     if (child == 0) serve(false);
     kill_somewhen(child, &random);
     for (int c = 0; c < CHANNELS; c++) {
       const int fd = connections[c].service;
-      const struct zlr_books books = read_settled_books(fd, &readings, &naive_wrong);
+      const struct zlr_books books = read_settled_books(fd, false, &readings);
       if (books.read != 0) die("kill %lu, channel %d: %lu bytes read, but none was", kill, c, books.read);
       if (books.written < recorded(c)->out_base || books.written > end_of(recorded(c)))
         die("kill %lu, channel %d: written %lu lies outside the answer [%lu, %lu)", kill, c, books.written, recorded(c)->out_base, end_of(recorded(c)));
@@ -190,8 +191,8 @@ static void torture(void) {
     if (all->received[c] != all->total[c]) die("channel %d: sent %lu, received %lu", c, all->total[c], all->received[c]);
     bytes += all->total[c];
   }
-  printf("{\"kills\":%lu,\"bytes\":%lu,\"readings\":%lu,\"naiveWrong\":%lu,\"unnoted\":%lu,\"answers\":%lu,\"blocked\":%lu}\n", kills, bytes,
-         readings, naive_wrong, unnoted, all->answers, all->blocked);
+  printf("{\"kills\":%lu,\"bytes\":%lu,\"readings\":%lu,\"naiveWrong\":%lu,\"alive\":%lu,\"unnoted\":%lu,\"answers\":%lu,\"blocked\":%lu}\n", kills, bytes,
+         readings.count, readings.naive_wrong, readings.alive, unnoted, all->answers, all->blocked);
 }
 
 int main(int count, char **arguments) {
