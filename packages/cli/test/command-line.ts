@@ -10,6 +10,8 @@ import type {ExecutionContext} from 'ava';
 
 const zlr = fileURLToPath(new URL('../bin/zlr.js', import.meta.url));
 
+let nextNumber = 1;
+
 export interface Outcome {
   readonly exitCode: number | null;
   readonly stdout: string;
@@ -19,6 +21,8 @@ export interface Outcome {
 /** The real command in a process of its own, among services that only this test can see. */
 export class CommandLine {
   readonly runDir = mkdtempSync(join(tmpdir(), 'zlr-cli-'));
+  /** For a service: its state is found by its name wherever its run folder is. */
+  readonly serviceName = `cli-${process.pid}-${nextNumber++}`;
   readonly #t: ExecutionContext;
 
   constructor(t: ExecutionContext) {
