@@ -16,10 +16,8 @@ export async function superviseInForeground(
   // Before the service starts: a signal during its start must not end this process and leave the service behind.
   const asked = firstSignal();
   const supervisor = await supervise({...options, log: line => console.error(`zlr: ${line}`)});
-  const outcome = await Promise.race([supervisor.done, asked]);
-  if (outcome !== 'asked') return outcome.exitCode;
-  await supervisor.stop();
-  return 0;
+  if ((await Promise.race([supervisor.done, asked])) === 'asked') await supervisor.stop();
+  return (await supervisor.done).exitCode;
 }
 
 /** The handlers stay: a second Ctrl-C finds the service on its way out, and must not cut that short. */

@@ -113,3 +113,11 @@ test('Ctrl-C reaches the service through its supervisor alone, also when it is p
   foreground.stdin.write('done');
   t.deepEqual(await foreground.outcome, {exitCode: 0, stdout: 'up\ntidying\n', stderr: ''});
 });
+
+test('a service that fails while it ends makes the command fail', async t => {
+  const script = `process.on('SIGTERM', () => process.exit(5)); process.stdin.resume(); console.log('up');`;
+  const foreground = new CommandLine(t).start('run', '--', node, '-e', script);
+  t.is(await foreground.line(), 'up');
+  foreground.signal('SIGTERM');
+  t.is((await foreground.outcome).exitCode, 5);
+});
