@@ -1,5 +1,5 @@
 import {execFile} from 'node:child_process';
-import {mkdtempSync, rmSync} from 'node:fs';
+import {mkdtempSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {basename, join} from 'node:path';
 import {fileURLToPath} from 'node:url';
@@ -36,4 +36,19 @@ export async function compile(
 export async function run(program: string, ...args: string[]): Promise<Record<string, number>> {
   const {stdout} = await exec(program, args);
   return stdout === '' ? {} : (JSON.parse(stdout) as Record<string, number>);
+}
+
+/** Compiles a few lines of C and splits what they print: a name and a number a line. */
+export async function compileAndRun(t: ExecutionContext, source: string): Promise<[string, number][]> {
+  const directory = mkdtempSync(join(tmpdir(), 'zlr-native-'));
+  t.teardown(() => rmSync(directory, {recursive: true}));
+  const program = join(directory, 'program');
+  writeFileSync(`${program}.c`, source);
+  await exec('cc', ['-std=c17', '-Wall', '-Wextra', '-Werror', `${program}.c`, '-o', program]);
+  const {stdout} = await exec(program);
+  return stdout
+    .trimEnd()
+    .split('\n')
+    .map(line => line.split(' '))
+    .map(([name, number]) => [name!, Number(number)]);
 }
