@@ -57,6 +57,15 @@ test('one head object serves one request after the other without remembering', t
   t.is(head.header('a'), undefined);
 });
 
+test('a field of the request before is not found in this one’s body', t => {
+  const head = new RequestHead();
+  const before = 'GET / HTTP/1.1\r\nHost: long.example\r\nA: b\r\n\r\n';
+  const after = 'GET / HTTP/1.1\r\nHost: h\r\n\r\n';
+  parse(before, head);
+  t.is(parse(after.padEnd(before.indexOf('A: b')) + 'A: b', head).status, COMPLETE);
+  t.is(head.header('a'), undefined);
+});
+
 test('a head whose method was read tells it even when the rest is refused', t => {
   t.is(parse('HEAD / HTTP/1.1\r\n\r\n').head.method, 'HEAD');
 });
@@ -102,6 +111,11 @@ const accepted: ReadonlyArray<readonly [why: string, text: string, expected: Par
     'HTTP/1.0 with both options',
     'GET / HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n',
     {keepAlive: false},
+  ],
+  [
+    'HTTP/1.0 with keep-alive in a list',
+    'GET / HTTP/1.0\r\nConnection: TE, Keep-Alive\r\n\r\n',
+    {keepAlive: true},
   ],
   ['a later minor version is 1.1', `GET / HTTP/1.7\r\n${HOST}\r\n`, {httpMinor: 1, keepAlive: true}],
   ['close', `GET / HTTP/1.1\r\n${HOST}Connection: close\r\n\r\n`, {keepAlive: false}],
@@ -174,6 +188,7 @@ const refused: ReadonlyArray<readonly [why: string, text: string, status: ParseS
   ['a hexadecimal length', get('Content-Length: 0x5'), 400],
   ['a length with a space', get('Content-Length: 1 2'), 400],
   ['an empty length', get('Content-Length:'), 400],
+  ['a length of spaces', get('Content-Length:  '), 400],
   ['a length no number holds', get('Content-Length: 9007199254740992'), 413],
   ['a length of 1,000 digits', get(`Content-Length: ${'9'.repeat(1000)}`), 413],
   ['a coding not understood before chunked', get('Transfer-Encoding: gzip, chunked'), 501],
@@ -212,6 +227,8 @@ const refused: ReadonlyArray<readonly [why: string, text: string, status: ParseS
   ['a tab between', `GET\t/ HTTP/1.1\r\n${HOST}\r\n`, 400],
   ['a fragment', `GET /#x HTTP/1.1\r\n${HOST}\r\n`, 400],
   ['a target without a slash', `GET a HTTP/1.1\r\n${HOST}\r\n`, 400],
+  ['an asterisk and more', `OPTIONS *x HTTP/1.1\r\n${HOST}\r\n`, 400],
+  ['one character that is no asterisk', `OPTIONS a HTTP/1.1\r\n${HOST}\r\n`, 400],
   ['an asterisk for GET', `GET * HTTP/1.1\r\n${HOST}\r\n`, 400],
   ['another scheme', `GET ftp://a/ HTTP/1.1\r\n${HOST}\r\n`, 400],
   ['absolute-form without a host', `GET http:///x HTTP/1.1\r\n${HOST}\r\n`, 400],
@@ -227,6 +244,7 @@ const refused: ReadonlyArray<readonly [why: string, text: string, status: ParseS
   ['two Hosts', get('Host: h'), 400],
   ['two Hosts in HTTP/1.0', 'GET / HTTP/1.0\r\nHost: a\r\nHost: a\r\n\r\n', 400],
   ['a Host with a path', 'GET / HTTP/1.1\r\nHost: a/b\r\n\r\n', 400],
+  ['a Host with digits behind what is no colon', 'GET / HTTP/1.1\r\nHost: a/8\r\n\r\n', 400],
   ['a Host with a user', 'GET / HTTP/1.1\r\nHost: u@a\r\n\r\n', 400],
   ['a Host with a space', 'GET / HTTP/1.1\r\nHost: a b\r\n\r\n', 400],
   ['a Host with a port that is none', 'GET / HTTP/1.1\r\nHost: a:8x\r\n\r\n', 400],
