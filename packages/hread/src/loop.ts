@@ -48,8 +48,8 @@ export interface ChannelStore<R extends ChannelRecord> {
 /** Enough for the longest head of a request twice over, see hold.c: what is left over always fits before itself. */
 export const SLOT_SIZE = 32 * 1024;
 
-/** A connection that ended its output waits so long for the peer's end before it is cut. */
-const LINGER_SECONDS = 5;
+/** A connection that ended its output waits at most so long for the peer's end before it is cut. */
+const LINGER_SECONDS = 10;
 
 /**
  * Serves channels: one native pass for all that are ready, one entry into JavaScript for the batch, one pass for all
@@ -68,9 +68,10 @@ export class ChannelLoop<R extends ChannelRecord> {
   readonly #idleTimer: NodeJS.Timeout;
   /** Channels whose answer waits for a slot. */
   readonly #waiting = new Set<Channel<R>>();
-  #lingering = 0;
-  /** What an IDLE event means: the sweep asks for two kinds of quiet in turn. */
-  #sweeping: 'lingering' | 'idle' = 'idle';
+  /** Of these, the ones whose peer ended meanwhile: the protocol hears of it behind its input. */
+  readonly #endedWaiting = new Set<Channel<R>>();
+  /** Channels that ended their output, and when they did (performance.now). */
+  readonly #lingering = new Map<Channel<R>, number>();
   #size = 0;
   #draining: (() => void) | undefined;
 
@@ -163,7 +164,7 @@ export class ChannelLoop<R extends ChannelRecord> {
     }
     // Sent whole, but perhaps not seen to be: to hear of it twice must do no harm.
     if (record.outLength + record.fileLength > 0) this.#protocol.sent(channel);
-    if (record.flags & CLOSE_AFTER) this.close(channel);
+    if (record.flags & CLOSE_AFTER) this.#finish(channel);
     else if (channel.held > 0) this.#protocol.input(channel);
   }
 
@@ -200,6 +201,7 @@ export class ChannelLoop<R extends ChannelRecord> {
     channel.fileFd = answer.fileFd;
     if (channel.closed) {
       this.#releaseOutput(channel);
+      setImmediate(() => this.#feedWaiting()); // no event may ever tell of this slot
       return;
     }
     assert(consumed <= channel.held, 'only held bytes can be consumed');
@@ -221,6 +223,7 @@ export class ChannelLoop<R extends ChannelRecord> {
 
   /** Deletes the first `count` held bytes without an answer. */
   consume(channel: Channel<R>, count: number): void {
+    if (channel.closed) return; // its record may be another's by now
     assert(count <= channel.held, 'only held bytes can be consumed');
     channel.record.consumed = channel.record.consumed + count;
     channel.start += count;
@@ -249,9 +252,7 @@ export class ChannelLoop<R extends ChannelRecord> {
         resolve();
       };
       for (const channel of this.#channels) {
-        if (channel && !channel.sending && channel.held === 0 && readBooks(channel.record.fd)?.unread === 0) {
-          this.close(channel);
-        }
+        if (channel && !channel.sending && this.#isAllRead(channel)) this.close(channel);
       }
       if (this.#size === 0) this.#draining();
     });
@@ -280,6 +281,8 @@ export class ChannelLoop<R extends ChannelRecord> {
         continue;
       }
       const channel = this.#channels[a]!;
+      // A close that was not asked for in this batch is still to be carried out.
+      if (channel.closed && kind !== Event.Closed) continue;
       switch (kind) {
         case Event.Input:
           channel.start = b;
@@ -296,6 +299,7 @@ export class ChannelLoop<R extends ChannelRecord> {
           channel.end = c;
           channel.peerEnded = true;
           if (channel.lingering) this.close(channel);
+          else if (this.#waiting.has(channel)) this.#endedWaiting.add(channel);
           else this.#protocol.ended(channel);
           break;
         case Event.Failed:
@@ -307,8 +311,7 @@ export class ChannelLoop<R extends ChannelRecord> {
         case Event.Idle:
           channel.start = b;
           channel.end = c;
-          if (this.#sweeping === 'idle') this.#protocol.idle(channel);
-          else if (channel.lingering) this.close(channel);
+          if (!channel.lingering) this.#protocol.idle(channel);
           break;
       }
     }
@@ -320,8 +323,16 @@ export class ChannelLoop<R extends ChannelRecord> {
     for (const channel of this.#waiting) {
       if (this.slots.freeCount === 0) break;
       this.#waiting.delete(channel);
-      if (!channel.closed) this.#protocol.input(channel);
+      if (channel.closed) continue;
+      this.#protocol.input(channel);
+      this.#tellEnd(channel);
     }
+  }
+
+  /** Tells what was put off until the input before it is answered. */
+  #tellEnd(channel: Channel<R>): void {
+    if (channel.sending || channel.closed || this.#waiting.has(channel)) return;
+    if (this.#endedWaiting.delete(channel)) this.#protocol.ended(channel);
   }
 
   #accept(fd: number, cookie: bigint): void {
@@ -333,29 +344,36 @@ export class ChannelLoop<R extends ChannelRecord> {
 
   #onInput(channel: Channel<R>): void {
     if (channel.lingering) this.consume(channel, channel.held);
-    else if (!channel.closed) this.#protocol.input(channel);
+    else this.#protocol.input(channel);
   }
 
   #onSent(channel: Channel<R>): void {
     channel.sending = false;
     this.#releaseOutput(channel);
     this.#protocol.sent(channel);
-    if (channel.record.flags & CLOSE_AFTER || (this.isDraining && channel.held === 0)) this.#finish(channel);
-    else if (channel.held > 0) this.#protocol.input(channel);
+    if (channel.record.flags & CLOSE_AFTER || (this.isDraining && this.#isAllRead(channel))) {
+      this.#finish(channel);
+      return;
+    }
+    if (channel.held > 0) this.#protocol.input(channel);
+    this.#tellEnd(channel);
+  }
+
+  #isAllRead(channel: Channel<R>): boolean {
+    return channel.held === 0 && readBooks(channel.record.fd)?.unread === 0;
   }
 
   /**
-   * A close while input is unread makes the kernel reset the connection, which may destroy an answer on its way
-   * (RFC 9112 section 9.6). So where the peer may still be sending, only our side ends, and the rest is thrown away.
+   * What the peer sends after a close makes the kernel reset the connection, which may destroy an answer on its way
+   * (RFC 9112 section 9.6). So only our side ends, and what still comes is thrown away until the peer ends too.
    */
   #finish(channel: Channel<R>): void {
-    const unread = channel.held > 0 || (readBooks(channel.record.fd)?.unread ?? 0) > 0;
-    if (!unread || channel.peerEnded) {
+    if (channel.peerEnded) {
       this.close(channel);
       return;
     }
     channel.lingering = true;
-    this.#lingering++;
+    this.#lingering.set(channel, performance.now());
     channel.record.consumed = channel.record.consumed + channel.held;
     channel.start = channel.end;
     this.#commands.push(Command.Shutdown, channel.index);
@@ -364,21 +382,20 @@ export class ChannelLoop<R extends ChannelRecord> {
   #onClosed(channel: Channel<R>): void {
     channel.closed = true;
     this.#releaseOutput(channel);
-    if (channel.lingering) this.#lingering--;
+    this.#lingering.delete(channel);
     this.#waiting.delete(channel);
+    this.#endedWaiting.delete(channel);
     this.#protocol.closed(channel);
     this.#channels[channel.index] = undefined;
     this.#size--;
     this.#store.table.remove(channel.record);
-    if (this.#draining && this.#size === 0) this.#draining();
+    // Not within the batch: who waits for it lets go of the reactor.
+    if (this.#draining && this.#size === 0) setImmediate(this.#draining);
   }
 
   #sweep(idleSeconds: number): void {
-    if (this.#lingering > 0) {
-      this.#sweeping = 'lingering';
-      native.reactorIdle(this.#reactor, LINGER_SECONDS);
-    }
-    this.#sweeping = 'idle';
+    const before = performance.now() - LINGER_SECONDS * 1000;
+    for (const [channel, since] of this.#lingering) if (since <= before) this.close(channel);
     native.reactorIdle(this.#reactor, idleSeconds);
   }
 

@@ -207,7 +207,10 @@ void zlr_reactor_collect(struct zlr_reactor *r) {
 void zlr_reactor_idle(struct zlr_reactor *r, uint32_t seconds) {
   r->event_count = 0;
   read_clock(r);
-  for (uint32_t channel = 0; channel < r->capacity && r->event_count < ZLR_EVENTS; channel++) {
+  /* Goes on where the events were full the last time, so that those behind are not passed over for ever. */
+  for (uint32_t i = 0; i < r->capacity && r->event_count < ZLR_EVENTS; i++) {
+    const uint32_t channel = r->next_idle;
+    r->next_idle = channel + 1 == r->capacity ? 0 : channel + 1;
     const struct zlr_local *local = &r->local[channel];
     if (local->flow.fd >= 0 && r->now - local->touched >= seconds) emit_held(r, ZLR_IDLE, channel);
   }

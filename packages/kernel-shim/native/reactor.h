@@ -64,6 +64,7 @@ struct zlr_reactor {
   uint32_t (*commands)[4];
   uint32_t event_count;
   uint32_t now; /* seconds */
+  uint32_t next_idle; /* the channel that the next look for quiet ones begins with */
 };
 
 int zlr_reactor_init(struct zlr_reactor *reactor);
