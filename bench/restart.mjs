@@ -38,9 +38,9 @@ const MB = 1024 * 1024;
 const FILES = options.small
   ? [{connections: 4, bytes: 8 * MB}]
   : [
-      {connections: 1, bytes: 32 * MB},
-      {connections: 100, bytes: 8 * MB},
-      {connections: 1000, bytes: 3 * MB},
+      {connections: 1, bytes: 8 * MB},
+      {connections: 100, bytes: 4 * MB},
+      {connections: 1000, bytes: 4 * MB},
     ];
 const HALF_REQUESTS = options.small ? 5 : 100;
 const KILLS = options.small ? 1 : 5;
@@ -207,6 +207,7 @@ report(options, 'restart', results, () => {
         show(each.firstMs, 0),
         show(each.lastMs, 0),
         show(each.downMs, 0),
+        show(each.drainedMs, 0),
         show(each.firstToNodeBoot, 2),
         show(each.firstToServerBoot, 2),
         `${(each.verifiedBytes / 1e6).toLocaleString('en-US', {maximumFractionDigits: 0})} MB`,

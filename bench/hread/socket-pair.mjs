@@ -3,7 +3,7 @@ import {once} from 'node:events';
 import {connect, createServer} from 'node:net';
 
 /** @param {import('node:net').Socket} socket */
-function descriptorOf(socket) {
+export function descriptorOf(socket) {
   const {_handle: handle} = /** @type {{_handle?: {fd: number}}} */ (/** @type {unknown} */ (socket));
   if (handle === undefined || handle.fd < 0) throw new Error('a connected socket was expected');
   return handle.fd;
