@@ -16,6 +16,7 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -173,11 +174,28 @@ static void drop(uintptr_t from, uintptr_t to) {
   if (from < to) madvise((void *)from, to - from, MADV_DONTNEED);
 }
 
+/* Memory that the keeper goes on to use, whole pages. */
+struct need {
+  uintptr_t from, to;
+};
+
+/* errno, and libc's own record of the thread with the stack protector's canary, which lie side by side */
+static struct need thread_memory(void) {
+  const uintptr_t error = (uintptr_t)&errno, self = (uintptr_t)pthread_self();
+  const uintptr_t low = error < self ? error : self, high = error < self ? self : error;
+  return (struct need){low & ~(uintptr_t)(PAGE - 1), (high | (PAGE - 1)) + 1 + PAGE};
+}
+
+/* The frames of keep() and below it. Nobody returns to those above it. */
+static struct need stack_memory(uintptr_t frame) {
+  return (struct need){(frame & ~(uintptr_t)(PAGE - 1)) - STACK_BELOW, (frame | (PAGE - 1)) + 1 + PAGE};
+}
+
 /*
- * Drops one line's mapping if it is private, writable and of no file: heaps, other threads' stacks, V8's pages.
- * Of the own stack, the frames above keep() go (nobody returns to them) and what lies far below.
+ * Drops one line's mapping if it is private, writable and of no file: heaps, other threads' stacks, V8's pages. One
+ * line may be several mappings that happen to touch, so what is needed is kept by its address, not by its line.
  */
-static void drop_mapping(const char *line, const char *end, uintptr_t frame, uintptr_t tls) {
+static void drop_mapping(const char *line, const char *end, const struct need needs[2]) {
   uintptr_t from, to;
   if (!parse_hex(&line, end, &from) || *line++ != '-' || !parse_hex(&line, end, &to)) return;
   if (end - line < 6 || line[2] != 'w' || line[4] != 'p') return;
@@ -188,19 +206,20 @@ static void drop_mapping(const char *line, const char *end, uintptr_t frame, uin
   if (!parse_hex(&line, end, &device) || *line++ != ':' || !parse_hex(&line, end, &device)) return;
   line++;
   if (!parse_hex(&line, end, &inode) || inode != 0) return;
-  if (tls >= from && tls < to) return; /* errno and the stack protector's canary */
-  if (frame >= from && frame < to) {
-    drop(from, (frame & ~(uintptr_t)(PAGE - 1)) - STACK_BELOW);
-    drop((frame | (PAGE - 1)) + 1 + PAGE, to);
-  } else {
-    drop(from, to);
+  for (const struct need *need = needs; need < needs + 2; need++) {
+    if (need->to <= from || need->from >= to) continue;
+    drop(from, need->from);
+    from = need->to;
   }
+  drop(from, to);
 }
 
 static void hollow(uintptr_t frame) {
   const int maps = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
   if (maps < 0) return; /* no harm but the memory */
-  const uintptr_t tls = (uintptr_t)&errno;
+  const struct need thread = thread_memory(), stack = stack_memory(frame);
+  const bool thread_first = thread.from < stack.from;
+  const struct need needs[2] = {thread_first ? thread : stack, thread_first ? stack : thread}; /* in ascending order */
   char buffer[1024]; /* a longer line than this can only be a file's: its start is enough */
   size_t kept = 0;
   bool inside_long_line = false;
@@ -210,13 +229,13 @@ static void hollow(uintptr_t frame) {
     char *line = buffer;
     for (char *c = buffer; c < end; c++) {
       if (*c != '\n') continue;
-      if (!inside_long_line) drop_mapping(line, c, frame, tls);
+      if (!inside_long_line) drop_mapping(line, c, needs);
       inside_long_line = false;
       line = c + 1;
     }
     kept = (size_t)(end - line);
     if (kept == sizeof buffer) {
-      if (!inside_long_line) drop_mapping(line, end, frame, tls);
+      if (!inside_long_line) drop_mapping(line, end, needs);
       inside_long_line = true;
       kept = 0;
     }

@@ -1,0 +1,292 @@
+/**
+ * Proves, with real processes and connections, that a service's channels outlive it: whichever of service, keeper and
+ * supervisor dies, and when, what is left goes on as docs/contract.md says.
+ *
+ * To see it fail: in native/keeper.c clone the keeper without CLONE_FILES, or leave out setsid(), hollow(), or the word
+ * to the former keeper; in plan.c do not make channels inheritable; in registration.ts do not replace a dead keeper.
+ */
+import {readlinkSync} from 'node:fs';
+import {setTimeout as delay} from 'node:timers/promises';
+import test from 'ava';
+import {Client, exited, privateMemory, Supervised, type Who} from './supervised.js';
+
+const own = [
+  'ZLR_CONTROL',
+  'ZLR_THRESHOLD_MS',
+  'ZLR_CHILD_ID',
+  'ZLR_GENERATION',
+  'ZLR_LIFELINE',
+  'ZLR_ORPHANED',
+];
+
+test.serial(
+  'the next generation has the same channels, numbers, arguments, environment, folder and stdio',
+  async t => {
+    const {service, up} = await Supervised.start(t, {env: {PLAIN: 'as it was', EMPTY: ''}});
+    t.is(up.channels, null);
+    const clients = await Promise.all([1, 2, 3].map(() => Client.open(t, up.port)));
+    const before = await Promise.all(clients.map(client => client.who()));
+
+    process.kill(up.pid, 'SIGKILL');
+    const next = await service.next('up');
+    t.is(next.up, 2);
+    t.is(next.listener, up.listener);
+    t.is(next.port, up.port);
+    const fds = before.map(({fd}) => fd);
+    t.deepEqual(
+      [...next.channels!].sort((a, b) => a - b),
+      [up.listener, ...fds].sort((a, b) => a - b),
+    );
+    const after = await Promise.all(clients.map(client => client.who()));
+    t.deepEqual(
+      after.map(({fd, generation}) => ({fd, generation})),
+      fds.map(fd => ({fd, generation: 2})),
+    );
+    for (const what of ['argv', 'execArgv', 'env', 'cwd'] as const) t.deepEqual(next[what], up[what], what);
+    t.is(next.env['PLAIN'], 'as it was');
+
+    const read = clients[0]!.ask<{stdin: string}>('stdin');
+    service.stdin.write('hello\n');
+    t.deepEqual(await read, {stdin: 'hello\n'});
+  },
+);
+
+test.serial('nothing but channels is handed over, however often', async t => {
+  const {service, up} = await Supervised.start(t, {thresholdMs: 0});
+  const client = await Client.open(t, up.port);
+  const numbers: number[] = [];
+  for (let generation = 2; generation <= 6; generation++) {
+    process.kill((await client.who()).pid, 'SIGKILL');
+    numbers.push((await service.next('up')).fds.length);
+  }
+  t.deepEqual(numbers, Array(5).fill(numbers[0]));
+});
+
+test.serial('every class of fault is told exactly, and none ends a connection', async t => {
+  const {service, up} = await Supervised.start(t, {thresholdMs: 0});
+  const client = await Client.open(t, up.port);
+  const faults = ['SIGSEGV', 'SIGKILL', 'SIGABRT', 'exit 3', 'throw'];
+  for (const [index, fault] of faults.entries()) {
+    client.send(fault);
+    await service.next('up'); // what is sent while Node, and not the kernel, has the line would be lost with it
+    t.is((await client.who()).generation, index + 2);
+  }
+  t.deepEqual(await service.faults(), [
+    {generation: 1, class: 'signal', signal: 'SIGSEGV', exitCode: null},
+    {generation: 2, class: 'signal', signal: 'SIGKILL', exitCode: null},
+    {generation: 3, class: 'signal', signal: 'SIGABRT', exitCode: null},
+    {generation: 4, class: 'exit', signal: null, exitCode: 3},
+    {generation: 5, class: 'exit', signal: null, exitCode: 1},
+  ]);
+  const {channels, faults: records} = await service.status();
+  t.is(channels, 2);
+  for (const {channels: handed, downMs} of records) {
+    t.is(handed, 2);
+    t.true(downMs! > 0);
+  }
+});
+
+test.serial('a keeper has at most 100 kB of its own, also when the service has churned its heap', async t => {
+  const {service, up: first} = await Supervised.start(t, {thresholdMs: 0});
+  const hasLittle = (when: string, keeper: number): void => {
+    const {kB, where} = privateMemory(keeper);
+    t.log(`${when}: ${kB} kB`);
+    t.true(kB <= 100, where.join('\n'));
+  };
+  const client = await Client.open(t, first.port);
+  // Several generations: where the kernel puts their memory, and what touches what, differs from one to the next.
+  for (let up = first; up.up <= 5; up = await service.next('up')) {
+    await client.who();
+    t.is((await service.status()).channels, 2); // the keeper answers when it has dropped what it does not need
+    hasLittle(`generation ${up.up}, at first`, up.keeper);
+    await client.ask('churn');
+    t.true(privateMemory(up.pid).kB > 10_000, 'the service itself has some');
+    hasLittle(`generation ${up.up}, after the churn`, up.keeper);
+    process.kill(up.pid, 'SIGKILL');
+  }
+});
+
+test.serial("a keeper is out of reach of signals to its own group and the service's", async t => {
+  const {service, up} = await Supervised.start(t);
+  const client = await Client.open(t, up.port);
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.kill(-up.keeper, signal);
+    process.kill(up.keeper, signal);
+  }
+  await client.who();
+  process.kill(-up.pid, 'SIGINT');
+  t.like(await client.who(), {generation: 2});
+  t.deepEqual(await service.faults(), [{generation: 1, class: 'signal', signal: 'SIGINT', exitCode: null}]);
+});
+
+test.serial('Ctrl-C in the terminal reaches neither service nor keeper', async t => {
+  const {service, up} = await Supervised.start(t);
+  const client = await Client.open(t, up.port);
+  process.kill(-service.supervisorPid, 'SIGINT'); // the fixture has no handler and dies of it
+  await service.outcome;
+  t.like(await client.who(), {generation: 1, pid: up.pid, keeper: up.keeper});
+});
+
+/** Asks until another keeper stands. */
+async function otherKeeper(client: Client, old: number): Promise<number> {
+  for (;;) {
+    const {keeper} = await client.ask<{keeper: number}>('keeper');
+    if (keeper > 0 && keeper !== old) return keeper;
+  }
+}
+
+test.serial('a killed keeper is replaced, and a later fault hands the channels over', async t => {
+  const {service, up} = await Supervised.start(t);
+  const client = await Client.open(t, up.port);
+  process.kill(up.keeper, 'SIGKILL');
+  const second = await otherKeeper(client, up.keeper);
+  process.kill(second, 'SIGKILL'); // and once more
+  await otherKeeper(client, second);
+  process.kill(up.pid, 'SIGKILL');
+  t.like(await client.who(), {generation: 2});
+  t.is((await service.status()).faults[0]!.channels, 2);
+});
+
+test.serial(
+  'a killed supervisor costs nothing: the service goes on, and its keeper starts the next generation',
+  async t => {
+    const {service, up} = await Supervised.start(t);
+    const client = await Client.open(t, up.port);
+    await service.killSupervisor();
+    t.like(await client.who(), {generation: 1, pid: up.pid});
+    for (let generation = 2; generation <= 3; generation++) {
+      process.kill((await client.who()).pid, 'SIGKILL');
+      const next = await service.next('up');
+      t.is(next.up, generation);
+      t.like(await client.who(), {generation, keeper: next.keeper});
+      t.true(next.keeper > 0);
+    }
+    t.regex(
+      service.stderr,
+      /^zlr: generation 1 died and no supervisor answers; its keeper starts the next one$/m,
+    );
+  },
+);
+
+test.serial(
+  'supervisor and keeper killed: the service goes on, another keeper stands and starts the next generation',
+  async t => {
+    const {service, up} = await Supervised.start(t);
+    const client = await Client.open(t, up.port);
+    await service.killSupervisor();
+    process.kill(up.keeper, 'SIGKILL');
+    await otherKeeper(client, up.keeper);
+    process.kill(up.pid, 'SIGKILL');
+    t.like(await client.who(), {generation: 2});
+    await service.next('up');
+  },
+);
+
+test.serial('supervisor and service killed at once: the keeper starts the next generation', async t => {
+  const {service, up} = await Supervised.start(t);
+  const client = await Client.open(t, up.port);
+  process.kill(service.supervisorPid, 'SIGKILL');
+  process.kill(up.pid, 'SIGKILL');
+  t.like(await client.who(), {generation: 2});
+  t.is((await service.next('up')).port, up.port);
+});
+
+test.serial(
+  'keeper and service killed at once: the supervisor starts afresh, and the log says so',
+  async t => {
+    const {service, up} = await Supervised.start(t);
+    const client = await Client.open(t, up.port);
+    process.kill(up.pid, 'SIGSTOP'); // so that it cannot replace its keeper in between
+    process.kill(up.keeper, 'SIGKILL');
+    await exited(up.keeper);
+    process.kill(up.pid, 'SIGKILL');
+    await client.ended;
+    const next = await service.next('up');
+    t.like(next, {up: 2, channels: []});
+    t.regex(
+      (await service.next('log')).log,
+      /^generation 1 \(pid \d+\) died of SIGKILL and no keeper holds its channels; starting afresh$/,
+    );
+    t.like(await (await Client.open(t, next.port)).who(), {generation: 2});
+  },
+);
+
+test.serial('a kill while the next generation boots loses no connection', async t => {
+  const {service, up} = await Supervised.start(t, {thresholdMs: 0});
+  const clients = await Promise.all([1, 2, 3].map(() => Client.open(t, up.port)));
+  await Promise.all(clients.map(client => client.who()));
+  process.kill(up.pid, 'SIGKILL');
+  const instants: number[] = [];
+  for (let kill = 0; kill < 8; kill++) {
+    // The supervisor says its pid long before it is up.
+    const pid = Number(
+      /generation \d+ \(pid (\d+)\) takes over 4 channels$/.exec((await service.next('log')).log)![1],
+    );
+    const instant = kill === 0 ? 0 : Math.random() * 150; // some while it boots, some when it is up
+    await delay(instant);
+    instants.push(Math.round(instant));
+    process.kill(pid, 'SIGKILL');
+  }
+  t.log(`killed after ${instants.join(', ')} ms`);
+  for (const client of clients) t.is((await client.who()).generation, 10);
+});
+
+test.serial(
+  'a kill while the next generation boots loses no connection without a supervisor either',
+  async t => {
+    const {service, up} = await Supervised.start(t, {thresholdMs: 0});
+    const client = await Client.open(t, up.port);
+    await service.killSupervisor();
+    process.kill(up.pid, 'SIGKILL');
+    const second = await service.next('up');
+    process.kill(second.pid, 'SIGKILL');
+    t.is((await client.who()).generation, 3);
+    await service.next('up');
+  },
+);
+
+test.serial('no former keeper hides the end of a connection', async t => {
+  const {service, up} = await Supervised.start(t);
+  const client = await Client.open(t, up.port);
+  await client.who();
+  process.kill(up.pid, 'SIGKILL');
+  await service.next('up');
+  client.send('close');
+  await client.ended; // would never come while anybody else had the descriptor
+  t.pass();
+});
+
+test.serial("the service's children inherit neither its channels nor its registration", async t => {
+  const {service, up} = await Supervised.start(t);
+  const client = await Client.open(t, up.port);
+  process.kill((await client.who()).pid, 'SIGKILL');
+  const next = await service.next('up');
+  const child = await client.ask<{env: Record<string, string>; fds: string[]}>('child');
+  t.deepEqual(
+    own.filter(name => name in child.env),
+    [],
+  );
+  const links = next.channels!.map(fd => readlinkSync(`/proc/${next.pid}/fd/${fd}`));
+  t.is(links.length, 2);
+  t.deepEqual(
+    child.fds.filter(link => links.includes(link)),
+    [],
+  );
+});
+
+test.serial('the keeper goes with a service that ends by itself', async t => {
+  const {service, up} = await Supervised.start(t);
+  const gone = exited(up.keeper);
+  const client = await Client.open(t, up.port);
+  client.send('exit 0');
+  await client.ended;
+  await gone;
+  t.deepEqual(await service.next('end'), {end: {exitCode: 0, reason: 'the service ended by itself'}});
+});
+
+test.serial('a keeper that stands is one process with one connection', async t => {
+  const {up} = await Supervised.start(t);
+  const client = await Client.open(t, up.port);
+  const who: Who = await client.who();
+  t.is(readlinkSync(`/proc/${who.keeper}/fd/${who.fd}`), readlinkSync(`/proc/${who.pid}/fd/${who.fd}`));
+});
