@@ -113,7 +113,8 @@ test.serial("a keeper is out of reach of signals to its own group and the servic
     process.kill(-up.keeper, signal);
     process.kill(up.keeper, signal);
   }
-  await client.who();
+  t.is((await client.who()).keeper, up.keeper);
+  t.is((await service.status()).channels, 2); // it answers, so it lives
   process.kill(-up.pid, 'SIGINT');
   t.like(await client.who(), {generation: 2});
   t.deepEqual(await service.faults(), [{generation: 1, class: 'signal', signal: 'SIGINT', exitCode: null}]);

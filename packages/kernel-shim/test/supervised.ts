@@ -49,6 +49,8 @@ export interface StartOptions {
   command?: readonly string[];
   thresholdMs?: number;
   runDir?: string;
+  /** By default the run folder. */
+  cwd?: string;
   env?: Record<string, string>;
   /** Runs the supervisor's command line, for example as another user. */
   wrap?: readonly string[];
@@ -124,7 +126,7 @@ export class Supervised {
       JSON.stringify(settings),
     ];
     this.#child = spawn(file!, args, {
-      cwd: this.runDir,
+      cwd: options.cwd ?? this.runDir,
       // A group of its own, as a shell gives every command.
       detached: true,
       env: {...process.env, ...options.env, ZLR_RUN_DIR: this.runDir},
