@@ -1,40 +1,80 @@
 import type {Backing} from './backing.js';
+import {ChannelBell} from './bell.js';
 import {StoreError} from './errors.js';
 
-/** Segments of this process by name: a store that is closed and opened again finds its content. */
-const segments = new Map<string, {bytes: Uint8Array; attached: number}>();
+interface Segment {
+  shared: SharedArrayBuffer;
+  attached: number;
+}
 
-export function attachMemory(name: string, size: number | undefined): Backing {
-  let segment = segments.get(name);
-  const created = segment === undefined;
-  if (segment === undefined) {
-    if (size === undefined)
-      throw new StoreError('ERR_NOT_FOUND', `there is no memory store '${name}' in this process.`);
-    let shared: SharedArrayBuffer;
-    try {
-      shared = new SharedArrayBuffer(size);
-    } catch (cause) {
+/** Segments of this thread by name: a store that is closed and opened again finds its content. */
+const segments = new Map<string, Segment>();
+
+/** `shared`: the segment of another thread, handed over by it. */
+export function attachMemory(name: string, size: number | undefined, shared?: SharedArrayBuffer): Backing {
+  const known = segments.get(name);
+  if (shared !== undefined && known?.shared !== shared) {
+    if (!(shared instanceof SharedArrayBuffer))
       throw new StoreError(
-        'ERR_LIMIT',
-        `cannot reserve ${size} bytes for memory store '${name}': ${(cause as Error).message}`,
-        {cause},
+        'ERR_OPTIONS',
+        'shared: expected the SharedArrayBuffer that store.shared gave in another thread.',
       );
-    }
-    segment = {bytes: new Uint8Array(shared), attached: 0};
-    segments.set(name, segment);
+    const handed = {shared, attached: 0};
+    segments.set(name, handed);
+    return attach(name, handed, false);
   }
-  const mine = segment;
-  mine.attached++;
+  if (known) return attach(name, known, false);
+  if (size === undefined)
+    throw new StoreError('ERR_NOT_FOUND', `there is no memory store '${name}' in this thread.`);
+  const made = {shared: reserve(name, size), attached: 0};
+  segments.set(name, made);
+  return attach(name, made, true);
+}
+
+function reserve(name: string, size: number): SharedArrayBuffer {
+  try {
+    return new SharedArrayBuffer(size);
+  } catch (cause) {
+    throw new StoreError(
+      'ERR_LIMIT',
+      `cannot reserve ${size} bytes for memory store '${name}': ${(cause as Error).message}`,
+      {cause},
+    );
+  }
+}
+
+function attach(name: string, segment: Segment, created: boolean): Backing {
+  segment.attached++;
+  const bytes = new Uint8Array(segment.shared);
   return {
     kind: 'memory',
-    bytes: mine.bytes,
+    bytes,
     created,
     where: `memory store '${name}'`,
-    abandoned: () => mine.attached === 1,
-    detach: () => void mine.attached--,
+    bell: new ChannelBell(`zlr-store ${name}`),
+    abandoned: () => segment.attached === 1,
+    enlarge(size) {
+      const larger = {shared: reserve(name, size), attached: 0};
+      new Uint8Array(larger.shared).set(bytes);
+      return attach(name, larger, false);
+    },
+    replace(by) {
+      if (segments.get(name) === segment)
+        segments.set(name, {shared: by.bytes.buffer as SharedArrayBuffer, attached: segment.attached});
+    },
+    successor() {
+      const next = segments.get(name);
+      if (!next || next === segment)
+        throw new StoreError(
+          'ERR_NOT_FOUND',
+          `memory store '${name}' grew in another thread; hand its new store.shared over and open it again.`,
+        );
+      return attach(name, next, false);
+    },
+    detach: () => void segment.attached--,
     destroy() {
-      mine.attached--;
-      if (segments.get(name) === mine) segments.delete(name);
+      segment.attached--;
+      if (segments.get(name)?.shared === segment.shared) segments.delete(name);
     },
   };
 }

@@ -1,16 +1,26 @@
 import {createHash} from 'node:crypto';
-import {readFileSync} from 'node:fs';
+import {existsSync, readFileSync} from 'node:fs';
 import {createRequire} from 'node:module';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
 import {isMainThread} from 'node:worker_threads';
 import type {Backing} from './backing.js';
+import {FileBell} from './bell.js';
 import {StoreError} from './errors.js';
+import {at, BUILDING, HEADER_BYTES, MAGIC, MOVED, READY} from './header.js';
+import {isAlive} from './process-identity.js';
 
 type ShmModule = typeof import('shm-typed-array');
 
-/** The key of a store's segment: 32 bits of a hash over user and name; 0 is IPC_PRIVATE and thus no key. */
-export function sysvKey(name: string, uid = process.getuid!()): number {
-  return createHash('sha256').update(`zlr-store\0${uid}\0${name}`).digest().readUInt32LE(0) || 1;
+/**
+ * The key of a store's segment: 32 bits of a hash over user, name and edition; 0 is IPC_PRIVATE and thus no key. SysV
+ * segments have one size for life, so a store that grows moves to its next edition.
+ */
+export function sysvKey(name: string, edition = 0, uid = process.getuid!()): number {
+  return createHash('sha256').update(`zlr-store\0${uid}\0${name}\0${edition}`).digest().readUInt32LE(0) || 1;
 }
+
+const EDITIONS = 24; // each at least half as large again as the one before: from a page to 32 GiB
 
 /** A line of /proc/sysvipc/shm: what the kernel knows of a segment without attaching it. */
 export interface SysvSegment {
@@ -83,13 +93,35 @@ function load(): ShmModule {
 const VIEW = 'Float64Array';
 const PERMISSIONS = '600';
 
-const mapped = new Map<number, {id: number; bytes: Uint8Array; users: number}>();
+interface Mapped {
+  id: number;
+  bytes: Uint8Array;
+}
+const mapped = new Map<number, Mapped>();
 
-export function attachSysv(name: string, size: number | undefined): Backing {
-  const module = load();
-  const key = sysvKey(name);
-  const where = `SysV segment 0x${key.toString(16).padStart(8, '0')} of store '${name}'`;
+/** The newest edition that is in use; one that a crash left unfinished is nobody's and goes. */
+function currentEdition(module: ShmModule, name: string): number {
+  const keys = new Set(listSysv().map(segment => segment.key));
+  let found = 0;
+  for (let edition = EDITIONS - 1; edition > 0; edition--) {
+    const key = sysvKey(name, edition);
+    if (!keys.has(key)) continue;
+    const {bytes} = map(module, key, undefined, name)!;
+    const header = Buffer.from(bytes.buffer as ArrayBuffer, bytes.byteOffset, HEADER_BYTES);
+    if (!MAGIC.equals(header.subarray(0, MAGIC.length))) continue;
+    const state = header.readUInt32LE(at.state);
+    if (state === BUILDING && !isAlive(header.readBigUInt64LE(at.owner))) remove(module, key);
+    if (state === READY && found === 0) found = edition;
+    else if (state === READY || state === MOVED) remove(module, key);
+  }
+  if (found > 0 && keys.has(sysvKey(name))) remove(module, sysvKey(name));
+  return found;
+}
+
+/** Maps a segment, or makes it if `size` is given. Null: there is none, or there is one already. */
+function map(module: ShmModule, key: number, size: number | undefined, name: string): Mapped | null {
   const known = listSysv().find(segment => segment.key === key);
+  const where = describe(key, name);
   if (known && known.uid !== process.getuid!())
     throw new StoreError(
       'ERR_FOREIGN',
@@ -101,44 +133,100 @@ export function attachSysv(name: string, size: number | undefined): Backing {
       `${where} has permissions ${(known.mode & 0o777).toString(8)}: others than you may touch it, so it was not made by this library; it was left untouched. Choose another name.`,
     );
   const cached = mapped.get(key);
-  let bytes: Uint8Array;
-  let created = false;
-  if (cached && known && cached.id === known.id) {
-    bytes = cached.bytes;
-    cached.users++;
-  } else {
-    const view = known || size === undefined ? module.get(key, VIEW) : create(module, key, size, where);
-    if (view === null)
-      throw new StoreError(
-        size === undefined ? 'ERR_NOT_FOUND' : 'ERR_BUSY',
-        size === undefined
-          ? `there is no store '${name}' on backend 'sysv' (${where}).`
-          : `${where} appeared or vanished while it was being opened; try again.`,
-      );
-    created = !known && size !== undefined;
-    bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
-    const id = listSysv().find(segment => segment.key === key)?.id ?? -1;
-    mapped.set(key, {id, bytes, users: 1});
-  }
+  if (known && cached?.id === known.id) return size === undefined ? cached : null;
+  const view = size === undefined ? module.get(key, VIEW) : create(module, key, size, where);
+  if (view === null) return null;
+  const id = listSysv().find(segment => segment.key === key)?.id ?? -1;
+  const fresh = {id, bytes: new Uint8Array(view.buffer, view.byteOffset, view.byteLength)};
+  // The address is kept for the next open: the module knows only the first address of a segment it has seen, and could
+  // never let go of a second one.
+  mapped.set(key, fresh);
   pinned.add(key);
-  const mine = mapped.get(key)!;
+  return fresh;
+}
+
+function remove(module: ShmModule, key: number): void {
+  const mine = mapped.get(key);
+  mapped.delete(key);
+  pinned.delete(key);
+  // A view somebody kept must find nothing rather than pages that are no longer there.
+  if (mine) structuredClone(mine.bytes.buffer, {transfer: [mine.bytes.buffer as ArrayBuffer]});
+  module.destroy(key);
+}
+
+function describe(key: number, name: string): string {
+  return `SysV segment 0x${key.toString(16).padStart(8, '0')} of store '${name}'`;
+}
+
+export function attachSysv(name: string, size: number | undefined): Backing {
+  const module = load();
+  const edition = currentEdition(module, name);
+  const key = sysvKey(name, edition);
+  const known = listSysv().find(segment => segment.key === key);
+  const abandoned = known !== undefined && known.attached === 0;
+  const segment = map(module, key, known ? undefined : size, name);
+  if (segment === null) {
+    if (size === undefined)
+      throw new StoreError(
+        'ERR_NOT_FOUND',
+        `there is no store '${name}' on backend 'sysv' (${describe(key, name)}).`,
+      );
+    throw new StoreError(
+      'ERR_BUSY',
+      `${describe(key, name)} appeared or vanished while it was being opened; try again.`,
+    );
+  }
+  return backing(module, name, edition, segment, !known, abandoned);
+}
+
+function backing(
+  module: ShmModule,
+  name: string,
+  edition: number,
+  {bytes}: Mapped,
+  created: boolean,
+  abandoned: boolean,
+): Backing {
+  const key = sysvKey(name, edition);
+  const bell = new FileBell(
+    join(
+      existsSync('/dev/shm') ? '/dev/shm' : tmpdir(),
+      `zlr-${process.getuid!()}-${sysvKey(name).toString(16)}.bell`,
+    ),
+    true,
+  );
   return {
     kind: 'sysv',
     bytes,
     created,
-    where,
-    abandoned: () => known !== undefined && known.attached === 0,
-    // The address is kept for the next open: the module knows only the first address of a segment it has seen, and
-    // could never let go of a second one.
-    detach: () => void mine.users--,
+    where: describe(key, name),
+    bell,
+    abandoned: () => abandoned,
+    enlarge(to) {
+      const next = sysvKey(name, edition + 1);
+      const larger = edition + 1 < EDITIONS ? map(module, next, to, name) : null;
+      if (larger === null)
+        throw new StoreError(
+          'ERR_LIMIT',
+          `store '${name}' cannot grow: ${describe(next, name)} is there already, or it has grown ${EDITIONS} times.`,
+        );
+      const header = new DataView(larger.bytes.buffer, larger.bytes.byteOffset);
+      header.setUint32(at.state, BUILDING, true);
+      larger.bytes.set(bytes.subarray(0, at.state));
+      larger.bytes.set(bytes.subarray(at.state + 4), at.state + 4);
+      return backing(module, name, edition + 1, larger, false, false);
+    },
+    replace(by) {
+      const {buffer, byteOffset} = by.bytes;
+      Atomics.store(new Uint32Array(buffer, byteOffset, HEADER_BYTES / 4), at.state / 4, READY);
+      Atomics.store(new Uint32Array(bytes.buffer, bytes.byteOffset, HEADER_BYTES / 4), at.state / 4, MOVED);
+      remove(module, key);
+    },
+    successor: () => attachSysv(name, undefined),
+    detach() {},
     destroy() {
-      mine.users--;
-      if (mapped.get(key) !== mine) return;
-      mapped.delete(key);
-      pinned.delete(key);
-      // A view somebody kept must find nothing rather than pages that are no longer there.
-      structuredClone(mine.bytes.buffer, {transfer: [mine.bytes.buffer as ArrayBuffer]});
-      module.destroy(key);
+      bell.remove();
+      remove(module, key);
     },
   };
 }

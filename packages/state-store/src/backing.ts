@@ -1,3 +1,5 @@
+import type {Bell} from './bell.js';
+
 /** One attached segment, whatever carries it. */
 export interface Backing {
   readonly kind: 'sysv' | 'memory' | 'file';
@@ -6,8 +8,19 @@ export interface Backing {
   readonly created: boolean;
   /** For messages: what and where. */
   readonly where: string;
+  readonly bell: Bell;
   /** True when nobody but this process can have it attached and its maker is gone. */
   abandoned(): boolean;
+  /**
+   * A larger segment with the same content, to take the place of this one. Nobody finds it before `replace`, which
+   * happens at once for everybody; a crash before that leaves this one as it is.
+   */
+  enlarge(size: number): Backing;
+  replace(by: Backing): void;
+  /** The segment that took the place of this one. */
+  successor(): Backing;
+  /** Writes to disk, for backends that have one. */
+  sync?(): void;
   /** Lets go; `bytes` must not be touched after. */
   detach(): void;
   /** Removes the segment for everybody. */

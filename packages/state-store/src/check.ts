@@ -1,6 +1,6 @@
 import type {Engine} from './engine.js';
 import {at} from './header.js';
-import {CLASSES, classOf, FREE, USED} from './heap.js';
+import {CLASSES, classOf, ENCLOSED, FREE, USED} from './heap.js';
 import {CELL} from './memory.js';
 
 export interface CheckResult {
@@ -49,32 +49,48 @@ export class Checker {
 
   /** The heap itself: blocks end to end, each reached or on the free list of its class, none on both or neither. */
   heap(): void {
-    const {heap, memory, header} = this.engine;
+    const {heap, memory} = this.engine;
     const {u32} = memory;
-    if (heap.top < heap.start || heap.top > heap.limit || heap.limit > header.heapEnd)
-      return this.problem(
+    const heapEnd = u32[at.heap / 4 + 1]!;
+    if (heap.top < heap.start || heap.top > heap.limit || heap.limit > heapEnd) {
+      this.problem(
         'heap',
-        `its top ${heap.top} lies outside ${heap.start}..${heap.limit} or its limit beyond ${header.heapEnd}`,
+        `its top ${heap.top} lies outside ${heap.start}..${heap.limit} or its limit beyond ${heapEnd}`,
       );
+      return;
+    }
     let from = heap.limit;
+    const enclosed: [number, number][] = [];
     for (const [start, {end, path}] of [...this.extents].sort(([a], [b]) => a - b)) {
+      if (start < heap.limit) {
+        enclosed.push([start, end]);
+        continue;
+      }
       // Extents begin on a cache line, so up to seven cells lie idle between two.
       if (start < from || start > from + 7)
         this.problem(path, `its extent at cell ${start} does not join what ends at ${from}`);
       from = end;
     }
-    if (header.heapEnd - from > 7)
-      this.problem('heap', `nobody owns the extents from cell ${from} to ${header.heapEnd}`);
+    if (heapEnd - from > 7) this.problem('heap', `nobody owns the extents from cell ${from} to ${heapEnd}`);
     const free = new Set<number>();
     const blocks = new Set<number>();
     for (let block = heap.start; block < heap.top; ) {
       const cells = u32[block * 2]!;
       const state = u32[block * 2 + 1]!;
-      if (cells < 2 || block + cells > heap.top || (state !== USED && state !== FREE))
-        return this.problem('heap', `the block at cell ${block} has ${cells} cells and state ${state}`);
+      if (
+        cells < (state === ENCLOSED ? 1 : 2) ||
+        block + cells > heap.top ||
+        (state !== USED && state !== FREE && state !== ENCLOSED)
+      ) {
+        this.problem('heap', `the block at cell ${block} has ${cells} cells and state ${state}`);
+        return;
+      }
       blocks.add(block);
       if (state === FREE) free.add(block);
-      else if (!this.reached.has(block))
+      else if (state === ENCLOSED) {
+        while (enclosed.length > 0 && enclosed[0]![0] > block && enclosed[0]![1] <= block + cells)
+          enclosed.shift();
+      } else if (!this.reached.has(block))
         this.problem(
           'heap',
           `the block at cell ${block} (${cells * CELL} bytes) is in use but nobody owns it`,
@@ -96,6 +112,8 @@ export class Checker {
           this.problem('heap', `the block at cell ${block} lies in the free list of class ${i}, not its own`);
       }
     }
+    for (const [start] of enclosed)
+      this.problem('heap', `the extent at cell ${start} lies where blocks should be`);
     for (const block of free) this.problem('heap', `the free block at cell ${block} is on no free list`);
   }
 }

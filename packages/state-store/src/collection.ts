@@ -1,10 +1,11 @@
 import type {Checker} from './check.js';
 import type {Engine} from './engine.js';
+import type {Memory} from './memory.js';
 import {type Access, type Captures, Type} from './type.js';
 
 /** Hands out cells of a segment that is being built; nothing is logged, for nothing can be seen yet. */
 export interface Builder {
-  readonly engine: Engine;
+  readonly memory: Memory;
   /** First of `cells` fresh, zeroed cells; `align` in bytes. */
   reserve(cells: number, what: string, align?: number): number;
   /** A number of its own for each collection, 1 to 63, by which refs name it. */

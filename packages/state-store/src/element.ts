@@ -48,7 +48,10 @@ const known = new WeakMap<Engine, Map<string, Row>>();
 
 export function compileRow<V>(type: AnyType, engine: Engine, path: string): Row<V> {
   let rows = known.get(engine);
-  if (!rows) known.set(engine, (rows = new Map()));
+  if (rows === undefined) {
+    rows = new Map();
+    known.set(engine, rows);
+  }
   const key = `${path}\0${JSON.stringify(type.describe())}`;
   const before = rows.get(key);
   if (before) return before as Row<V>;

@@ -1,9 +1,13 @@
 import {StoreError, show} from './errors.js';
-import type {Header} from './header.js';
-import {Heap} from './heap.js';
-import {INDIRECT, type Memory} from './memory.js';
+import {type Header, hasMoved} from './header.js';
+import {Heap, SegmentFull} from './heap.js';
+import {lock, unlock} from './lock.js';
+import {DIRECT, INDIRECT, LOGGED, type Memory} from './memory.js';
 import {OWNER, type Slots} from './slots.js';
-import {transact, type UndoLog} from './undo-log.js';
+import type {UndoLog} from './undo-log.js';
+
+/** 'one': the only writer. 'many': one of several, by a lock. 'none': a reader. */
+export type Access = 'one' | 'many' | 'none';
 
 /** What every collection and every generated accessor works on: one attached segment with its log. */
 export class Engine {
@@ -13,27 +17,33 @@ export class Engine {
   /** The collections that refs can name, by their numbers. */
   readonly numbered = new Map<number, Slots>();
   readonly heap: Heap;
+  /** Makes the segment larger; undefined when it must stay as it is. */
+  grow: (() => void) | undefined;
+  /** Attaches the segment that took the place of this one. */
+  follow: (() => void) | undefined;
+
   constructor(
     readonly name: string,
+    readonly where: string,
     readonly memory: Memory,
     readonly log: UndoLog,
     readonly header: Header,
-    readonly readonly: boolean,
+    readonly access: Access,
   ) {
     this.heap = new Heap(memory, log, name, header.heapCell);
-    if (readonly) memory.mode = INDIRECT;
+    memory.mode = access === 'one' ? DIRECT : INDIRECT;
+  }
+
+  get readonly(): boolean {
+    return this.access === 'none';
   }
 
   assertWritable(): void {
-    if (this.closed)
-      throw new StoreError(
-        'ERR_CLOSED',
-        `store '${this.name}' was closed; open it again with openStore to use it.`,
-      );
+    this.assertOpen();
     if (this.readonly)
       throw new StoreError(
         'ERR_READONLY',
-        `store '${this.name}' was opened with readonly: true; only its one writer may change it.`,
+        `store '${this.name}' was opened with readonly: true; only a writer may change it.`,
       );
   }
 
@@ -45,10 +55,61 @@ export class Engine {
       );
   }
 
-  /** Runs `fn` inside a transaction: the one that is open, or one of its own. */
+  /** Runs `fn` as one transaction, or as a part of the one that is open; a throw undoes exactly what `fn` did. */
   transact<R>(fn: () => R): R {
-    if (this.memory.mode === INDIRECT) this.assertWritable();
-    return transact(this.memory, this.log, fn);
+    const {memory, log} = this;
+    if (memory.mode === LOGGED) {
+      const point = log.savepoint();
+      try {
+        return fn();
+      } catch (error) {
+        log.rollbackTo(point);
+        throw error;
+      }
+    }
+    for (;;) {
+      if (memory.mode === INDIRECT) this.enter();
+      const before = log.begin();
+      try {
+        const result = fn();
+        if (typeof (result as {then?: unknown} | undefined)?.then === 'function')
+          throw new StoreError(
+            'ERR_TRANSACTION',
+            'the function of a transaction returned a promise: a transaction ends when its function returns. Await first, then write inside store.transaction(() => ...).',
+          );
+        log.commit(before);
+        return result;
+      } catch (error) {
+        log.rollback(before);
+        if (!this.enlarge(error)) throw error;
+      } finally {
+        if (this.access === 'many') unlock(memory);
+      }
+    }
+  }
+
+  /** After `fn` failed in a transaction of its own that was undone: again, if a larger segment may help. */
+  again<R>(error: unknown, fn: () => R): R {
+    if (!this.enlarge(error)) throw error;
+    return this.transact(fn);
+  }
+
+  private enlarge(error: unknown): boolean {
+    if (!(error instanceof SegmentFull) || this.grow === undefined) return false;
+    this.grow();
+    return true;
+  }
+
+  private enter(): void {
+    this.assertWritable();
+    const {memory, log} = this;
+    for (;;) {
+      if (lock(memory, this.where)) log.recover(this.where);
+      if (!hasMoved(memory)) break;
+      unlock(memory);
+      this.follow!();
+    }
+    log.reload();
   }
 
   /** A setter that cannot simply store: several cells at once, or a memory that is not simply writable. */

@@ -22,13 +22,17 @@ import {NOBODY} from './process-identity.js';
  *  168  uid            u32     the user it was made by
  *  172  checksum       u32     of bytes 0..11, 16..23, 32..171 (what never changes in a life)
  *  ---- a cache line of its own for what every transaction writes
- *  256  logCount       u32     entries in the undo log; not 0 means: a transaction is under way
- *  260  live           u32     always 1: the generation of records that cannot be removed
+ *  256  logHead        u32     see undo-log.ts
+ *  260  logTail        u32
+ *  264  lock           u64     with several writers: the process inside a transaction, see lock.ts
+ *  272  armed          u32     1: a watcher sleeps and wants to be rung at the next commit, see watch.ts
+ *  276  live           u32     always 1: the generation of records that cannot be removed
  *  ---- a cache line of its own for the allocator
  *  320  heapTop        u32     first cell never handed out
  *  324  epoch          u32     how often the store was opened for writing
  *  328  heapLimit      u32     end of the blocks; above it lie extents, taken from the end of the heap downwards
  *  512  free           120 x u32   first free block of each size class, see heap.ts
+ * 1024  writers        64 x u64    with several writers: who they are
  *  ...  zero up to 4096
  */
 export const HEADER_BYTES = 4096;
@@ -51,12 +55,17 @@ export const at = {
   created: 160,
   uid: 168,
   checksum: 172,
-  logCount: 256,
-  live: 260,
+  logHead: 256,
+  logTail: 260,
+  lock: 264,
+  armed: 272,
+  live: 276,
   heapTop: 320,
   epoch: 324,
   heapLimit: 328,
   free: 512,
+  writers: 1024,
+  writersCount: 64,
 } as const;
 
 // Far apart, so that no flipped bit turns a store into one that may be built anew.
@@ -116,6 +125,18 @@ export function writeHeader(memory: Memory, plan: Plan): void {
   b.writeUInt32LE(1, at.live);
   b.writeUInt32LE(plan.heapCell, at.heapTop);
   b.writeUInt32LE(plan.heapEnd, at.heapLimit);
+}
+
+export function stateOf(memory: Memory): number {
+  return memory.atomics.load(memory.u32, at.state / 4);
+}
+
+/** True when the store has grown: into another segment, or beyond what is mapped of its file. */
+export function hasMoved(memory: Memory): boolean {
+  return (
+    stateOf(memory) === MOVED ||
+    memory.u32[at.size / 4]! + memory.u32[at.size / 4 + 1]! * 2 ** 32 > memory.byteLength
+  );
 }
 
 /** Pairs with the load in `readHeader`: whoever sees READY sees all that was written before. */
@@ -203,6 +224,13 @@ export function readHeader(memory: Memory, where: string): Header {
   ];
   for (let i = 1; i < ordered.length; i++) if (ordered[i]! < ordered[i - 1]!) corrupt('its regions overlap');
   return header;
+}
+
+/** After the segment was made larger. The caller has saved the cells. */
+export function updateSize(memory: Memory, size: number): void {
+  memory.buffer.writeBigUInt64LE(BigInt(size), at.size);
+  memory.buffer.writeUInt32LE(size / CELL, at.heap + 4);
+  memory.buffer.writeUInt32LE(checksum(memory.buffer), at.checksum);
 }
 
 export function readOwner(memory: Memory): bigint {

@@ -18,6 +18,8 @@ import type {UndoLog} from './undo-log.js';
  */
 export const USED = 0x44455355; // 'USED'
 export const FREE = 0x45455246; // 'FREE'
+/** Extents, and at most a cell or two beside them, that growing the segment left in the middle of the heap. */
+export const ENCLOSED = 0x534f4c43; // 'CLOS'
 export const CLASSES = 120;
 
 /** The smallest size, in cells, of class `i`. */
@@ -38,6 +40,13 @@ export function classFor(cells: number): number {
 export function classOf(cells: number): number {
   const up = classFor(cells);
   return classSize(up) <= cells ? up : up - 1;
+}
+
+/** The segment itself has no room, which a larger one would have. */
+export class SegmentFull extends StoreError {
+  constructor(message: string) {
+    super('ERR_FULL', message);
+  }
 }
 
 export class Heap {
@@ -67,6 +76,31 @@ export class Heap {
   lowerLimit(to: number): void {
     assert(to >= this.top && to < this.limit);
     this.memory.atomics.store(this.memory.u32, at.heapLimit / 4, to);
+  }
+
+  /**
+   * Joins what lies between the blocks and `end` to the blocks, so that the heap can go on behind it: the room up to
+   * `limit` becomes free blocks, the extents above it one block that is nobody's to free.
+   */
+  enclose(top: number, limit: number, end: number): void {
+    let at = top;
+    // The block around the extents needs a header cell, so the last cell before them is its.
+    const room = limit - 1 - at;
+    if (end > limit && room < 0)
+      throw new SegmentFull(
+        `store '${this.name}' is full to its last cell and cannot be joined to new room.`,
+      );
+    for (let rest = end > limit ? room : limit - at; rest >= 2; ) {
+      let piece = classSize(classOf(rest));
+      if (rest - piece === 1) piece = rest;
+      this.list(at, piece);
+      at += piece;
+      rest -= piece;
+    }
+    if (at === end) return;
+    this.log.save(at);
+    this.memory.u32[at * 2] = end - at;
+    this.memory.u32[at * 2 + 1] = ENCLOSED;
   }
 
   /** The first payload cell of a block for `bytes` bytes. Its content is whatever was there. */
@@ -173,9 +207,8 @@ export class Heap {
   }
 
   private full(bytes: number): never {
-    throw new StoreError(
-      'ERR_FULL',
-      `store '${this.name}' is full: no room for ${bytes} more bytes. Remove something, or open it with a larger size.`,
+    throw new SegmentFull(
+      `store '${this.name}' is full: no room for ${bytes} more bytes. Remove something, or open it with a larger size or maxSize.`,
     );
   }
 }

@@ -2,7 +2,7 @@ import type {Checker} from './check.js';
 import {type Builder, type Collection, CollectionType} from './collection.js';
 import type {Engine} from './engine.js';
 import {StoreError, show} from './errors.js';
-import {CELL, LOGGED} from './memory.js';
+import {CELL} from './memory.js';
 import {SlotValues, structOf, valueCells} from './slot-values.js';
 import {buildSlots, Slots, slotsHeadCells} from './slots.js';
 import {Type, type TypeDescription} from './type.js';
@@ -51,36 +51,40 @@ export class List<V, I = V> implements Collection {
 
   /** Adds at the end; returns the id by which the value can be found and removed. */
   push(value: I): number {
-    return this.insert(this.end(1), 0, value);
+    return this.engine.transact(() => this.insert(this.end(1), 0, value));
   }
   /** Adds at the beginning. */
   unshift(value: I): number {
-    return this.insert(0, this.end(0), value);
+    return this.engine.transact(() => this.insert(0, this.end(0), value));
   }
   insertAfter(id: number, value: I): number {
-    const node = this.known(id) + 1;
-    return this.insert(node, this.links(node - 1)[1], value);
+    return this.engine.transact(() => {
+      const node = this.known(id) + 1;
+      return this.insert(node, this.links(node - 1)[1], value);
+    });
   }
   insertBefore(id: number, value: I): number {
-    const node = this.known(id) + 1;
-    return this.insert(this.links(node - 1)[0], node, value);
+    return this.engine.transact(() => {
+      const node = this.known(id) + 1;
+      return this.insert(this.links(node - 1)[0], node, value);
+    });
   }
 
   /** Takes the last value off; a struct comes as a plain object. */
   pop(): V | undefined {
-    return this.take(this.end(1));
+    return this.engine.transact(() => this.take(this.end(1)));
   }
   shift(): V | undefined {
-    return this.take(this.end(0));
+    return this.engine.transact(() => this.take(this.end(0)));
   }
 
   /** False when it was gone already. */
   remove(id: number): boolean {
-    this.engine.assertOpen();
-    const slot = this.slots.slotOfId(id);
-    if (slot < 0) return false;
-    this.engine.transact(() => this.unlink(slot));
-    return true;
+    return this.engine.transact(() => {
+      const slot = this.slots.slotOfId(id);
+      if (slot >= 0) this.unlink(slot);
+      return slot >= 0;
+    });
   }
 
   /** Ids and values, first to last. The value at hand may be removed meanwhile. */
@@ -106,11 +110,13 @@ export class List<V, I = V> implements Collection {
     let count = 0;
     let previous = 0;
     for (let node = this.end(0); node !== 0; ) {
-      if (!this.slots.isLive(node - 1) || ++count > this.slots.live)
-        return checker.problem(
+      if (!this.slots.isLive(node - 1) || ++count > this.slots.live) {
+        checker.problem(
           this.path,
           `its chain names node ${node - 1}, which is not there, or runs in a circle`,
         );
+        return;
+      }
       const [prev, next] = this.links(node - 1);
       if (prev !== previous)
         checker.problem(this.path, `node ${node - 1} says ${prev - 1} comes before it, not ${previous - 1}`);
@@ -148,19 +154,16 @@ export class List<V, I = V> implements Collection {
   }
 
   private insert(prev: number, next: number, value: I): number {
-    return this.engine.transact(() => {
-      const {memory} = this.engine;
-      const outer = memory.mode === LOGGED;
-      const slot = this.slots.take();
-      if (outer) this.slots.outlive(slot);
-      this.valueOf.init(slot, value);
-      const word = this.slots.cell(slot) * 2;
-      memory.u32[word] = prev;
-      memory.u32[word + 1] = next;
-      this.point(prev, 1, slot + 1);
-      this.point(next, 0, slot + 1);
-      return this.slots.idOf(slot, this.slots.generation(slot));
-    });
+    const slot = this.slots.take();
+    this.slots.outlive(slot);
+    this.valueOf.init(slot, value);
+    const {u32} = this.engine.memory;
+    const word = this.slots.cell(slot) * 2;
+    u32[word] = prev;
+    u32[word + 1] = next;
+    this.point(prev, 1, slot + 1);
+    this.point(next, 0, slot + 1);
+    return this.slots.idOf(slot, this.slots.generation(slot));
   }
 
   private unlink(slot: number): void {
@@ -180,12 +183,10 @@ export class List<V, I = V> implements Collection {
 
   private take(node: number): V | undefined {
     if (node === 0) return undefined;
-    return this.engine.transact(() => {
-      const value = this.valueOf.get(node - 1);
-      const taken = structOf(this.type) ? (this.type.plain(value) as V) : value;
-      this.unlink(node - 1);
-      return taken;
-    });
+    const value = this.valueOf.get(node - 1);
+    const taken = structOf(this.type) ? (this.type.plain(value) as V) : value;
+    this.unlink(node - 1);
+    return taken;
   }
 }
 

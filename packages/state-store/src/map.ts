@@ -3,7 +3,7 @@ import {type Builder, type Collection, CollectionType} from './collection.js';
 import type {Engine} from './engine.js';
 import {StoreError} from './errors.js';
 import {isKeyType, type KeyCodec, keyCells, keyCodec} from './keys.js';
-import {CELL, LOGGED} from './memory.js';
+import {CELL, INDIRECT, LOGGED} from './memory.js';
 import {SlotValues, structOf, valueCells} from './slot-values.js';
 import {buildSlots, Slots, slotsHeadCells} from './slots.js';
 import {type AnyType, Type, type TypeDescription} from './type.js';
@@ -60,16 +60,15 @@ export class StoreMap<K, V, KI = K, VI = V> implements Collection {
 
   /** Sets or replaces; a struct is copied in, what it leaves out is zero. */
   set(key: K, value: VI): this {
+    const {memory, log} = this.engine;
+    if (memory.mode === INDIRECT) return this.engine.transact(() => this.set(key, value));
     const place = this.find(key);
     if (place >= 0) {
-      this.engine.assertWritable();
       this.valueOf.put(this.slotAt(place), value);
       return this;
     }
     this.keyOf.check(key);
-    const {memory, log} = this.engine;
     if (memory.mode === LOGGED) this.slots.outlive(this.add(key, value));
-    else if (memory.mode !== 0) this.engine.transact(() => this.add(key, value));
     else {
       const before = log.begin();
       try {
@@ -77,13 +76,14 @@ export class StoreMap<K, V, KI = K, VI = V> implements Collection {
         log.commit(before);
       } catch (error) {
         log.rollback(before);
-        throw error;
+        this.engine.again(error, () => this.set(key, value));
       }
     }
     return this;
   }
 
   delete(key: K): boolean {
+    if (this.engine.memory.mode === INDIRECT) return this.engine.transact(() => this.delete(key));
     const place = this.find(key);
     if (place < 0) return false;
     this.engine.transact(() => this.removeAt(place));
@@ -170,12 +170,14 @@ export class StoreMap<K, V, KI = K, VI = V> implements Collection {
     this.hash = hash;
     const index = u32[this.extra]! * 2;
     const mask = u32[this.extra + 1]!;
-    for (let place = hash & mask; ; place = (place + 1) & mask) {
-      const slot = u32[index + place * 2 + 1]!;
-      if (slot === 0) return -1;
+    // Bounded: a reader may look at an index that is being replaced, and must come back to find out.
+    for (let place = hash & mask, left = mask; left >= 0; place = (place + 1) & mask, left--) {
+      const slot = u32[index + place * 2 + 1];
+      if (slot === 0 || slot === undefined) return -1;
       if (u32[index + place * 2] === hash && slot !== DELETED && keyOf.matches(slots.cell(slot - 1)))
         return place;
     }
+    return -1;
   }
 
   /** Of the key that `find` looked for last. */
@@ -265,7 +267,7 @@ export class MapType<K, KI, V, VI, VJ> extends CollectionType<StoreMap<K, V, KI,
     return {kind: 'map', size: this.size, of: [this.key.describe(), this.of.describe()]};
   }
   override build(builder: Builder, head: number): void {
-    const {u32} = builder.engine.memory;
+    const {u32} = builder.memory;
     const stride = keyCells(this.key as AnyType) + valueCells(this.of as AnyType);
     buildSlots(builder, head, stride, FIRST_SLOTS, true, 't.map');
     const extra = (head + slotsHeadCells(true)) * 2;

@@ -57,6 +57,11 @@ export function ownIdentity(): bigint {
   return own;
 }
 
+/** True for the identity of a process of this boot, dead or alive. */
+export function isOfThisBoot(identity: bigint): boolean {
+  return identity >> (PID_BITS + START_BITS) === bootByte();
+}
+
 export function isAlive(identity: bigint): boolean {
   if (identity === NOBODY) return false;
   const start = startTimeOf(pidOf(identity));

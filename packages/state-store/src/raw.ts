@@ -23,7 +23,7 @@ export class RawType extends CollectionType<Buffer> {
   }
   override build(builder: Builder, head: number): void {
     const cells = Math.ceil(this.bytes / CELL);
-    const {u32} = builder.engine.memory;
+    const {u32} = builder.memory;
     u32[head * 2] = builder.reserve(cells, `t.raw(${this.bytes})`, PAGE);
     u32[head * 2 + 1] = cells;
   }

@@ -82,11 +82,13 @@ export class RefType<F extends Fields> extends Type<
     const [low, generation] = [u32[cell * 2 + byte / 4]!, u32[cell * 2 + byte / 4 + 1]!];
     if (low === 0 && generation === 0) return;
     const slots = checker.engine.numbered.get(low >>> 26);
-    if (slots === undefined || (generation & 1) === 0 || slots.capacity <= low % SLOT_SPACE)
-      return checker.problem(
+    if (slots === undefined || (generation & 1) === 0 || slots.capacity <= low % SLOT_SPACE) {
+      checker.problem(
         path,
         `a ref to slot ${low % SLOT_SPACE}, generation ${generation} of collection ${low >>> 26}, which cannot be`,
       );
+      return;
+    }
     if (slots.struct !== this.target(path))
       checker.problem(path, `a ref to a record of ${slots.struct?.name}, not of ${this.target(path).name}`);
   }

@@ -117,7 +117,7 @@ export class RingType<V, I, J> extends CollectionType<Ring<V, I>> {
     return {kind: 'ring', size: this.size, length: this.capacity, of: [this.of.describe()]};
   }
   override build(builder: Builder, head: number): void {
-    const {u32} = builder.engine.memory;
+    const {u32} = builder.memory;
     const what = `t.ring(..., ${this.capacity})`;
     u32[head * 2 + 2] = builder.reserve(rowCells(this.of, this.capacity), what, 64);
     u32[head * 2 + 3] = this.capacity;

@@ -42,7 +42,7 @@ export function buildSlots(
   growing: boolean,
   what: string,
 ): void {
-  const {u32} = builder.engine.memory;
+  const {u32} = builder.memory;
   u32[head * 2 + 3] = builder.nextNumber();
   u32[head * 2 + 4] = stride;
   u32[head * 2 + 5] = capacity;
@@ -228,7 +228,10 @@ export class Slots<R extends object = object> {
   verify(checker: Checker, cells: (cell: number, slot: number) => void): void {
     const {u32} = checker.engine.memory;
     const {path, used, capacity} = this;
-    if (used > capacity) return checker.problem(path, `${used} slots used of ${capacity}`);
+    if (used > capacity) {
+      checker.problem(path, `${used} slots used of ${capacity}`);
+      return;
+    }
     for (let k = 1; this.firstOf(k) < capacity; k++)
       checker.extent(u32[this.head * 2 + 8 + k * 2]!, this.extentCells(k), `${path}, extent ${k}`);
     let live = 0;

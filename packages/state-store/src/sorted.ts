@@ -4,7 +4,7 @@ import {compileRow, type Row} from './element.js';
 import type {Engine} from './engine.js';
 import {StoreError} from './errors.js';
 import {FixedStringType} from './fixed.js';
-import {CELL, LOGGED} from './memory.js';
+import {CELL} from './memory.js';
 import {BigType, NumberType, TimestampType, UintType} from './scalars.js';
 import {SlotValues, structOf, valueCells} from './slot-values.js';
 import {buildSlots, Slots, slotsHeadCells} from './slots.js';
@@ -74,23 +74,20 @@ export class SortedMap<K, V, KI = K, VI = V> implements Collection {
   }
 
   set(key: K, value: VI): this {
-    const node = this.find(key);
-    if (node !== 0) {
-      this.engine.assertWritable();
-      this.valueOf.put(node - 1, value);
-    } else
-      this.engine.transact(() => {
-        const slot = this.add(key, value);
-        if (this.engine.memory.mode === LOGGED) this.slots.outlive(slot);
-      });
-    return this;
+    return this.engine.transact(() => {
+      const node = this.find(key);
+      if (node !== 0) this.valueOf.put(node - 1, value);
+      else this.slots.outlive(this.add(key, value));
+      return this;
+    });
   }
 
   delete(key: K): boolean {
-    const node = this.find(key);
-    if (node === 0) return false;
-    this.engine.transact(() => this.removeNode(node, key));
-    return true;
+    return this.engine.transact(() => {
+      const node = this.find(key);
+      if (node !== 0) this.removeNode(node, key);
+      return node !== 0;
+    });
   }
 
   first(): [K, V] | undefined {
@@ -164,11 +161,13 @@ export class SortedMap<K, V, KI = K, VI = V> implements Collection {
       let previous = 0;
       let count = 0;
       for (let node = this.link(0, lane); node !== 0; node = this.link(node, lane)) {
-        if (!this.slots.isLive(node - 1) || ++count > this.slots.live)
-          return checker.problem(
+        if (!this.slots.isLive(node - 1) || ++count > this.slots.live) {
+          checker.problem(
             this.path,
             `lane ${lane} names node ${node - 1}, which is not there, or runs in a circle`,
           );
+          return;
+        }
         if (this.link(node, LEVEL) <= lane)
           checker.problem(
             this.path,

@@ -2,7 +2,7 @@ import type {Checker} from './check.js';
 import {type Builder, CollectionType} from './collection.js';
 import type {Engine} from './engine.js';
 import {StoreError, show} from './errors.js';
-import {CELL, LOGGED} from './memory.js';
+import {CELL, INDIRECT, LOGGED} from './memory.js';
 import {buildSlots, OWNER, SLOT_SPACE, Slots, slotsHeadCells} from './slots.js';
 import {
   type Compiled,
@@ -92,7 +92,7 @@ export class Table<F extends Fields> {
       return record;
     } catch (error) {
       log.rollback(before);
-      throw error;
+      return this.engine.again(error, () => this.insertLogged(init));
     }
   }
 
@@ -105,7 +105,7 @@ export class Table<F extends Fields> {
   /** Removes a record by itself or by its id. False when it was gone already. */
   remove(recordOrId: TableRecord<F> | number): boolean {
     const {memory, log} = this.engine;
-    this.engine.assertOpen();
+    if (memory.mode === INDIRECT) return this.engine.transact(() => this.remove(recordOrId));
     let slot: number;
     if (typeof recordOrId === 'number') slot = this.slots.slotOfId(recordOrId);
     else {
@@ -118,7 +118,7 @@ export class Table<F extends Fields> {
       slot = memory.u32[$g] === $n ? this.slots.slotAt($g) : -1;
     }
     if (slot < 0) return false;
-    if (memory.mode !== 0) this.engine.transact(() => this.removeLogged(slot));
+    if (memory.mode === LOGGED) this.removeLogged(slot);
     else {
       const before = log.begin();
       try {
@@ -126,7 +126,7 @@ export class Table<F extends Fields> {
         log.commit(before);
       } catch (error) {
         log.rollback(before);
-        throw error;
+        this.engine.again(error, () => this.removeLogged(slot));
       }
     }
     return true;

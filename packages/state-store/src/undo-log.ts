@@ -4,27 +4,47 @@ import {at} from './header.js';
 import {CELL, LOGGED, type Memory, type Mode} from './memory.js';
 
 /*
- * The undo log: what the cells of the running transaction held before it.
+ * The undo log: a ring of what cells held before they were written.
  *
- *   entry i, 12 bytes:  u32 cell | u32 old low word | u32 old high word
- *   header.logCount:    number of entries; 0 = no transaction
+ *   entry k, 12 bytes at place k mod capacity:  u32 cell | u32 old low word | u32 old high word
+ *   header.logHead:   entries ever written, modulo 2^32
+ *   header.logTail:   head as the last transaction left it; head = tail means: no transaction is under way
  *
- * Order is everything: entry, then count, then the cell itself. A kill leaves all stores up to some instruction and none
+ * Order is everything: entry, then head, then the cell itself. A kill leaves all stores up to some instruction and none
  * after it, so the processor needs no fence; the compiler does, and Atomics.store is the only store it never moves.
- * Recovery writes the old cells back, last entry first, then sets the count to 0; a kill inside recovery repeats it.
+ * Recovery writes back the cells of the entries from head down to tail, then sets tail to head; a kill inside recovery
+ * repeats it. Committed entries stay until the ring comes round: a reader takes back with them what was committed
+ * while it was copying. For its sake head never goes back.
  */
 const ENTRY_WORDS = 3;
+const LEAST_ENTRIES = 64;
+
+/** Entries that fit into `cells` cells: a power of two, so that places stay right when head wraps around. */
+export function logCapacity(cells: number): number {
+  return 2 ** Math.floor(Math.log2((cells * 2) / ENTRY_WORDS));
+}
+
+export const LEAST_LOG_CELLS = (LEAST_ENTRIES * ENTRY_WORDS) / 2;
+
+export interface Savepoint {
+  head: number;
+  undone: number;
+  beforeCommit: number;
+}
 
 export class UndoLog {
   private readonly base: number;
-  private readonly capacity: number;
-  private count = 0;
+  readonly capacity: number;
+  private readonly mask: number;
+  private head = 0;
+  private tail = 0;
   /** The cell logged last: fields that share a cell are usually written together. */
   private last = -1;
   private u32!: Uint32Array;
-  private readonly cells: number;
   /** Tells the transactions of this process apart. */
   serial = 0;
+  /** Wakes those who watch for commits. */
+  bell: (() => void) | undefined;
   private undone: (() => void)[] = [];
   private beforeCommit: (() => void)[] = [];
 
@@ -34,41 +54,45 @@ export class UndoLog {
     logCells: number,
   ) {
     this.base = logCell * 2;
-    this.capacity = Math.floor((logCells * 2) / ENTRY_WORDS);
-    this.cells = memory.byteLength / CELL;
+    this.capacity = logCapacity(logCells);
+    this.mask = this.capacity - 1;
     memory.onAttach(() => {
       this.u32 = memory.u32;
     });
   }
 
-  /** Undoes what a dead writer left half done. Returns the number of cells written back. */
+  /** Undoes what a dead writer left half done. Returns the number of entries taken back. */
   recover(where: string): number {
-    const count = this.memory.atomics.load(this.u32, at.logCount / 4);
+    this.reload();
+    const count = (this.head - this.tail) >>> 0;
     if (count > this.capacity)
       throw new StoreError(
         'ERR_CORRUPT',
         `the undo log of ${where} says ${count} entries but has room for ${this.capacity}; the segment was left untouched.`,
       );
-    for (let i = 0; i < count; i++) {
-      const cell = this.u32[this.base + i * ENTRY_WORDS]!;
-      if (cell >= this.cells)
+    const cells = this.memory.byteLength / CELL;
+    for (let k = 0; k < count; k++) {
+      const cell = this.u32[this.base + ((this.tail + k) & this.mask) * ENTRY_WORDS]!;
+      if (cell >= cells)
         throw new StoreError(
           'ERR_CORRUPT',
-          `the undo log of ${where} names cell ${cell} of ${this.cells}; the segment was left untouched.`,
+          `the undo log of ${where} names cell ${cell} of ${cells}; the segment was left untouched.`,
         );
     }
-    this.count = count;
-    this.restore(0);
+    this.restore(this.tail);
+    this.settle();
     return count;
   }
 
-  get open(): boolean {
-    return this.memory.mode === LOGGED;
+  /** Takes head and tail from the segment: another process may have written since. */
+  reload(): void {
+    this.head = this.memory.atomics.load(this.u32, at.logHead / 4);
+    this.tail = this.memory.atomics.load(this.u32, at.logTail / 4);
   }
 
   begin(): Mode {
     const before = this.memory.mode;
-    assert(before !== LOGGED && this.count === 0);
+    assert(before !== LOGGED && this.head === this.tail);
     this.serial++;
     this.memory.mode = LOGGED;
     return before;
@@ -83,18 +107,19 @@ export class UndoLog {
 
   /** Saves one cell, but counts only from the next `publish`: several cells, one atomic store. */
   note(cell: number): void {
-    const {u32, count} = this;
-    if (count >= this.capacity) this.overflow();
-    const e = this.base + count * ENTRY_WORDS;
+    const {u32, head} = this;
+    if ((head - this.tail) >>> 0 >= this.capacity) this.overflow();
+    const e = this.base + (head & this.mask) * ENTRY_WORDS;
     u32[e] = cell;
     u32[e + 1] = u32[cell * 2]!;
     u32[e + 2] = u32[cell * 2 + 1]!;
-    this.count = count + 1;
+    this.head = (head + 1) >>> 0;
     this.last = cell;
   }
 
+  /** Pairs with the loads in `recover` and in a reader: who sees the new head sees the entries before it. */
   publish(): void {
-    this.memory.atomics.store(this.u32, at.logCount / 4, this.count);
+    this.memory.atomics.store(this.u32, at.logHead / 4, this.head);
   }
 
   saveRange(cell: number, cells: number): void {
@@ -112,79 +137,96 @@ export class UndoLog {
     this.beforeCommit.push(action);
   }
 
-  commit(after: Mode): void {
-    while (this.beforeCommit.length > 0) this.beforeCommit.shift()!();
-    if (this.count > 0) {
-      this.memory.atomics.store(this.u32, at.logCount / 4, 0);
-      this.count = 0;
+  /** True when anything was written. */
+  commit(after: Mode): boolean {
+    for (let i = 0; i < this.beforeCommit.length; i++) this.beforeCommit[i]!();
+    if (this.beforeCommit.length > 0) this.beforeCommit = [];
+    if (this.undone.length > 0) this.undone = [];
+    const changed = this.head !== this.tail;
+    if (changed) {
+      this.settle();
+      // The store before was a locked instruction, so this load cannot have come first; see watch.ts.
+      if (this.u32[at.armed / 4] !== 0) this.wake();
     }
     this.last = -1;
-    if (this.undone.length > 0) this.undone = [];
     this.memory.mode = after;
+    return changed;
   }
 
-  savepoint(): {count: number; undone: number; beforeCommit: number} {
+  private wake(): void {
+    this.memory.atomics.store(this.u32, at.armed / 4, 0);
+    this.bell?.();
+  }
+
+  savepoint(): Savepoint {
     // The next write of any cell must be logged again, else it could not be undone to this point.
     this.last = -1;
-    return {count: this.count, undone: this.undone.length, beforeCommit: this.beforeCommit.length};
+    return {head: this.head, undone: this.undone.length, beforeCommit: this.beforeCommit.length};
   }
 
-  rollbackTo(point: {count: number; undone: number; beforeCommit: number}): void {
-    this.restore(point.count);
+  /** Takes back what was done since. Its entries stay in the log: undoing them once more changes nothing. */
+  rollbackTo(point: Savepoint): void {
+    this.restore(point.head);
     this.beforeCommit.length = point.beforeCommit;
     while (this.undone.length > point.undone) this.undone.pop()!();
   }
 
   rollback(after: Mode): void {
-    this.rollbackTo({count: 0, undone: 0, beforeCommit: 0});
+    this.publish(); // an entry that was noted, but not published, is restored harmlessly
+    this.rollbackTo({head: this.tail, undone: 0, beforeCommit: 0});
+    this.settle();
     this.memory.mode = after;
+  }
+
+  /** One store: from here on, the transaction is done, or never was. */
+  private settle(): void {
+    this.memory.atomics.store(this.u32, at.logTail / 4, this.head);
+    this.tail = this.head;
   }
 
   private restore(downTo: number): void {
     const {u32} = this;
-    for (let i = this.count - 1; i >= downTo; i--) {
-      const e = this.base + i * ENTRY_WORDS;
+    for (let k = this.head; k !== downTo; ) {
+      k = (k - 1) >>> 0;
+      const e = this.base + (k & this.mask) * ENTRY_WORDS;
       const cell = u32[e]!;
       u32[cell * 2] = u32[e + 1]!;
       u32[cell * 2 + 1] = u32[e + 2]!;
     }
-    this.count = downTo;
     this.last = -1;
-    this.publish();
   }
 
   private overflow(): never {
     throw new StoreError(
       'ERR_TRANSACTION',
-      `a transaction wrote more than ${this.capacity} cells of 8 bytes, the room of its undo log; it was rolled back. Split it, or open the store with a larger logSize.`,
+      `a transaction wrote more than ${this.capacity} cells of 8 bytes, the room of its undo log; it was rolled back. Split it, or make the store with a larger logSize.`,
     );
   }
 }
 
-/** Runs `fn` as one transaction, joining one that is already open; a throw undoes exactly what `fn` did. */
-export function transact<R>(memory: Memory, log: UndoLog, fn: () => R): R {
-  if (memory.mode === LOGGED) {
-    const point = log.savepoint();
-    try {
-      return fn();
-    } catch (error) {
-      log.rollbackTo(point);
-      throw error;
-    }
+/**
+ * Copies a segment that is being written, as it was at the end of some transaction. Never touches the segment and never
+ * makes its writer wait. Undefined when the log came round meanwhile: the entries that would undo it are gone.
+ */
+export function copyConsistently(memory: Memory, logCell: number, logCells: number): Uint8Array | undefined {
+  const capacity = logCapacity(logCells);
+  const base = logCell * 2;
+  const tail = memory.atomics.load(memory.u32, at.logTail / 4);
+  const copy = memory.u8.slice();
+  // Whatever was written while the copy was made was logged before: the head that is read now counts it.
+  const head = memory.atomics.load(memory.u32, at.logHead / 4);
+  const entries = memory.u32.slice(base, base + capacity * ENTRY_WORDS);
+  const after = memory.atomics.load(memory.u32, at.logHead / 4);
+  if ((after - tail) >>> 0 > capacity) return undefined;
+  const words = new Uint32Array(copy.buffer);
+  for (let k = head; k !== tail; ) {
+    k = (k - 1) >>> 0;
+    const e = (k & (capacity - 1)) * ENTRY_WORDS;
+    const cell = entries[e]!;
+    words[cell * 2] = entries[e + 1]!;
+    words[cell * 2 + 1] = entries[e + 2]!;
   }
-  const before = log.begin();
-  let result: R;
-  try {
-    result = fn();
-    if (typeof (result as {then?: unknown} | undefined)?.then === 'function')
-      throw new StoreError(
-        'ERR_TRANSACTION',
-        'the function of a transaction returned a promise: a transaction ends when its function returns. Await first, then write inside store.transaction(() => ...).',
-      );
-    log.commit(before);
-  } catch (error) {
-    log.rollback(before);
-    throw error;
-  }
-  return result;
+  words[at.logHead / 4] = tail;
+  words[at.logTail / 4] = tail;
+  return copy;
 }

@@ -58,11 +58,11 @@ export class UnionType<U extends Variants> extends Type<UnionOf<U>, UnionInit<U>
     const drops = accesses.some(a => a.drop) ? pick(place, a => a.drop ?? '') : '';
     const u = captures.variable();
     const init = `${place}=${u};${pick(u, a => a.init ?? a.set)}`;
-    const valueOf = this.tags
+    const reads = this.tags
       .map((tag, i) => `${place}===${i}?{tag:${JSON.stringify(tag)},value:${accesses[i]!.get}}:`)
       .join('');
     return {
-      get: `(${valueOf}undefined)`,
+      get: `(${reads}undefined)`,
       check: `var ${u}=${numbers}.get(v?.tag)??${captures.add(refuse)}(${JSON.stringify(path)},${JSON.stringify(expected)},v);v=v.value;${pick(u, a => a.check)}`,
       // Under the same tag the new value may be the live record of the old one: nothing is cleared then.
       set: `if(${place}===${u}){${pick(u, a => a.set)}}else{${drops}F64.fill(0,c+${first},c+${first + this.size / CELL});${init}}`,
@@ -73,7 +73,10 @@ export class UnionType<U extends Variants> extends Type<UnionOf<U>, UnionInit<U>
   override verify(checker: Checker, cell: number, byte: number, path: string): void {
     const tag = checker.engine.memory.u8[cell * CELL + byte]!;
     const name = this.tags[tag];
-    if (name === undefined) return checker.problem(path, `tag ${tag} of ${this.tags.length}`);
+    if (name === undefined) {
+      checker.problem(path, `tag ${tag} of ${this.tags.length}`);
+      return;
+    }
     this.variants[name]!.verify(checker, cell, byte + CELL, `${path}.${name}`);
   }
 }

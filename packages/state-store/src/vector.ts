@@ -3,7 +3,7 @@ import {type Builder, type Collection, CollectionType} from './collection.js';
 import {cellsOf, compileRow, type Row, rowCells, strideOf} from './element.js';
 import type {Engine} from './engine.js';
 import {StoreError, show} from './errors.js';
-import {CELL} from './memory.js';
+import {CELL, INDIRECT} from './memory.js';
 import {Type, type TypeDescription} from './type.js';
 
 /*
@@ -40,13 +40,16 @@ export class Vector<V, I = V> implements Collection {
   }
 
   set(index: number, value: I): void {
+    if (this.engine.memory.mode === INDIRECT) {
+      this.engine.transact(() => this.set(index, value));
+      return;
+    }
     const i = this.resolve(index);
     if (i < 0)
       throw new StoreError(
         'ERR_VALUE',
         `${this.path}.set(${show(index)}): expected an index below the length ${this.length}; push adds a value.`,
       );
-    this.engine.assertWritable();
     const data = this.engine.memory.u32[this.word]!;
     if (!this.row.poke(data, i, value)) this.engine.transact(() => this.row.put(data, i, value));
   }
@@ -74,8 +77,8 @@ export class Vector<V, I = V> implements Collection {
 
   /** Takes the last value off; a struct comes as a plain object, for its record is gone. */
   pop(): V | undefined {
-    if (this.length === 0) return undefined;
     return this.engine.transact(() => {
+      if (this.length === 0) return undefined;
       const {memory, log} = this.engine;
       const last = memory.u32[this.word + 2]! - 1;
       const value = this.read(last);
@@ -105,7 +108,10 @@ export class Vector<V, I = V> implements Collection {
       number,
       number,
     ];
-    if (length > capacity) return checker.problem(this.path, `length ${length} of ${capacity}`);
+    if (length > capacity) {
+      checker.problem(this.path, `length ${length} of ${capacity}`);
+      return;
+    }
     if (data !== 0 && !checker.block(data, rowCells(this.type, capacity) * CELL, this.path)) return;
     const stride = strideOf(this.type);
     for (let i = 0; i < length; i++)

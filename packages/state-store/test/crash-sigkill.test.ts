@@ -8,7 +8,7 @@ import test from 'ava';
 import {openStore} from '../src/index.js';
 import {bundle} from './helpers/bundle.js';
 import {canonical, emptyModel, modelOf, Random, schema, step} from './helpers/program.js';
-import {freshName, SHARED_BACKENDS} from './helpers/stores.js';
+import {freshName, pathOf, SHARED_BACKENDS} from './helpers/stores.js';
 
 const KILLS = Number(process.env['ZLR_KILLS'] ?? 40);
 const STEPS = 600; // then a new program: replaying the model grows with the number of its steps
@@ -30,7 +30,7 @@ for (const backend of SHARED_BACKENDS)
       await delay(random.next() * 120); // the instant is what is drawn here, nothing is waited for
       child.kill('SIGKILL');
       await closed;
-      const store = await openStore({name, backend, schema});
+      const store = await openStore({name, backend, ...pathOf(name, backend), schema});
       const where = `seed ${seed}, kill ${kill}, program ${program}, step ${store.root.step}`;
       t.deepEqual(store.check().problems, [], where);
       if (store.info().recovered > 0) undone++;

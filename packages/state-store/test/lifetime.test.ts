@@ -5,7 +5,7 @@ import {listSysv, sysvKey} from '../src/backend-sysv.js';
 import {openStore, StoreError, struct, t as ty} from '../src/index.js';
 import {schema} from './fixtures/life.js';
 import {run, startAndGreet} from './helpers/child.js';
-import {BACKENDS, fresh, freshName} from './helpers/stores.js';
+import {BACKENDS, fresh, freshName, pathOf} from './helpers/stores.js';
 
 test('a segment survives every end of its process', async t => {
   const name = freshName();
@@ -61,8 +61,10 @@ test('a second live writer is refused and told who the first is', async t => {
 for (const backend of BACKENDS) {
   test(`${backend}: closing keeps the content, and no handle works after`, async t => {
     const Item = struct('Item', {n: ty.u32});
+    const name = freshName();
     const options = {
-      name: freshName(),
+      name,
+      ...pathOf(name, backend),
       size: '256KB',
       backend,
       schema: {items: ty.table(Item, {capacity: 2}), n: ty.u32},
@@ -100,22 +102,39 @@ for (const backend of BACKENDS) {
     const first = await fresh(t, backend, {a: ty.u32, b: ty.u32}, {name});
     first.root.b = 7;
     first.close();
-    await t.throwsAsync(openStore({name, backend, size: '1MB', schema: {b: ty.f64}}), {
-      code: 'ERR_SCHEMA_MISMATCH',
+    await t.throwsAsync(
+      openStore({name, backend, ...pathOf(name, backend), size: '1MB', schema: {b: ty.f64}}),
+      {
+        code: 'ERR_SCHEMA_MISMATCH',
+      },
+    );
+    const again = await openStore({
+      name,
+      backend,
+      ...pathOf(name, backend),
+      size: '1MB',
+      schema: {a: ty.u32, b: ty.u32},
     });
-    const again = await openStore({name, backend, size: '1MB', schema: {a: ty.u32, b: ty.u32}});
     t.is(again.root.b, 7);
     again.destroy();
   });
 
   test(`${backend}: too small a size is refused and leaves nothing`, async t => {
     const name = freshName();
-    await t.throwsAsync(openStore({name, backend, size: '64KB', schema: {a: ty.raw(2 ** 20)}}), {
-      code: 'ERR_FULL',
-      message: /t\.raw\(1048576\)/,
+    await t.throwsAsync(
+      openStore({name, backend, ...pathOf(name, backend), size: '64KB', schema: {a: ty.raw(2 ** 20)}}),
+      {
+        code: 'ERR_FULL',
+        message: /t\.raw\(1048576\)/,
+      },
+    );
+    await t.throwsAsync(
+      openStore({name, backend, ...pathOf(name, backend), size: 4096, schema: {a: ty.u8}}),
+      {code: 'ERR_FULL'},
+    );
+    await t.throwsAsync(openStore({name, backend, ...pathOf(name, backend), schema: {a: ty.u8}}), {
+      code: 'ERR_NOT_FOUND',
     });
-    await t.throwsAsync(openStore({name, backend, size: 4096, schema: {a: ty.u8}}), {code: 'ERR_FULL'});
-    await t.throwsAsync(openStore({name, backend, schema: {a: ty.u8}}), {code: 'ERR_NOT_FOUND'});
   });
 }
 
@@ -132,6 +151,8 @@ test('options that cannot work are refused', async t => {
     {size: Number.NaN},
     {size: 2 ** 40},
     {backend: 'tape'},
+    {backend: 'file'},
+    {writers: 'two'},
     {logSize: '?'},
   ];
   for (const wrong of bad)

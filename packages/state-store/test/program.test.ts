@@ -2,7 +2,7 @@
 import test from 'ava';
 import {openStore} from '../src/index.js';
 import {canonical, emptyModel, modelOf, schema, step} from './helpers/program.js';
-import {BACKENDS, fresh} from './helpers/stores.js';
+import {BACKENDS, fresh, pathOf} from './helpers/stores.js';
 
 for (const backend of BACKENDS)
   test(`${backend}: 12 random programs of 150 transactions agree with the model`, async t => {
@@ -18,7 +18,7 @@ for (const backend of BACKENDS)
       t.deepEqual(store.check(), {ok: true, problems: []}, `seed ${seed}`);
       const {name} = store.info();
       store.close();
-      const again = await openStore({name, backend, schema});
+      const again = await openStore({name, backend, ...pathOf(name, backend), schema});
       t.deepEqual(canonical(modelOf(again)), canonical(model), `seed ${seed}, opened again`);
       t.is(again.info().recovered, 0);
       again.destroy();

@@ -13,7 +13,7 @@ export interface Ended {
 
 function start(script: string, args: readonly string[]): ChildProcess {
   const path = fileURLToPath(new URL(`../fixtures/${script}`, import.meta.url));
-  return spawn(process.execPath, ['--import=tsx', path, ...args], {stdio: ['ignore', 'pipe', 'pipe']});
+  return spawn(process.execPath, ['--import=tsx', path, ...args], {stdio: ['pipe', 'pipe', 'pipe']});
 }
 
 export async function run(script: string, ...args: string[]): Promise<Ended> {
@@ -32,7 +32,7 @@ export async function startAndGreet(
 ): Promise<{child: ChildProcess; line: string; ended: Promise<unknown>}> {
   const child = start(script, args);
   const ended = once(child, 'close');
-  child.stderr!.pipe(process.stderr);
+  child.stderr!.on('data', data => process.stderr.write(data));
   const [line] = (await once(createInterface(child.stdout!), 'line')) as [string];
   return {child, line, ended};
 }

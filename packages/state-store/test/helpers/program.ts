@@ -47,7 +47,6 @@ export const schema = {
 export type ProgramStore = Store<typeof schema>;
 
 type NoteData = {stars: number; text: string};
-type ItemData = ReturnType<ProgramStore['toJSON']>['items'] extends (infer R)[] ? Omit<R, '$id'> : never;
 
 export interface Model {
   step: number;
@@ -247,11 +246,12 @@ function change(m: Model, r: Random, store: ProgramStore | undefined): void {
       if (root && root.stack.pop() !== expected) throw new Error('stack.pop differs');
     },
     () => {
-      if (m.texts.length === 0 || r.next() < 0.5) {
+      const what = r.below(4);
+      if (m.texts.length === 0 || what < 2) {
         const text = r.text();
         m.texts.push(text);
         root?.texts.push(text);
-      } else if (r.next() < 0.5) {
+      } else if (what === 2) {
         const i = r.below(m.texts.length);
         const text = r.text();
         m.texts[i] = text;
@@ -365,7 +365,7 @@ export function step(m: Model, seed: number, store?: ProgramStore): Model {
 export function modelOf(store: ProgramStore): Model {
   const {root} = store;
   const json = store.toJSON();
-  const strip = ({$id: _id, ...data}: ItemData & {$id: number}) => data as Record<string, unknown>;
+  const strip = ({$id: _id, ...data}: Record<string, unknown>) => data;
   return {
     step: json.step as number,
     items: new Map((json.items as never[]).map(i => [(i as {key: number}).key, strip(i)])),

@@ -1,6 +1,8 @@
+import assert from 'node:assert/strict';
 import type {Backing} from '../../src/backing.js';
 import {type AtomicStores, Memory} from '../../src/memory.js';
-import {enter, type Schema, type Store} from '../../src/store.js';
+import {enter} from '../../src/open.js';
+import type {Schema, Store} from '../../src/store.js';
 import {Struct} from '../../src/struct.js';
 
 /** One store to the segment: what an instruction, or a part of a bulk copy, left behind. */
@@ -156,9 +158,13 @@ export function openBytes<const S extends Schema>(
     bytes,
     created: bytes.every(byte => byte === 0),
     where: `bytes ${count++}`,
+    bell: {ring() {}, listen: () => () => {}, remove() {}},
     abandoned: () => true,
+    enlarge: () => assert.fail(),
+    replace() {},
+    successor: () => assert.fail(),
     detach() {},
     destroy() {},
   };
-  return enter(backing, 'bytes', new Struct('Root', schema), '24KB', memory);
+  return enter(backing, 'bytes', new Struct('Root', schema), {logSize: '24KB', memory});
 }

@@ -1,0 +1,171 @@
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  ftruncateSync,
+  linkSync,
+  openSync,
+  statfsSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
+import {createRequire} from 'node:module';
+import {dirname, resolve} from 'node:path';
+import type {Backing} from './backing.js';
+import {FileBell} from './bell.js';
+import {StoreError} from './errors.js';
+import {HEADER_BYTES} from './header.js';
+
+interface MmapModule {
+  map(size: number, protection: number, flags: number, fd: number): Buffer;
+  sync(buffer: Buffer, blocking: boolean): void;
+  readonly PROT_READ: number;
+  readonly PROT_WRITE: number;
+  readonly MAP_SHARED: number;
+}
+
+/** Node 20 has no larger Buffer, and mmap-io gives nothing else. */
+const LARGEST = 2 ** 32;
+
+function load(): MmapModule {
+  try {
+    const loaded = createRequire(import.meta.url)('mmap-io') as MmapModule & {default?: MmapModule};
+    return loaded.default ?? loaded;
+  } catch (cause) {
+    throw new StoreError(
+      'ERR_BACKEND',
+      `backend 'file' needs the compiled module mmap-io, which did not load (${(cause as Error).message.split('\n')[0]}); on Node 20 it builds with -std=c++17 in its binding.gyp, see patches/ in this project. Or use backend 'sysv' or 'memory'.`,
+      {cause},
+    );
+  }
+}
+
+export function attachFile(name: string, path: string, size: number | undefined): Backing {
+  const mmap = load();
+  const full = resolve(path);
+  const where = `file ${full} of store '${name}'`;
+  if (size !== undefined && size > LARGEST)
+    throw new StoreError(
+      'ERR_LIMIT',
+      `size: ${size} bytes; backend 'file' maps at most ${LARGEST}. Use backend 'sysv'.`,
+    );
+  const created = size !== undefined && create(full, size, where);
+  const fd = open(full, where);
+  try {
+    const stat = fstatSync(fd);
+    const foreign = (what: string): never => {
+      throw new StoreError('ERR_FOREIGN', `${where} ${what}; it was left untouched. Choose another path.`);
+    };
+    if (!stat.isFile()) foreign('is no ordinary file');
+    if (stat.uid !== process.getuid!())
+      foreign(`belongs to user ${stat.uid}, not to you (${process.getuid!()})`);
+    if ((stat.mode & 0o077) !== 0)
+      foreign(
+        `has permissions ${(stat.mode & 0o777).toString(8)}: others than you may touch it, so it was not made by this library`,
+      );
+    if (stat.size < HEADER_BYTES || stat.size > LARGEST)
+      foreign(`has ${stat.size} bytes, which no store has`);
+    const buffer = mmap.map(stat.size, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_SHARED, fd);
+    return {
+      kind: 'file',
+      bytes: buffer,
+      created,
+      where,
+      // The path was named on purpose: a file of zeros there is free to be used.
+      abandoned: () => true,
+      sync: () => mmap.sync(buffer, true),
+      bell: new FileBell(full, false),
+      enlarge(to) {
+        if (to > LARGEST)
+          throw new StoreError(
+            'ERR_LIMIT',
+            `${where} cannot grow to ${to} bytes; backend 'file' maps at most ${LARGEST}.`,
+          );
+        extend(full, stat.size, to, where);
+        return attachFile(name, path, undefined);
+      },
+      // The same file under the same name: the header, which says how much of it is in use, is changed by a transaction.
+      replace() {},
+      successor: () => attachFile(name, path, undefined),
+      // The mapping goes with the last view of it.
+      detach() {},
+      destroy: () => unlinkSync(full),
+    };
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function open(full: string, where: string): number {
+  try {
+    return openSync(full, constants.O_RDWR | constants.O_NOFOLLOW);
+  } catch (cause) {
+    const {code, message} = cause as NodeJS.ErrnoException;
+    if (code === 'ENOENT') throw new StoreError('ERR_NOT_FOUND', `there is no ${where}.`, {cause});
+    throw new StoreError('ERR_FOREIGN', `${where} cannot be opened: ${message}`, {cause});
+  }
+}
+
+/** Writes every block of `from` to `to`. */
+function fill(fd: number, from: number, to: number): void {
+  const zeros = Buffer.alloc(Math.min(to - from, 2 ** 20));
+  for (let at = from; at < to; ) at += writeSync(fd, zeros, 0, Math.min(zeros.length, to - at), at);
+}
+
+function noRoom(size: number, where: string, cause: unknown): never {
+  throw new StoreError(
+    'ERR_LIMIT',
+    `cannot reserve ${size} bytes for ${where}: ${(cause as Error).message}`,
+    {cause},
+  );
+}
+
+function assertRoom(directory: string, bytes: number): void {
+  const {bavail, bsize} = statfsSync(directory);
+  if (bavail * bsize < bytes) throw new Error(`its file system has ${bavail * bsize} bytes left`);
+}
+
+function extend(full: string, from: number, to: number, where: string): void {
+  const fd = openSync(full, 'r+');
+  try {
+    assertRoom(dirname(full), to - from);
+    fill(fd, from, to);
+  } catch (cause) {
+    ftruncateSync(fd, from);
+    noRoom(to, where, cause);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/**
+ * A new file appears under its name whole: every block is written first, so that a full disk is an error here and never
+ * a SIGBUS later (ftruncate alone reserves nothing). False when there is a file already.
+ */
+function create(full: string, size: number, where: string): boolean {
+  try {
+    closeSync(openSync(full, 'r'));
+    return false;
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') return false; // `open` says what is wrong with it
+  }
+  const draft = `${full}.${process.pid}.new`;
+  let fd: number;
+  try {
+    assertRoom(dirname(full), size);
+    fd = openSync(draft, 'w', 0o600);
+  } catch (cause) {
+    return noRoom(size, where, cause);
+  }
+  try {
+    fill(fd, 0, size);
+    linkSync(draft, full);
+    return true;
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'EEXIST') return false; // somebody was faster
+    return noRoom(size, where, cause);
+  } finally {
+    closeSync(fd);
+    unlinkSync(draft);
+  }
+}

@@ -1,0 +1,364 @@
+import {createHash} from 'node:crypto';
+import {attachFile} from './backend-file.js';
+import {attachMemory} from './backend-memory.js';
+import {attachSysv} from './backend-sysv.js';
+import type {Backing} from './backing.js';
+import {type Builder, CollectionType} from './collection.js';
+import {type Access, Engine} from './engine.js';
+import {StoreError, show} from './errors.js';
+import {
+  at,
+  beginHeader,
+  claimOwner,
+  HEADER_BYTES,
+  NAME_BYTES,
+  type Plan,
+  publish,
+  READY,
+  type Recognised,
+  readHeader,
+  readOwner,
+  recognise,
+  releaseOwner,
+  stateOf,
+  writeHeader,
+} from './header.js';
+import {delist, enlist, lock, otherWriter, unlock} from './lock.js';
+import {CELL, Memory} from './memory.js';
+import {isAlive, isOfThisBoot, NOBODY, ownIdentity, pidOf} from './process-identity.js';
+import {decodeSchema, encodeSchema, schemaFrom} from './schema-blob.js';
+import {parseSize} from './size.js';
+import {type RootOf, type Schema, Store} from './store.js';
+import {type Fields, Struct} from './struct.js';
+import {LEAST_LOG_CELLS, UndoLog} from './undo-log.js';
+
+export interface StoreOptions<S extends Schema> {
+  /** Names the store among those of this user: letters, digits, '.', '_' and '-'. */
+  name: string;
+  /** Bytes, or a text like '64MB'. Used when the store is made; one that exists keeps its size. */
+  size?: number | string;
+  /** Where it lies: a SysV segment (the default), a file, or this process alone. */
+  backend?: 'sysv' | 'file' | 'memory';
+  /** Of backend 'file': the file. On disk it survives a reboot, on a tmpfs such as /dev/shm it is as fast as 'sysv'. */
+  path?: string;
+  /** Of backend 'memory': `store.shared` of another thread, to read its store here. */
+  shared?: SharedArrayBuffer;
+  /** May be left out by readers: the store holds its own. */
+  schema: S;
+  /** Read only; any number of readers beside any writers. */
+  readonly?: boolean;
+  /** 'many': several processes write, one transaction at a time. All of them must say so. */
+  writers?: 'one' | 'many';
+  /** When the store is full it grows, up to this; a transaction that was under way runs a second time. */
+  maxSize?: number | string;
+  /** Bytes of the undo log, which bounds what one transaction can change. A sixteenth of `size` unless given. */
+  logSize?: number | string;
+  /** Looks at what is there, after recovery; throws when it should not be worked with. */
+  validate?: (root: RootOf<S>) => void;
+}
+
+/** Stores this thread holds as a writer: its own identity in the owner word does not say whether it still does. */
+const held = new Set<string>();
+
+/** Makes the store, or opens the one that is there: then what a dead writer left half done is undone first. */
+export async function openStore<const S extends Schema>(options: StoreOptions<S>): Promise<Store<S>> {
+  if (typeof options !== 'object' || options === null)
+    throw new StoreError('ERR_OPTIONS', 'openStore expects an object with name, size, backend and schema.');
+  const {name, readonly = false, writers = 'one', schema} = options;
+  if (typeof name !== 'string' || !/^[A-Za-z0-9._-]+$/.test(name) || name.length > NAME_BYTES)
+    throw new StoreError(
+      'ERR_OPTIONS',
+      `name: ${show(name)}; expected 1 to ${NAME_BYTES} letters, digits, '.', '_' or '-'.`,
+    );
+  if (writers !== 'one' && writers !== 'many')
+    throw new StoreError('ERR_OPTIONS', `writers: ${show(writers)}; expected 'one' or 'many'.`);
+  const size = options.size === undefined || readonly ? undefined : parseSize(options.size, 'size');
+  const maxSize = options.maxSize === undefined ? undefined : parseSize(options.maxSize, 'maxSize');
+  const root = new Struct('Root', schema);
+  const backing = attach(options as unknown as StoreOptions<Schema>, size);
+  const access = readonly ? 'none' : writers;
+  return enter(backing, name, root, {
+    access,
+    logSize: options.logSize,
+    maxSize,
+    validate: options.validate as never,
+  });
+}
+
+/** Opens a store for reading by the schema it holds itself. */
+export async function readStore(
+  options: Omit<StoreOptions<Schema>, 'schema' | 'readonly'>,
+): Promise<Store<Schema>> {
+  const backing = attach(options as StoreOptions<Schema>, undefined);
+  const memory = new Memory(backing.bytes);
+  try {
+    const header = readHeader(memory, backing.where);
+    const description = decodeSchema(
+      memory.u8.slice(header.schemaCell * CELL, header.schemaCell * CELL + header.schemaBytes),
+      backing.where,
+    );
+    return enter(backing, header.name, new Struct('Root', schemaFrom(description)), {
+      access: 'none',
+      described: true,
+    });
+  } catch (error) {
+    backing.detach();
+    throw error;
+  }
+}
+
+function attach(
+  {name, path, backend = 'sysv', shared}: StoreOptions<Schema>,
+  size: number | undefined,
+): Backing {
+  switch (backend) {
+    case 'sysv':
+      return attachSysv(name, size);
+    case 'memory':
+      return attachMemory(name, size, shared);
+    case 'file':
+      if (typeof path !== 'string' || path === '')
+        throw new StoreError('ERR_OPTIONS', `path: ${show(path)}; backend 'file' needs the path of a file.`);
+      return attachFile(name, path, size);
+    default:
+      throw new StoreError('ERR_OPTIONS', `backend: ${show(backend)}; expected 'sysv', 'file' or 'memory'.`);
+  }
+}
+
+export interface Entry<S extends Schema> {
+  access?: Access;
+  logSize?: number | string | undefined;
+  maxSize?: number | undefined;
+  validate?: ((root: RootOf<S>) => void) | undefined;
+  memory?: Memory;
+  /** The schema is the store's own, so there is nothing to compare. */
+  described?: boolean;
+}
+
+/** Turns an attached segment into a store: recognises or builds it, claims it, recovers it. */
+export function enter<S extends Schema>(
+  backing: Backing,
+  name: string,
+  root: Struct<S>,
+  entry: Entry<S>,
+): Store<S> {
+  const {access = 'one', memory = new Memory(backing.bytes)} = entry;
+  let kind: Recognised;
+  try {
+    kind = recognise(memory.u8);
+    // All that can be refused is refused before the first store: a claim is one already.
+    refuse(memory, backing, name, root, kind, entry);
+    if (access !== 'none') claim(memory, backing, access);
+  } catch (error) {
+    memory.detach();
+    backing.detach();
+    throw error;
+  }
+  let built = kind === 'ours';
+  try {
+    const predecessor = readOwnerBefore;
+    if (!built) build(memory, backing, name, root, entry.logSize);
+    built = true;
+    if (kind !== 'ours' && access === 'many') {
+      enlist(memory, backing.where);
+      releaseOwner(memory, ownIdentity());
+    }
+    const header = readHeader(memory, backing.where);
+    const log = new UndoLog(memory, header.logCell, header.logCells);
+    let recovered = 0;
+    if (access !== 'none') {
+      recovered = recover(memory, backing, log, access);
+      memory.u32[at.epoch / 4] = memory.u32[at.epoch / 4]! + 1;
+      if (access === 'many') unlock(memory);
+    }
+    const store = new Store(
+      new Engine(name, backing.where, memory, log, header, access),
+      backing,
+      root,
+      recovered,
+      entry.maxSize,
+      () => release(memory, backing, access),
+    );
+    if (kind === 'ours' && predecessor !== NOBODY && !isOfThisBoot(predecessor)) doubt(store, backing);
+    validate(store, entry.validate);
+    return store;
+  } catch (error) {
+    release(memory, backing, access);
+    memory.detach();
+    if (built) backing.detach();
+    else backing.destroy();
+    throw error;
+  }
+}
+
+/** The owner word as `claim` found it. */
+let readOwnerBefore = NOBODY;
+
+function recover(memory: Memory, backing: Backing, log: UndoLog, access: Access): number {
+  if (access === 'many') lock(memory, backing.where);
+  // A single writer that died before left the lock alone; one of several that died left it to whoever comes next.
+  return log.recover(backing.where);
+}
+
+/** The writer before died with its boot: a disk may have kept some of its pages and lost others. */
+function doubt(store: Store<Schema>, backing: Backing): void {
+  const {ok, problems} = store.check();
+  if (!ok)
+    throw new StoreError(
+      'ERR_CORRUPT',
+      `${backing.where} was being written when its machine stopped, and is damaged: ${problems.slice(0, 3).join('; ')}.`,
+    );
+}
+
+function validate<S extends Schema>(store: Store<S>, check: ((root: RootOf<S>) => void) | undefined): void {
+  try {
+    check?.(store.root);
+  } catch (cause) {
+    throw new StoreError(
+      'ERR_INVALID',
+      `store '${store.info().name}' was refused by your validate: ${(cause as Error).message}`,
+      {cause},
+    );
+  }
+}
+
+/** Nothing is written to a segment that is not ours. */
+function refuse(
+  memory: Memory,
+  backing: Backing,
+  name: string,
+  root: Struct<Fields>,
+  kind: Recognised,
+  entry: Entry<never>,
+): void {
+  if (kind === 'foreign' || (kind === 'empty' && !backing.created && !vacant(memory, backing)))
+    throw new StoreError(
+      'ERR_FOREIGN',
+      `${backing.where} is not a zlr store; it was left untouched. Choose another name, or remove it yourself if nobody needs it.`,
+    );
+  if (kind !== 'ours') {
+    if (entry.access === 'none')
+      throw new StoreError(
+        'ERR_NOT_FOUND',
+        `${backing.where} is not finished yet; its writer is still making it, or died over it.`,
+      );
+    return;
+  }
+  const header = readHeader(memory, backing.where);
+  if (header.name !== name)
+    throw new StoreError(
+      'ERR_FOREIGN',
+      `${backing.where} is that of store '${header.name}', not of '${name}'; it was left untouched. Choose another name.`,
+    );
+  if (!entry.described && !header.fingerprint.equals(fingerprint(root)))
+    throw new StoreError(
+      'ERR_SCHEMA_MISMATCH',
+      `${backing.where} was made with another schema; it was left untouched. Open it with that schema, or destroy it.`,
+    );
+}
+
+/** An empty segment whose maker died before its first store: nobody else has it and it holds nothing but zeros. */
+function vacant(memory: Memory, backing: Backing): boolean {
+  return backing.abandoned() && memory.u8.subarray(HEADER_BYTES).every(byte => byte === 0);
+}
+
+function claim(memory: Memory, backing: Backing, access: 'one' | 'many'): void {
+  const own = ownIdentity();
+  const owner = readOwner(memory);
+  const busy = (pid: number): never => {
+    throw new StoreError(
+      'ERR_BUSY',
+      `${backing.where} is being written by process ${pid}${pid === process.pid ? ' (this one)' : ''}; close it there first, or open it with writers: 'many' in both.`,
+    );
+  };
+  if (held.has(backing.where)) busy(process.pid);
+  // A process that replaced itself by exec keeps pid and start time: its own word is no other writer.
+  if (owner !== own && isAlive(owner)) busy(pidOf(owner));
+  const other = access === 'one' ? otherWriter(memory) : undefined;
+  if (other !== undefined) busy(other);
+  readOwnerBefore = owner;
+  // Several writers claim it only while it is made, or while a dead owner is replaced.
+  if (!claimOwner(memory, owner, access === 'one' || stateOf(memory) !== READY ? own : NOBODY))
+    busy(pidOf(readOwner(memory)));
+  if (access === 'many' && stateOf(memory) === READY) enlist(memory, backing.where);
+  held.add(backing.where);
+}
+
+function release(memory: Memory, backing: Backing, access: Access): void {
+  if (access === 'none' || memory.byteLength === 0) return;
+  releaseOwner(memory, ownIdentity());
+  if (access === 'many') delist(memory);
+  held.delete(backing.where);
+}
+
+export function fingerprint(root: Struct<Fields>): Buffer {
+  return createHash('sha256').update(JSON.stringify(root.describe())).digest().subarray(0, 16);
+}
+
+function build(
+  memory: Memory,
+  backing: Backing,
+  name: string,
+  root: Struct<Fields>,
+  logSize: number | string | undefined,
+): void {
+  const size = memory.byteLength;
+  const description = encodeSchema(root.describe());
+  const logBytes =
+    logSize === undefined ? Math.min(Math.max(size / 16, 2 ** 14), 2 ** 24) : parseSize(logSize, 'logSize');
+  const logCells = Math.max(Math.floor(logBytes / CELL), LEAST_LOG_CELLS);
+  const logCell = HEADER_BYTES / CELL;
+  const schemaCell = logCell + logCells;
+  const rootCell = roundUp(schemaCell + Math.ceil(description.length / CELL), 64 / CELL);
+  const rootCells = root.size / CELL;
+  const heapEnd = size / CELL;
+  if (rootCell + rootCells > heapEnd)
+    tooSmall(size, (rootCell + rootCells) * CELL, 'its header, undo log and root');
+  beginHeader(memory);
+  // A maker that died half-way may have left anything behind the header.
+  if (!backing.created) memory.u8.fill(0, HEADER_BYTES);
+  memory.u8.set(description, schemaCell * CELL);
+  const plan: Plan = {
+    name,
+    size,
+    fingerprint: fingerprint(root),
+    logCell,
+    logCells,
+    schemaCell,
+    schemaBytes: description.length,
+    rootCell,
+    rootCells,
+    heapCell: rootCell + rootCells,
+    heapEnd,
+  };
+  let number = 0;
+  const builder: Builder = {
+    memory,
+    nextNumber() {
+      if (++number > 63)
+        throw new StoreError('ERR_SCHEMA', 'a store has at most 63 tables, maps, lists and sorted maps.');
+      return number;
+    },
+    reserve(cells, what, align = CELL) {
+      const cell = roundUp(plan.heapCell, align / CELL);
+      if (cell + cells > heapEnd) tooSmall(size, (cell + cells) * CELL, what);
+      plan.heapCell = cell + cells;
+      return cell;
+    },
+  };
+  for (const {type, offset} of root.placed)
+    if (type instanceof CollectionType) type.build(builder, rootCell + offset / CELL);
+  writeHeader(memory, plan);
+  publish(memory);
+}
+
+function tooSmall(size: number, needed: number, what: string): never {
+  throw new StoreError(
+    'ERR_FULL',
+    `size: ${size} bytes are too few, ${what} alone reach to byte ${needed}; open the store with a larger size.`,
+  );
+}
+
+function roundUp(n: number, multiple: number): number {
+  return Math.ceil(n / multiple) * multiple;
+}

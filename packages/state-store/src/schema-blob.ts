@@ -1,0 +1,227 @@
+import * as flatbuffers from 'flatbuffers';
+import {ArrayType} from './array.js';
+import {StoreError} from './errors.js';
+import {FixedBytesType, FixedStringType} from './fixed.js';
+import {ListType} from './list.js';
+import {MapType} from './map.js';
+import {RawType} from './raw.js';
+import {RefType} from './ref.js';
+import {RingType} from './ring.js';
+import {BigType, BoolType, EnumType, NumberType, TimestampType, UintType} from './scalars.js';
+import {SortedType} from './sorted.js';
+import {type Fields, Struct} from './struct.js';
+import {TableType} from './table.js';
+import type {AnyType, TypeDescription} from './type.js';
+import {OptionalType} from './type.js';
+import {UnionType} from './union.js';
+import {BytesType, StringType} from './variable.js';
+import {VectorType} from './vector.js';
+
+/*
+ * The schema as it stands in the segment: a FlatBuffer, so that any language with FlatBuffers can read it.
+ *
+ *   table Type  { kind: string; size: uint; name: string; length: uint; names: [string]; of: [Type]; fields: [Field]; }
+ *   table Field { name: string; offset: uint; type: Type; }
+ *   root_type Type;
+ *
+ * A ref names its struct only; the struct itself stands where a collection holds it.
+ */
+const slot = {kind: 0, size: 1, name: 2, length: 3, names: 4, of: 5, fields: 6} as const;
+const field = {name: 0, offset: 1, type: 2} as const;
+
+function offsets(builder: flatbuffers.Builder, all: number[]): number {
+  builder.startVector(4, all.length, 4);
+  for (const offset of all.reverse()) builder.addOffset(offset);
+  return builder.endVector();
+}
+
+function write(builder: flatbuffers.Builder, type: TypeDescription): number {
+  const parts: [number, number][] = [[slot.kind, builder.createSharedString(type.kind)]];
+  if (type.name !== undefined) parts.push([slot.name, builder.createSharedString(type.name)]);
+  if (type.names)
+    parts.push([
+      slot.names,
+      offsets(
+        builder,
+        type.names.map(name => builder.createSharedString(name)),
+      ),
+    ]);
+  if (type.of)
+    parts.push([
+      slot.of,
+      offsets(
+        builder,
+        type.of.map(of => write(builder, of)),
+      ),
+    ]);
+  if (type.fields) {
+    const all = type.fields.map(({name, offset, type: of}) => {
+      const [named, typed] = [builder.createSharedString(name), write(builder, of)];
+      builder.startObject(3);
+      builder.addFieldOffset(field.name, named, 0);
+      builder.addFieldInt32(field.offset, offset, 0);
+      builder.addFieldOffset(field.type, typed, 0);
+      return builder.endObject();
+    });
+    parts.push([slot.fields, offsets(builder, all)]);
+  }
+  builder.startObject(7);
+  for (const [index, offset] of parts) builder.addFieldOffset(index, offset, 0);
+  builder.addFieldInt32(slot.size, type.size, 0);
+  builder.addFieldInt32(slot.length, type.length ?? 0, 0);
+  return builder.endObject();
+}
+
+export function encodeSchema(description: TypeDescription): Uint8Array {
+  const builder = new flatbuffers.Builder(1024);
+  builder.finish(write(builder, description));
+  return builder.asUint8Array();
+}
+
+class Table {
+  constructor(
+    private readonly bb: flatbuffers.ByteBuffer,
+    private readonly at: number,
+  ) {}
+  private find(index: number): number {
+    const offset = this.bb.__offset(this.at, 4 + index * 2);
+    return offset === 0 ? 0 : this.at + offset;
+  }
+  int(index: number): number {
+    const at = this.find(index);
+    return at === 0 ? 0 : this.bb.readUint32(at);
+  }
+  string(index: number): string | undefined {
+    const at = this.find(index);
+    return at === 0 ? undefined : (this.bb.__string(at) as string);
+  }
+  table(index: number): Table {
+    return new Table(this.bb, this.bb.__indirect(this.find(index)));
+  }
+  vector<T>(index: number, each: (at: number) => T): T[] | undefined {
+    const at = this.find(index);
+    if (at === 0) return undefined;
+    const start = this.bb.__vector(at);
+    return Array.from({length: this.bb.__vector_len(at)}, (_, i) => each(start + i * 4));
+  }
+  tables(index: number): Table[] | undefined {
+    return this.vector(index, at => new Table(this.bb, this.bb.__indirect(at)));
+  }
+  strings(index: number): string[] | undefined {
+    return this.vector(index, at => this.bb.__string(at) as string);
+  }
+}
+
+function read(table: Table, depth = 0): TypeDescription {
+  if (depth > 64) throw new Error('its types are nested without end');
+  const description: TypeDescription = {kind: table.string(slot.kind) ?? '', size: table.int(slot.size)};
+  const [name, names, of, fields] = [
+    table.string(slot.name),
+    table.strings(slot.names),
+    table.tables(slot.of),
+    table.tables(slot.fields),
+  ];
+  if (name !== undefined) description.name = name;
+  if (table.int(slot.length) !== 0) description.length = table.int(slot.length);
+  if (names) description.names = names;
+  if (of) description.of = of.map(each => read(each, depth + 1));
+  if (fields)
+    description.fields = fields.map(each => ({
+      name: each.string(field.name) ?? '',
+      offset: each.int(field.offset),
+      type: read(each.table(field.type), depth + 1),
+    }));
+  return description;
+}
+
+export function decodeSchema(bytes: Uint8Array, where: string): TypeDescription {
+  try {
+    const bb = new flatbuffers.ByteBuffer(bytes);
+    return read(new Table(bb, bb.readInt32(0)));
+  } catch (cause) {
+    throw new StoreError(
+      'ERR_CORRUPT',
+      `the schema in ${where} cannot be read (${(cause as Error).message}); the segment was left untouched.`,
+      {cause},
+    );
+  }
+}
+
+/** A schema from its description, for tools that read a store without the program that made it. */
+export function schemaFrom(root: TypeDescription): Fields {
+  const structs = new Map<string, Struct<Fields>>();
+  const make = (d: TypeDescription): AnyType => {
+    const of = () => d.of!.map(make) as [AnyType, AnyType];
+    switch (d.kind) {
+      case 'u8':
+      case 'u16':
+      case 'u32':
+      case 'i8':
+      case 'i16':
+      case 'i32':
+      case 'f32':
+      case 'f64':
+        return new NumberType(d.kind);
+      case 'u64':
+      case 'i64':
+        return new BigType(d.kind);
+      case 'uint':
+        return new UintType();
+      case 'bool':
+        return new BoolType();
+      case 'enum':
+        return new EnumType(d.names!);
+      case 'timestamp':
+        return new TimestampType();
+      case 'fixedString':
+        return new FixedStringType(d.length!);
+      case 'fixedBytes':
+        return new FixedBytesType(d.length!);
+      case 'string':
+        return new StringType();
+      case 'bytes':
+      case 'flatbuffer': // shown as the bytes they are: what reads them is generated code
+        return new BytesType();
+      case 'optional':
+        return new OptionalType(of()[0]);
+      case 'array':
+        return new ArrayType(of()[0], d.length!);
+      case 'union':
+        return new UnionType(Object.fromEntries(d.names!.map((tag, i) => [tag, make(d.of![i]!)])));
+      case 'ref':
+        return new RefType(
+          () => structs.get(d.name!) ?? new Struct(d.name!, {unknown: new NumberType('u8')}),
+        );
+      case 'struct': {
+        const known = structs.get(d.name!);
+        if (known && JSON.stringify(known.describe()) === JSON.stringify(d)) return known;
+        const struct = new Struct(d.name!, Object.fromEntries(d.fields!.map(f => [f.name, make(f.type)])));
+        structs.set(d.name!, struct);
+        return struct;
+      }
+      case 'table':
+        return new TableType(
+          make(d.of![0]!) as Struct<Fields>,
+          d.length === undefined ? {} : {capacity: d.length},
+        );
+      case 'map':
+        return new MapType(...of());
+      case 'sorted':
+        return new SortedType(...of());
+      case 'vector':
+        return new VectorType(of()[0]);
+      case 'list':
+        return new ListType(of()[0]);
+      case 'ring':
+        return new RingType(of()[0], d.length!);
+      case 'raw':
+        return new RawType(d.length!);
+      default:
+        throw new StoreError(
+          'ERR_VERSION',
+          `the store holds a type '${d.kind}' that this library does not know.`,
+        );
+    }
+  };
+  return Object.fromEntries(root.fields!.map(f => [f.name, make(f.type)]));
+}
