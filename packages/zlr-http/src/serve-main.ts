@@ -10,26 +10,52 @@ import {StaticServer} from './server.js';
  * ordinary server.
  */
 
+interface Options {
+  root: string;
+  host: string;
+  port: number;
+  name: string;
+}
+
+/** @throws HttpError OPTION_INVALID */
+function readOptions(): Options {
+  try {
+    const {positionals, values} = parseArgs({
+      allowPositionals: true,
+      options: {
+        host: {type: 'string', default: '127.0.0.1'},
+        port: {type: 'string', default: '0'},
+        name: {type: 'string', default: 'zlr'},
+      },
+    });
+    const [root = '.', ...more] = positionals;
+    if (more.length > 0) throw new TypeError(`one folder can be served, not also '${more.join("', '")}'`);
+    const {host, name} = values;
+    const port = /^\d+$/.test(values.port) ? Number(values.port) : Number.NaN;
+    if (!(port <= 65535)) throw new TypeError(`--port takes a number from 0 to 65535, not '${values.port}'`);
+    return {root, host, port, name};
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error; // parseArgs' own are TypeErrors too
+    throw new HttpError('OPTION_INVALID', error.message);
+  }
+}
+
 async function main(): Promise<void> {
-  const {positionals, values} = parseArgs({
-    allowPositionals: true,
-    options: {
-      host: {type: 'string', default: '127.0.0.1'},
-      port: {type: 'string', default: '0'},
-      name: {type: 'string', default: 'zlr'},
-    },
-  });
-  const [root = '.'] = positionals;
-  const server = await StaticServer.open({root, name: values.name});
+  const {root, host, port: wanted, name} = readOptions();
+  const server = await StaticServer.open({root, name});
   // Before recover, which registers: from there on the supervisor may send it.
   let listening: Promise<{address: string; port: number}> | undefined;
+  let isEnding = false;
   const end = async (): Promise<void> => {
+    // The handlers stay: a second signal must not cut short what the first one began.
+    if (isEnding) return;
+    isEnding = true;
     await listening;
     await server.close();
     process.exit(0);
   };
-  process.once('SIGTERM', end);
-  process.once('SIGINT', end);
+  process.on('SIGTERM', end);
+  process.on('SIGINT', end);
 
   const {recovered, adopted, dropped, stages} = server.recover();
   if (generation() > 1) {
@@ -39,7 +65,7 @@ async function main(): Promise<void> {
         `${processing} processing, ${sending} sending), ${adopted} new, ${dropped} gone`,
     );
   }
-  listening = server.listen(values.host, Number(values.port));
+  listening = server.listen(host, wanted);
   const {address, port} = await listening;
   if (generation() === 1) {
     console.log(`listening on http://${address.includes(':') ? `[${address}]` : address}:${port}`);

@@ -1,7 +1,7 @@
 import {closeSync, constants, openSync} from 'node:fs';
 import {native} from '@zlr/kernel-shim/native';
 import {HttpError} from './errors.js';
-import type {FileStat} from './validators.js';
+import {type FileStat, isSettled} from './validators.js';
 
 /** A file as it is now. */
 export interface OpenedFile extends FileStat {
@@ -20,17 +20,17 @@ const REGULAR = constants.S_IFREG;
 const TYPE = constants.S_IFMT;
 
 /**
- * The files below one folder. A path is looked up once in a turn of the event loop, however many requests of that
- * turn name it, so an answer is never older than the turn that asked; contents are kept as long as the file on disk
- * is the same (device, inode, size, time of change).
+ * The files below one folder. A path is looked up once for a batch of the reactor, however many of its requests name
+ * it: none of them can know of a change that came after, for no answer of the batch is sent yet. Contents are kept as long as the file on disk
+ * is the same (device, inode, size, time of change), and only of files whose time of change can tell.
  */
 export class StaticFiles {
   readonly root: string;
   readonly #directory: number;
   readonly #contents = new Map<string, OpenedFile>();
-  readonly #thisTurn = new Map<string, OpenedFile | number>();
+  readonly #thisBatch = new Map<string, OpenedFile | number>();
   readonly #numbers = new Float64Array(6);
-  readonly #endTurn = (): void => this.#thisTurn.clear();
+  readonly #endBatch = (): void => this.#thisBatch.clear();
 
   /** @throws HttpError ROOT_UNUSABLE */
   constructor(root: string) {
@@ -51,9 +51,9 @@ export class StaticFiles {
    * Folders and devices are looked at but have no content.
    */
   lookUp(path: string): OpenedFile | number {
-    const known = this.#thisTurn.get(path);
+    const known = this.#thisBatch.get(path);
     if (known !== undefined) return known;
-    if (this.#thisTurn.size === 0) setImmediate(this.#endTurn);
+    if (this.#thisBatch.size === 0) queueMicrotask(this.#endBatch); // these run between batches
     const found = this.#open(path);
     const fd = found.fd;
     let result: OpenedFile | number;
@@ -64,7 +64,7 @@ export class StaticFiles {
       result = this.#withContent(path, fd, found.file!);
       native.close(fd);
     }
-    this.#thisTurn.set(path, result);
+    this.#thisBatch.set(path, result);
     return result;
   }
 
@@ -107,6 +107,7 @@ export class StaticFiles {
     if (n !== file.size) return file; // it changes under our hands: sent from its descriptor, as far as it goes
     const fresh = {...file, content};
     this.#contents.delete(path);
+    if (!isSettled(file, Date.now() / 1000)) return fresh;
     this.#contents.set(path, fresh);
     if (this.#contents.size > CONTENTS) this.#contents.delete(this.#contents.keys().next().value!);
     return fresh;

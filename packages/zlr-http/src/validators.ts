@@ -15,10 +15,15 @@ export interface FileStat {
  */
 const SETTLED_SECONDS = 2;
 
+/** Whether a file that is written from now on will have another time. */
+export function isSettled(stat: FileStat, nowSeconds: number): boolean {
+  return nowSeconds - stat.mtimeSeconds >= SETTLED_SECONDS;
+}
+
 /** The entity tag of a file: strong, or weak while the file is young. */
 export function etagOf(stat: FileStat, nowSeconds: number): string {
   const tag = `"${stat.size}-${stat.mtimeSeconds}.${stat.mtimeNanoseconds}-${stat.ino}"`;
-  return nowSeconds - stat.mtimeSeconds < SETTLED_SECONDS ? `W/${tag}` : tag;
+  return isSettled(stat, nowSeconds) ? tag : `W/${tag}`;
 }
 
 /** Never later than the Date beside it (RFC 9110 8.8.2.1), nor earlier than an HTTP-date can say simply. */

@@ -59,6 +59,7 @@ export class Supervised {
         ZLR_RUN_DIR: runDir,
         ZLR_TEST_PRELOAD: preload,
         ZLR_TEST_FAULT: join(folder, 'fault'),
+        ZLR_TEST_CLOCK: join(folder, 'clock'),
       },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -94,6 +95,13 @@ export class Supervised {
   arm(call: string, number: number, when: 'before' | 'half' | 'after'): void {
     const file = join(this.#folder, 'fault');
     writeFileSync(`${file}.new`, `${call} ${number} ${when}`);
+    renameSync(`${file}.new`, file);
+  }
+
+  /** Lets every connection look as if it had been quiet for so long. */
+  setClockForward(seconds: number): void {
+    const file = join(this.#folder, 'clock');
+    writeFileSync(`${file}.new`, `${seconds}`);
     renameSync(`${file}.new`, file);
   }
 
