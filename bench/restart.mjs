@@ -28,7 +28,7 @@ import {
 } from './harness.mjs';
 import {bootNode, bootServer, killRegistrant, spawnNode} from './restart/baselines.mjs';
 import {holdHalfRequests, keeperBytes} from './restart/memory.mjs';
-import {LOAD_CORE, onCore, Servers} from './servers.mjs';
+import {ALONE, LOAD_CORE, onCore, Servers} from './servers.mjs';
 
 /** @typedef {import('./restart/clients.mjs').Outcome} Outcome */
 
@@ -59,6 +59,7 @@ async function killUnderDownloads(server, task) {
   const argument = JSON.stringify({...task, port: server.port, pid: before.pid});
   const [program, ...args] = onCore(LOAD_CORE, [process.execPath, clients, argument]);
   const child = spawn(program, args, {
+    ...ALONE,
     stdio: ['ignore', 'pipe', 'inherit'],
     signal: AbortSignal.any([options.signal, AbortSignal.timeout(CLIENTS_MS)]),
   });

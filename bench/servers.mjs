@@ -33,6 +33,12 @@ export function onCore(core, command) {
   return ['/usr/bin/taskset', '-c', String(core), file, ...args];
 }
 
+/**
+ * A session of its own for every process that is measured: Linux shares the cores out among sessions first (autogroup),
+ * and what a supervisor starts has its own in any case.
+ */
+export const ALONE = {detached: true};
+
 /** @typedef {{port: number, pid: number, name: string, stop(): Promise<void>}} Server */
 
 /** All that one run of a bench starts. */
@@ -95,7 +101,7 @@ export class Servers {
    */
   async start(name, args, onLine) {
     const [file, ...rest] = onCore(SERVER_CORE, [process.execPath, ...args]);
-    const child = spawn(file, rest, {env: this.#env, stdio: ['ignore', 'pipe', 'pipe']});
+    const child = spawn(file, rest, {...ALONE, env: this.#env, stdio: ['ignore', 'pipe', 'pipe']});
     const pid = child.pid ?? 0;
     this.#pids.add(pid);
     let said = '';

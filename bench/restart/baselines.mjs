@@ -3,7 +3,7 @@ import {spawn} from 'node:child_process';
 import {once} from 'node:events';
 import {setTimeout as delay} from 'node:timers/promises';
 import {fileURLToPath} from 'node:url';
-import {onCore, SERVER_CORE} from '../servers.mjs';
+import {ALONE, onCore, SERVER_CORE} from '../servers.mjs';
 
 /** @typedef {import('../servers.mjs').Servers} Servers */
 
@@ -17,7 +17,7 @@ const nowMs = () => Number(process.hrtime.bigint()) / 1e6;
 export async function bootNode(signal) {
   const [file, ...args] = onCore(SERVER_CORE, [process.execPath, '-e', '0']);
   const begin = nowMs();
-  const [code] = await once(spawn(file, args, {stdio: 'ignore', signal}), 'exit');
+  const [code] = await once(spawn(file, args, {...ALONE, stdio: 'ignore', signal}), 'exit');
   if (code !== 0) throw new Error(`node -e 0 ended with ${code}`);
   return nowMs() - begin;
 }
@@ -28,7 +28,7 @@ export async function spawnNode(signal) {
   const script = `console.log(Math.max(...Array.from({length: 9}, ${look})))`;
   const [file, ...args] = onCore(SERVER_CORE, [process.execPath, '-e', script]);
   const begin = nowMs();
-  const child = spawn(file, args, {stdio: ['ignore', 'pipe', 'ignore'], signal});
+  const child = spawn(file, args, {...ALONE, stdio: ['ignore', 'pipe', 'ignore'], signal});
   let said = '';
   child.stdout.setEncoding('utf8').on('data', text => {
     said += text;

@@ -4,7 +4,7 @@ import {once} from 'node:events';
 import {accessSync, constants} from 'node:fs';
 import {delimiter, join} from 'node:path';
 import {fileURLToPath} from 'node:url';
-import {LOAD_CORE, onCore} from '../servers.mjs';
+import {ALONE, LOAD_CORE, onCore} from '../servers.mjs';
 
 /**
  * @typedef {object} Load
@@ -50,6 +50,7 @@ export async function load(url, seconds, signal) {
       : [wrk, '-t1', `-c${CONNECTIONS}`, `-d${seconds}s`, '-s', script('report.lua'), url];
   const [file, ...args] = onCore(LOAD_CORE, command);
   const child = spawn(file, args, {
+    ...ALONE,
     stdio: ['ignore', 'pipe', 'inherit'],
     signal: AbortSignal.any([signal, AbortSignal.timeout(seconds * 1000 + GRACE_MS)]),
   });
