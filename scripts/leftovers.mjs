@@ -43,7 +43,7 @@ function unlessGone(otherwise, read) {
 
 /**
  * @param {number} pid
- * @param {'environ' | 'cmdline' | 'comm' | 'maps'} file
+ * @param {'environ' | 'cmdline' | 'comm' | 'maps' | 'status'} file
  */
 function readProc(pid, file) {
   return unlessGone('', () => readFileSync(`/proc/${pid}/${file}`, 'latin1'));
@@ -55,8 +55,7 @@ function pids() {
 
 /**
  * The processes that inherited an environment variable, and the keepers of services among them. It finds a daemon that
- * left its process group and its parent, which no other mark does. Keepers come first: a service that is killed before
- * its keeper comes back.
+ * left its process group and its parent, which no other mark does.
  * @param {string} name
  * @param {string} value
  * @returns {Process[]}
@@ -121,20 +120,38 @@ function attachedSegments(pid) {
 }
 
 /**
- * Ends what is left, and what may be started again meanwhile.
+ * Ends what is left; resolves when all of it is dead. A service whose keeper dies clones another one, and a keeper whose
+ * service dies starts another one, so they are stopped before they are killed.
  * @param {() => Process[]} left
  */
 export async function killAll(left) {
-  for (let living = left(); living.length > 0; living = left()) {
-    for (const {pid} of living) kill(pid);
+  /** @type {Set<number>} */
+  const killed = new Set();
+  for (;;) {
+    const living = left();
+    if (living.length === 0 && [...killed].every(isDead)) return;
+    for (const {pid} of living) send(pid, 'SIGSTOP');
+    while (!living.every(({pid}) => isDead(pid) || isStopped(pid))) await delay(1);
+    for (const {pid} of left()) {
+      send(pid, 'SIGKILL');
+      killed.add(pid);
+    }
     await delay(20);
   }
 }
 
-/** @param {number} pid */
-function kill(pid) {
+const isStopped = (/** @type {number} */ pid) => /^State:\s+T/m.test(readProc(pid, 'status'));
+
+/** @param {number} pid @returns {boolean} dead, whether its parent has waited for it or not */
+export function isDead(pid) {
+  const status = readProc(pid, 'status');
+  return status === '' || /^State:\s+[ZX]/m.test(status);
+}
+
+/** @param {number} pid @param {NodeJS.Signals} signal */
+function send(pid, signal) {
   try {
-    process.kill(pid, 'SIGKILL');
+    process.kill(pid, signal);
   } catch (error) {
     // It has gone by itself in the meantime.
     if (/** @type {NodeJS.ErrnoException} */ (error).code !== 'ESRCH') throw error;

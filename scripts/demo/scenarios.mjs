@@ -1,6 +1,7 @@
 // The four faults, each while a client is in the middle of something.
 import {readFileSync} from 'node:fs';
 import {setTimeout as delay} from 'node:timers/promises';
+import {isDead} from '../leftovers.mjs';
 import {download, longestGap} from './download.mjs';
 
 /** @typedef {import('@zlr/kernel-shim').FaultRecord} FaultRecord */
@@ -153,15 +154,4 @@ function hasRead(serverPort, clientPort) {
     return row?.[4]?.split(':').map(each => Number.parseInt(each, 16)) ?? [-1, -1];
   };
   return queues(clientPort, serverPort)[0] === 0 && queues(serverPort, clientPort)[1] === 0;
-}
-
-/** @param {number} pid */
-function isDead(pid) {
-  try {
-    return /^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'latin1'));
-  } catch (error) {
-    const {code} = /** @type {NodeJS.ErrnoException} */ (error);
-    if (code === 'ENOENT' || code === 'ESRCH') return true;
-    throw error;
-  }
 }
