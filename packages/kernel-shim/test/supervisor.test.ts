@@ -17,6 +17,7 @@ import {
   rmSync,
   symlinkSync,
 } from 'node:fs';
+import {connect} from 'node:net';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {createInterface} from 'node:readline';
@@ -83,6 +84,27 @@ test.serial('a stop ends service, keeper and supervisor, and leaves nothing', as
   t.false(existsSync(join(service.runDir, 'service')));
 });
 
+test.serial('whoever sends nonsense to the control socket is cut off, and nothing else happens', async t => {
+  const {service, up} = await Supervised.start(t);
+  const nonsense = [
+    'garbage\n',
+    'null\n',
+    '5\n',
+    '[]\n',
+    '{"type":5}\n',
+    '{"type":"unheard of"}\n',
+    'x'.repeat(1 << 17),
+  ];
+  for (const text of nonsense) {
+    const socket = connect(join(service.runDir, 'service', 'control.sock'));
+    socket.on('error', () => socket.destroy()); // cut off in the middle of a long line
+    const closed = new Promise(resolve => socket.once('close', resolve));
+    socket.resume().write(text);
+    await closed;
+    t.like(await service.status(), {pid: up.pid, generation: 1, channels: 1, faults: []}, text.slice(0, 20));
+  }
+});
+
 async function refusal(t: Parameters<typeof makeRunDir>[0], options: StartOptions) {
   const service = new Supervised(t, options);
   const {error} = await service.next('error');
@@ -118,7 +140,7 @@ test.serial('a program that cannot be started is an error that names it, and not
   t.like(await refusal(t, {command: []}), {code: 'COMMAND_EMPTY'});
 });
 
-test.serial("a folder that others may write to or that is somebody else's is refused", async t => {
+test.serial('a folder that others may enter, or that is a link, is refused', async t => {
   const open = makeRunDir(t);
   chmodSync(open, 0o770);
   const {code, message} = await refusal(t, {runDir: open});
