@@ -268,6 +268,14 @@ test('a closed connection of which nothing was read by its peer', async t => {
   t.deepEqual({written, read}, {written: 1000, read: 0});
 });
 
+test('a connection that both sides have closed in good order is dead', async t => {
+  const {fd, socket, peer} = await makePair(t);
+  await finish(peer);
+  peer.resume();
+  await finish(socket);
+  t.like(await booksWith(fd, {dead: true}), {unread: 0, peerEnded: false});
+});
+
 test('two sockets have two cookies, and a socket has one for life', async t => {
   const cookieOf = (fd: number): string => {
     books(fd);

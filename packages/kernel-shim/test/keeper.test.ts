@@ -4,10 +4,12 @@
  *
  * To see it fail: in native/keeper.c clone the keeper without CLONE_FILES, or leave out setsid(), hollow(), or the word
  * to the former keeper; in plan.c do not make channels inheritable; in registration.ts do not replace a dead keeper.
+ * ZLR_SEED=N repeats the delays of the random kills.
  */
 import {readlinkSync} from 'node:fs';
 import {setTimeout as delay} from 'node:timers/promises';
 import test from 'ava';
+import {Random} from '../../../test/support/random.js';
 import {Client, exited, privateMemory, Supervised, type Who} from './supervised.js';
 
 const own = [
@@ -115,9 +117,15 @@ test.serial("a keeper is out of reach of signals to its own group and the servic
   }
   t.is((await client.who()).keeper, up.keeper);
   t.is((await service.status()).channels, 2); // it answers, so it lives
-  process.kill(-up.pid, 'SIGINT');
-  t.like(await client.who(), {generation: 2});
-  t.deepEqual(await service.faults(), [{generation: 1, class: 'signal', signal: 'SIGINT', exitCode: null}]);
+  for (let {pid} = up, generation = 2; generation <= 3; generation++) {
+    process.kill(-pid, 'SIGINT'); // every generation leads a group of its own
+    ({pid} = await service.next('up'));
+    t.like(await client.who(), {generation, pid});
+  }
+  t.deepEqual(
+    (await service.faults()).map(({signal}) => signal),
+    ['SIGINT', 'SIGINT'],
+  );
 });
 
 test.serial('Ctrl-C in the terminal reaches neither service nor keeper', async t => {
@@ -217,18 +225,19 @@ test.serial('a kill while the next generation boots loses no connection', async 
   const clients = await Promise.all([1, 2, 3].map(() => Client.open(t, up.port)));
   await Promise.all(clients.map(client => client.who()));
   process.kill(up.pid, 'SIGKILL');
+  const random = Random.fromEnvironment();
   const instants: number[] = [];
   for (let kill = 0; kill < 8; kill++) {
     // The supervisor says its pid long before it is up.
     const pid = Number(
       /generation \d+ \(pid (\d+)\) takes over 4 channels$/.exec((await service.next('log')).log)![1],
     );
-    const instant = kill === 0 ? 0 : Math.random() * 150; // some while it boots, some when it is up
+    const instant = kill === 0 ? 0 : random.below(150); // some while it boots, some when it is up
     await delay(instant);
-    instants.push(Math.round(instant));
+    instants.push(instant);
     process.kill(pid, 'SIGKILL');
   }
-  t.log(`killed after ${instants.join(', ')} ms`);
+  t.log(`seed ${random.seed}: killed after ${instants.join(', ')} ms`);
   for (const client of clients) t.is((await client.who()).generation, 10);
 });
 
