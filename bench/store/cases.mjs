@@ -1,6 +1,6 @@
 /**
  * Cases whose contenders are timed slice by slice, each in a process of its own.
- * @type {Record<string, () => Promise<{default: import('./contender.mjs').TimedCase}>>}
+ * @type {Record<string, () => Promise<{default: import('./measured.mjs').TimedCase}>>}
  */
 export const timedCases = {
   field: () => import('./field.mjs'),
@@ -19,4 +19,5 @@ export const wholeCases = {
   open: () => import('./open.mjs'),
   memory: () => import('./memory.mjs'),
   churn: () => import('./churn.mjs'),
+  together: () => import('./together.mjs'),
 };

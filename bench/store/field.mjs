@@ -8,12 +8,12 @@
 import {flatbuffersRows, objectbufferRows, structuraeRows, typedStructRows} from './peers.mjs';
 import {BALANCE, DRAW_MASK, draw, HITS, ROW_BYTES, rowBytes, rowObjects} from './rows.mjs';
 
-/** @typedef {import('./contender.mjs').TimedCase} TimedCase */
+/** @typedef {import('./measured.mjs').TimedCase} TimedCase */
 
 /**
  * @param {Uint32Array} order
  * @param {ArrayLike<{hits: number, balance: number}>} records
- * @returns {import('./contender.mjs').Pass}
+ * @returns {import('./measured.mjs').Pass}
  */
 function overProperties(order, records) {
   let at = 0;

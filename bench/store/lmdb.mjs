@@ -1,6 +1,6 @@
 /**
  * lmdb at its fastest: on a tmpfs, without a sync, which a process' death does not need.
- * @param {Pick<import('./contender.mjs').Place, 'folder' | 'defer'>} place
+ * @param {Pick<import('./measured.mjs').Place, 'folder' | 'defer'>} place
  * @returns {Promise<any>}
  */
 export async function openLmdb({folder, defer}, options = {}) {

@@ -2,7 +2,7 @@
  * The state store beside its peers: what they cost in the same run, each in a process of its own.
  *
  *   npm run bench -- store [--json] [--rounds N] [--seed N] [--small] [--only field,map] [--long]
- *   npm run bench -- store-field
+ *   npm run bench -- store-field [the same]     one case
  *
  * Goals: ratios to plain objects, Buffer, Map and to the stores that people would use otherwise, of what a server does
  * all the time. No goals: absolute figures of this machine; a general comparison of those peers, which do other things too.

@@ -6,7 +6,7 @@
  */
 import {BALANCE, HITS, ROW_BYTES, rowBytes, rowObjects} from './rows.mjs';
 
-/** @typedef {import('./contender.mjs').Pass} Pass */
+/** @typedef {import('./measured.mjs').Pass} Pass */
 /** @typedef {{hits: number, balance: number}} Scanned */
 
 const SUM = 'sum';
@@ -54,7 +54,7 @@ function byIndex(update, records) {
   };
 }
 
-/** @type {import('./contender.mjs').TimedCase} */
+/** @type {import('./measured.mjs').TimedCase} */
 export default {
   title: 'a scan over all records in their order',
   unit: 'ns per record',

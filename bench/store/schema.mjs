@@ -17,7 +17,7 @@ export const Row = struct('Row', {
 
 /**
  * A store with a table of `records` rows in shared memory.
- * @param {import('./contender.mjs').Place} place @param {number} records
+ * @param {import('./measured.mjs').Place} place @param {number} records
  */
 export async function openRows({name, defer}, records) {
   const store = await openStore({

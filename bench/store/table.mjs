@@ -9,7 +9,7 @@ import {DRAW_MASK, draw, row, rowObjects} from './rows.mjs';
 
 const BATCH = 1000;
 
-/** @param {Uint32Array} order @param {(i: number, next: number) => number} exchange @returns {import('./contender.mjs').Pass} */
+/** @param {Uint32Array} order @param {(i: number, next: number) => number} exchange @returns {import('./measured.mjs').Pass} */
 function exchanging(order, exchange) {
   let at = 0;
   return operations => {
@@ -19,7 +19,7 @@ function exchanging(order, exchange) {
   };
 }
 
-/** @type {import('./contender.mjs').TimedCase} */
+/** @type {import('./measured.mjs').TimedCase} */
 export default {
   title: 'a record removed and another inserted, among 100,000',
   unit: 'ns for both',

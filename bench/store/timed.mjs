@@ -1,12 +1,12 @@
 // Runs a timed case: for each setting all contenders at once, each in its process, one of them at work at a time.
 import {interleave, ratio, summarize} from '../harness.mjs';
-import {startContender} from './contender.mjs';
+import {startContender} from './measured.mjs';
 
 /** @typedef {import('../harness.mjs').Options} Options */
 /** @typedef {import('./result.mjs').SettingResult} SettingResult */
 
 /**
- * @param {string} caseName @param {import('./contender.mjs').TimedCase} bench @param {Options} options @param {string} folder
+ * @param {string} caseName @param {import('./measured.mjs').TimedCase} bench @param {Options} options @param {string} folder
  * @returns {Promise<SettingResult[]>}
  */
 export async function runTimed(caseName, bench, options, folder) {
@@ -17,7 +17,7 @@ export async function runTimed(caseName, bench, options, folder) {
 }
 
 /**
- * @param {string} caseName @param {import('./contender.mjs').TimedCase} bench @param {import('./contender.mjs').Setting} setting
+ * @param {string} caseName @param {import('./measured.mjs').TimedCase} bench @param {import('./measured.mjs').Setting} setting
  * @param {Options} options @param {string} folder @returns {Promise<SettingResult>}
  */
 async function runSetting(caseName, bench, setting, options, folder) {
@@ -26,7 +26,7 @@ async function runSetting(caseName, bench, setting, options, folder) {
   /** @type {Record<string, Awaited<ReturnType<typeof startContender>>>} */
   const running = {};
   try {
-    for (const contender of names) {
+    const start = async (/** @type {string} */ contender) => {
       signal.throwIfAborted();
       running[contender] = await startContender({
         caseName,
@@ -36,7 +36,12 @@ async function runSetting(caseName, bench, setting, options, folder) {
         small,
         folder,
       });
-    }
+    };
+    // One after the other, since they warm up; when nothing is measured anyway, all at once.
+    if (small) {
+      const failed = (await Promise.allSettled(names.map(start))).find(each => each.status === 'rejected');
+      if (failed !== undefined) throw failed.reason;
+    } else for (const name of names) await start(name);
     const checksum = agreed(
       `${caseName}, ${setting.name}`,
       names.filter(name => !bench.bounds?.includes(name)).map(name => [name, running[name].checksum]),

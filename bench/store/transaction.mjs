@@ -7,7 +7,7 @@
 import {openLmdb} from './lmdb.mjs';
 import {DRAW_MASK, draw, row, rowObjects} from './rows.mjs';
 
-/** @typedef {import('./contender.mjs').Pass} Pass */
+/** @typedef {import('./measured.mjs').Pass} Pass */
 /** @typedef {import('./rows.mjs').Row} Row */
 
 /** @param {{hits: number, balance: number, bytes: number, score: number}} record */
@@ -30,7 +30,7 @@ function passing(order, transact) {
   };
 }
 
-/** @type {import('./contender.mjs').TimedCase} */
+/** @type {import('./measured.mjs').TimedCase} */
 export default {
   title: 'a transaction of four fields of a random record',
   unit: 'ns per transaction',

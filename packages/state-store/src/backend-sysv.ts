@@ -158,6 +158,22 @@ function describe(key: number, name: string): string {
   return `SysV segment 0x${key.toString(16).padStart(8, '0')} of store '${name}'`;
 }
 
+/** This user's segments that others cannot touch, mapped. This process is not counted among `attached`. */
+export function sysvSegments(): {segment: SysvSegment; bytes: Uint8Array}[] {
+  const own = listSysv().filter(
+    ({uid, mode, key}) => uid === process.getuid!() && (mode & 0o077) === 0 && key !== 0,
+  );
+  return own.flatMap(segment => {
+    const attached = segment.attached - (mapped.get(segment.key)?.id === segment.id ? 1 : 0);
+    const bytes = map(load(), segment.key, undefined, '?')?.bytes;
+    return bytes ? [{segment: {...segment, attached}, bytes}] : []; // it vanished meanwhile
+  });
+}
+
+export function removeSysv(key: number): void {
+  remove(load(), key);
+}
+
 export function attachSysv(name: string, size: number | undefined): Backing {
   const module = load();
   const edition = currentEdition(module, name);

@@ -6,6 +6,14 @@ import {DIRECT, INDIRECT, LOGGED, type Memory} from './memory.js';
 import {OWNER, type Slots} from './slots.js';
 import type {UndoLog} from './undo-log.js';
 
+function refusePromise(result: object): void {
+  if (typeof (result as {then?: unknown}).then === 'function')
+    throw new StoreError(
+      'ERR_TRANSACTION',
+      'the function of a transaction returned a promise: a transaction ends when its function returns. Await first, then write inside store.transaction(() => ...).',
+    );
+}
+
 /** 'one': the only writer. 'many': one of several, by a lock. 'none': a reader. */
 export type Access = 'one' | 'many' | 'none';
 
@@ -17,6 +25,12 @@ export class Engine {
   /** The collections that refs can name, by their numbers. */
   readonly numbered = new Map<number, Slots>();
   readonly heap: Heap;
+  /**
+   * Handles carry the stamp of the moment they were last seen to be live; while nothing has ended since, their accessors
+   * need not look at the generation of their slot. What other processes end is not seen here: beside other writers the
+   * stamp never equals the epoch and every access looks.
+   */
+  readonly validity: {epoch: number; stamp: number};
   /** Makes the segment larger; undefined when it must stay as it is. */
   grow: (() => void) | undefined;
   /** Attaches the segment that took the place of this one. */
@@ -29,13 +43,23 @@ export class Engine {
     readonly log: UndoLog,
     readonly header: Header,
     readonly access: Access,
+    /** True when the segment stays where it is: generated code may then take its views for constants. */
+    readonly settled = false,
   ) {
     this.heap = new Heap(memory, log, name, header.heapCell);
     memory.mode = access === 'one' ? DIRECT : INDIRECT;
+    this.validity = {epoch: 0, stamp: access === 'one' ? 0 : -1};
   }
 
   get readonly(): boolean {
     return this.access === 'none';
+  }
+
+  /** Some record has ended, or may have: every handle looks again before its next access. */
+  invalidate(): void {
+    const {validity} = this;
+    validity.epoch++;
+    if (this.access === 'one') validity.stamp = validity.epoch;
   }
 
   assertWritable(): void {
@@ -56,7 +80,7 @@ export class Engine {
   }
 
   /** Runs `fn` as one transaction, or as a part of the one that is open; a throw undoes exactly what `fn` did. */
-  transact<R>(fn: () => R): R {
+  private transactAnyhow<R>(fn: () => R): R {
     const {memory, log} = this;
     if (memory.mode === LOGGED) {
       const point = log.savepoint();
@@ -64,6 +88,7 @@ export class Engine {
         return fn();
       } catch (error) {
         log.rollbackTo(point);
+        this.invalidate();
         throw error;
       }
     }
@@ -72,19 +97,33 @@ export class Engine {
       const before = log.begin();
       try {
         const result = fn();
-        if (typeof (result as {then?: unknown} | undefined)?.then === 'function')
-          throw new StoreError(
-            'ERR_TRANSACTION',
-            'the function of a transaction returned a promise: a transaction ends when its function returns. Await first, then write inside store.transaction(() => ...).',
-          );
+        if (typeof result === 'object' && result !== null) refusePromise(result);
         log.commit(before);
         return result;
       } catch (error) {
         log.rollback(before);
+        this.invalidate();
         if (!this.enlarge(error)) throw error;
       } finally {
         if (this.access === 'many') unlock(memory);
       }
+    }
+  }
+
+  /** The same without what only nested, shared and failed transactions need: this is the hot path. */
+  transact<R>(fn: () => R): R {
+    const {memory, log} = this;
+    if (memory.mode !== DIRECT) return this.transactAnyhow(fn);
+    log.begin();
+    try {
+      const result = fn();
+      if (typeof result === 'object' && result !== null) refusePromise(result);
+      log.commit(DIRECT);
+      return result;
+    } catch (error) {
+      log.rollback(DIRECT);
+      this.invalidate();
+      return this.again(error, fn);
     }
   }
 

@@ -226,6 +226,15 @@ export function readHeader(memory: Memory, where: string): Header {
   return header;
 }
 
+/** Gives a copied store another name, and this user as its maker. */
+export function readdress(memory: Memory, name: string): void {
+  const b = memory.buffer;
+  b.fill(0, at.name, at.name + 4 + NAME_BYTES);
+  b.writeUInt32LE(b.write(name, at.name + 4, NAME_BYTES, 'utf8'), at.name);
+  b.writeUInt32LE(process.getuid!(), at.uid);
+  b.writeUInt32LE(checksum(b), at.checksum);
+}
+
 /** After the segment was made larger. The caller has saved the cells. */
 export function updateSize(memory: Memory, size: number): void {
   memory.buffer.writeBigUInt64LE(BigInt(size), at.size);

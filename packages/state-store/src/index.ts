@@ -1,4 +1,6 @@
+export {listStores, removeStore, type StoreListing} from './catalog.js';
 export type {CheckResult} from './check.js';
+export {dumpStore, loadStore} from './dump.js';
 export {StoreError, type StoreErrorCode} from './errors.js';
 export type {FixedBytesType, FixedStringType} from './fixed.js';
 export {openStore, readStore, type StoreOptions} from './open.js';
@@ -9,5 +11,5 @@ export {type RootOf, type Schema, Store, type StoreInfo} from './store.js';
 export {type Fields, type InitOf, type RecordOf, Struct, struct} from './struct.js';
 export {t} from './t.js';
 export type {Table, TableLayout, TableMeta, TableOptions, TableRecord, TableType} from './table.js';
-export {type AnyType, Type} from './type.js';
+export {type AnyType, Type, type TypeDescription} from './type.js';
 export type {Change} from './watch.js';

@@ -107,7 +107,7 @@ export async function readStore(
   }
 }
 
-function attach(
+export function attach(
   {name, path, backend = 'sysv', shared}: StoreOptions<Schema>,
   size: number | undefined,
 ): Backing {
@@ -172,7 +172,15 @@ export function enter<S extends Schema>(
       if (access === 'many') unlock(memory);
     }
     const store = new Store(
-      new Engine(name, backing.where, memory, log, header, access),
+      new Engine(
+        name,
+        backing.where,
+        memory,
+        log,
+        header,
+        access,
+        access === 'one' && entry.maxSize === undefined,
+      ),
       backing,
       root,
       recovered,

@@ -55,7 +55,7 @@ export function buildSlots(
 export class Slots<R extends object = object> {
   readonly number: number;
   readonly stride: number; // cells
-  private readonly first: number; // slots of extent 0
+  readonly first: number; // slots of extent 0
   private readonly generations: number; // word, of extent 0
   private readonly records: number; // cell, of extent 0
   /** Makes the live record of a slot; set by collections whose values are structs. */
@@ -205,6 +205,7 @@ export class Slots<R extends object = object> {
     log.note(cell);
     log.publish();
     const generation = u32[generationWord]!;
+    this.engine.invalidate();
     this.gaveIn = log.serial;
     u32[generationWord] = generation + 1;
     u32[word + 1] = u32[word + 1]! - 1;
@@ -254,6 +255,15 @@ export class Slots<R extends object = object> {
     }
     if (free + live + retired !== used)
       checker.problem(path, `${used} slots used, but ${live} live, ${free} free and ${retired} retired`);
+  }
+
+  /** Of each extent in use: the word of its generations, the cell of its records, its slots ever used. */
+  *extents(): IterableIterator<[number, number, number]> {
+    for (let k = 0; this.firstOf(k) < this.used; k++) {
+      const from = this.firstOf(k);
+      const size = k === 0 ? this.first : from;
+      yield [this.word(from), this.cell(from), Math.min(size, this.used - from)];
+    }
   }
 
   private firstOf(k: number): number {

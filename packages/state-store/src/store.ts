@@ -9,6 +9,7 @@ import {CELL, LOGGED, Memory} from './memory.js';
 import {NOBODY, pidOf} from './process-identity.js';
 import {ALWAYS_LIVE, compile, type Fields, type Struct} from './struct.js';
 import {Table, type TableLayout} from './table.js';
+import type {TypeDescription} from './type.js';
 import {copyConsistently, UndoLog} from './undo-log.js';
 import {type Change, watchCommits} from './watch.js';
 
@@ -200,6 +201,11 @@ export class Store<S extends Schema> {
     return {ok: checker.problems.length === 0, problems: checker.problems};
   }
 
+  /** The schema, as it stands in the segment. */
+  describe(): TypeDescription {
+    return this.schema.describe();
+  }
+
   /** All that is in the store as plain data. */
   toJSON(): {[K in keyof S]: S[K]['json']} {
     return (this.root as unknown as {toJSON(): {[K in keyof S]: S[K]['json']}}).toJSON();
@@ -236,6 +242,8 @@ export class Store<S extends Schema> {
       );
     this.letGo();
     engine.closed = true;
+    engine.validity.stamp = -1; // every access looks, and finds it closed
+    engine.validity.epoch++;
     engine.memory.detach();
   }
 

@@ -4,7 +4,7 @@ import type {Engine} from './engine.js';
 import {StoreError} from './errors.js';
 import {at} from './header.js';
 import {CELL} from './memory.js';
-import {type Access, type AnyType, ARRAYS, Captures, refuse, Type, type TypeDescription} from './type.js';
+import {type Access, type AnyType, arrays, Captures, refuse, Type, type TypeDescription} from './type.js';
 
 export type Fields = Readonly<Record<string, AnyType>>;
 export type RecordOf<F extends Fields> = {-readonly [K in keyof F]: F[K]['value']} & RecordMeta<F>;
@@ -21,6 +21,7 @@ export interface Live {
   readonly $c: number; // its first cell
   readonly $g: number; // the 32-bit word that holds the generation of its slot
   readonly $n: number; // the generation it was made for
+  $r: number; // when it was last seen to be live, see Engine.validity
 }
 
 const FIELD = /^[A-Za-z_][A-Za-z0-9_]*$/;
@@ -125,6 +126,16 @@ export interface Compiled<R = Live> {
   init(cell: number, init: object): void;
   /** Overwrites the fields that `init` has. All cells must have been saved. */
   assign(cell: number, init: object): void;
+  /** Finds a record by its id: in the first extent right here, else by `slow`. An id is life * 2^26 + slot. */
+  getter(
+    first: number,
+    generationWord: number,
+    cell: number,
+    stride: number,
+    slow: (id: number) => R | undefined,
+  ): (id: number) => R | undefined;
+  /** Moves one record over the live ones of `count` slots. */
+  scan(fn: (record: R) => void, generationWord: number, cell: number, count: number, stride: number): void;
   /** Gives back what the record owns elsewhere. */
   drop(cell: number): void;
 }
@@ -142,14 +153,20 @@ export function compile<F extends Fields>(
   engine: Engine,
   path = type.name,
   extras?: Extras,
+  /** Whether accessors look first if the record is still there. */
+  checked = true,
 ): Compiled<RecordOf<F>> {
   const captures = new Captures(engine);
-  const stale = captures.add(() => engine.stale(`record of ${type.name}`));
+  const {validity} = engine;
+  const look = captures.add((record: Live) => {
+    if (engine.memory.u32[record.$g] !== record.$n) engine.stale(`record of ${type.name}`);
+    record.$r = validity.stamp;
+  });
   const members: string[] = [];
   const inits: string[] = [];
   const assigns: string[] = [];
   const drops: string[] = [];
-  const live = `if(U32[this.$g]!==this.$n)${stale}();`;
+  const live = checked ? `if(this.$r!==V.epoch)${look}(this);` : '';
   for (const {name, type: field, offset} of type.placed) {
     const access = field.access(offset, `${path}.${name}`, captures);
     const firstCell = Math.floor(offset / CELL);
@@ -170,10 +187,13 @@ export function compile<F extends Fields>(
   members.push(`toJSON(){return {${json.join(',')}};}`);
   const zero = Array.from({length: type.size / CELL}, (_, i) => `F64[c+${i}]=0;`);
   const zeroing = zero.length <= 16 ? zero.join('') : `F64.fill(0,c,c+${zero.length});`;
-  const source = `'use strict';let ${ARRAYS};M.onAttach(()=>{${ARRAYS.replaceAll(',', ';')}});
-const R=class{constructor(c,g,n){this.$c=c;this.$g=g;this.$n=n;}
+  const source = `'use strict';const V=E.validity;${arrays(engine)}
+const R=class{constructor(c,g,n){this.$c=c;this.$g=g;this.$n=n;this.$r=V.stamp;}
 ${members.join('\n')}};
-return {Record:R,init(c,o){${zeroing}${inits.join('')}},assign(c,o){${assigns.join('')}},drop(c){${drops.join('')}}};`;
+return {Record:R,init(c,o){${zeroing}${inits.join('')}},assign(c,o){${assigns.join('')}},
+getter(first,word,cell,stride,slow){return id=>{const s=id&67108863,n=(id-s)/33554432+1;
+if(s<first&&U32[word+s]===n)return new R(cell+s*stride,word+s,n);return slow(id);};},
+scan(f,w,c,count,stride){const r=new R(c,w,0);for(let i=0;i<count;i++){const n=U32[w+i];if(n&1){r.$c=c+i*stride;r.$g=w+i;r.$n=n;f(r);}}},drop(c){${drops.join('')}}};`;
   const make = new Function('M', 'L', 'E', ...captures.names, source);
   const compiled = make(engine.memory, engine.log, engine, ...captures.values) as Compiled<RecordOf<F>>;
   Object.defineProperty(compiled.Record, 'name', {value: type.name});

@@ -7,6 +7,7 @@ import {buildSlots, OWNER, SLOT_SPACE, Slots, slotsHeadCells} from './slots.js';
 import {
   type Compiled,
   compile,
+  type Extras,
   type Fields,
   type InitOf,
   type Live,
@@ -35,17 +36,24 @@ export interface TableLayout {
 }
 
 /** A record class whose records know their slot: compiled once a collection. */
-export function compileFor<F extends Fields>(slots: Slots, struct: Struct<F>): Compiled<TableRecord<F>> {
-  const compiled = compile(struct, slots.engine, slots.path, captures => {
+export function compileFor<F extends Fields>(
+  slots: Slots,
+  struct: Struct<F>,
+  checked = true,
+): Compiled<TableRecord<F>> {
+  const extras: Extras = captures => {
     const owner = captures.add(slots);
     return {
       $index: `return ${owner}.slotAt(this.$g);`,
       $id: `return ${owner}.idOf(${owner}.slotAt(this.$g),this.$n);`,
     };
-  }) as unknown as Compiled<TableRecord<F>>;
+  };
+  const compiled = compile(struct, slots.engine, slots.path, extras, checked) as unknown as Compiled<
+    TableRecord<F>
+  >;
   Object.defineProperty(compiled.Record.prototype, OWNER, {value: slots});
   const {Record} = compiled;
-  slots.make = (cell, word, generation) => new Record(cell, word, generation);
+  if (checked) slots.make = (cell, word, generation) => new Record(cell, word, generation);
   return compiled;
 }
 
@@ -53,6 +61,8 @@ export function compileFor<F extends Fields>(slots: Slots, struct: Struct<F>): C
 export class Table<F extends Fields> {
   private readonly compiled: Compiled<TableRecord<F>>;
   private readonly slots: Slots<TableRecord<F>>;
+  /** Records that do not ask whether they are still there: `scan` has just seen that they are. */
+  private moving: Compiled<TableRecord<F>> | undefined;
 
   constructor(
     private readonly engine: Engine,
@@ -63,6 +73,16 @@ export class Table<F extends Fields> {
   ) {
     this.slots = new Slots(engine, head, path, struct, 0);
     this.compiled = compileFor(this.slots as unknown as Slots, struct);
+    this.get = this.compiled.getter(
+      this.slots.first,
+      this.slots.word(0),
+      this.slots.cell(0),
+      this.slots.stride,
+      id => {
+        engine.assertOpen();
+        return this.slots.record(id % SLOT_SPACE, Math.floor(id / SLOT_SPACE) * 2 + 1);
+      },
+    );
   }
 
   /** Number of live records. */
@@ -97,10 +117,7 @@ export class Table<F extends Fields> {
   }
 
   /** The record with this id, or undefined when it was removed (or never was). */
-  get(id: number): TableRecord<F> | undefined {
-    this.engine.assertOpen();
-    return this.slots.record(id % SLOT_SPACE, Math.floor(id / SLOT_SPACE) * 2 + 1);
-  }
+  readonly get: (id: number) => TableRecord<F> | undefined;
 
   /** Removes a record by itself or by its id. False when it was gone already. */
   remove(recordOrId: TableRecord<F> | number): boolean {
@@ -109,7 +126,7 @@ export class Table<F extends Fields> {
     let slot: number;
     if (typeof recordOrId === 'number') slot = this.slots.slotOfId(recordOrId);
     else {
-      if (!(recordOrId instanceof this.compiled.Record))
+      if ((recordOrId as unknown as Record<symbol, unknown>)?.[OWNER] !== this.slots)
         throw new StoreError(
           'ERR_VALUE',
           `${this.path}.remove(${show(recordOrId)}): expected a record of this table or its id.`,
@@ -132,13 +149,30 @@ export class Table<F extends Fields> {
     return true;
   }
 
-  /** Live records in the order of their slots. Records may be inserted and removed meanwhile. */
-  *[Symbol.iterator](): IterableIterator<TableRecord<F>> {
+  /** Calls `fn` with every live record in the order of slots. Quick, because it is one record that moves: keep its $id, not it. */
+  scan(fn: (record: TableRecord<F>) => void): void {
     this.engine.assertOpen();
-    for (let slot = 0; slot < this.slots.used; slot++) {
-      const generation = this.slots.generation(slot);
-      if (generation & 1) yield this.slots.record(slot, generation)!;
-    }
+    this.moving ??= compileFor(this.slots as unknown as Slots, this.struct, false);
+    for (const [word, cell, count] of this.slots.extents())
+      this.moving.scan(fn, word, cell, count, this.slots.stride);
+  }
+
+  /** Live records in the order of their slots. Records may be inserted and removed meanwhile. */
+  [Symbol.iterator](): IterableIterator<TableRecord<F>> {
+    this.engine.assertOpen();
+    const {slots} = this;
+    let slot = 0;
+    const iterator: IterableIterator<TableRecord<F>> = {
+      next() {
+        for (const {used} = slots; slot < used; ) {
+          const record = slots.record(slot, slots.generation(slot++));
+          if (record) return {done: false, value: record};
+        }
+        return {done: true, value: undefined};
+      },
+      [Symbol.iterator]: () => iterator,
+    };
+    return iterator;
   }
 
   toJSON(): (PlainOf<F> & {$id: number})[] {

@@ -55,8 +55,15 @@ export class Captures {
 }
 
 /** The typed arrays as generated code names them. */
-export const ARRAYS =
+const ARRAYS =
   'U8=M.u8,I8=M.i8,U16=M.u16,I16=M.i16,U32=M.u32,I32=M.i32,F32=M.f32,F64=M.f64,U64=M.u64,I64=M.i64';
+
+/** The text that declares them: constants if the segment never moves, which saves a third of an access. */
+export function arrays(engine: Engine): string {
+  return engine.settled
+    ? `const ${ARRAYS};`
+    : `let ${ARRAYS};M.onAttach(()=>{${ARRAYS.replaceAll(',', ';')}});`;
+}
 
 /** `V`: what a read gives. `I`: what a write takes. `J`: what toJSON gives. They exist for the compiler alone. */
 export abstract class Type<V, I = V, J = V> {
