@@ -72,3 +72,113 @@ test("the README's table of types and collections names everything that t has", 
   const {t: types} = await import('@zlr/state-store');
   for (const name of Object.keys(types)) t.regex(readme, new RegExp(`\`t\\.${name}\\b`), `t.${name}`);
 });
+
+test("the format's table of the header is that of the source: each field, its offset, no overlap", async t => {
+  const {at, HEADER_BYTES, NAME_BYTES, VERSION} = await import('../packages/state-store/src/header.js');
+  const page = readFileSync(join(root, 'docs/state-store/format.md'), 'utf8');
+  const rows = [...page.matchAll(/^\| (\d+) \| (\w+) \| ([^|]+) \| .* \|$/gm)].map(match => ({
+    offset: Number(match[1]),
+    name: match[2]!,
+    size: match[3]!.split(', ').reduce((sum, part) => sum + bytesOf(part), 0),
+  }));
+  const {writersCount, ...offsets} = at;
+  t.deepEqual(Object.fromEntries(rows.map(({name, offset}) => [name, offset])), offsets);
+  for (const [i, {offset, size, name}] of rows.entries())
+    t.true(offset + size <= (rows[i + 1]?.offset ?? HEADER_BYTES), name);
+  t.is(rows.find(row => row.name === 'writers')!.size, writersCount * 8);
+  t.is(rows.find(row => row.name === 'name')!.size, 4 + NAME_BYTES);
+  t.regex(page, new RegExp(`format version \\*\\*${VERSION}\\*\\*`));
+});
+
+function bytesOf(part: string): number {
+  const [, count = '1', type] = /^(?:(\d+) x )?(u32|u64|f64|\d+)$/.exec(part.trim())!;
+  return Number(count) * ({u32: 4, u64: 8, f64: 8}[type!] ?? Number(type));
+}
+
+test('the numbers of the format page are those of the source', async t => {
+  const page = readFileSync(join(root, 'docs/state-store/format.md'), 'utf8');
+  const {BUILDING, READY, MOVED} = await import('../packages/state-store/src/header.js');
+  const {USED, FREE, ENCLOSED, CLASSES, classSize} = await import('../packages/state-store/src/heap.js');
+  for (const [name, value] of Object.entries({BUILDING, READY, MOVED, USED, FREE, ENCLOSED}))
+    t.true(page.includes(`${name} 0x${value.toString(16)}`), name);
+  t.true(page.includes(`${CLASSES} x u32`));
+  const size = (i: number) => (i < 7 ? i + 2 : (5 + ((i - 7) % 4)) * 2 ** (Math.floor((i - 7) / 4) + 1));
+  for (let i = 0; i < CLASSES; i++) t.is(classSize(i), size(i));
+  const {slotsHeadCells} = await import('../packages/state-store/src/slots.js');
+  t.is(slotsHeadCells(true) * 8, 224);
+});
+
+/** Of every type and collection something, by a program that is then killed in a transaction. */
+const everything = `
+import {writeFileSync} from 'node:fs';
+import {openStore, struct, t} from '@zlr/state-store';
+const Point = struct('Point', {x: t.i16, y: t.f32, name: t.string()});
+const All = struct('All', {
+  a: t.u8, b: t.i8, c: t.u16, d: t.i32, e: t.u64, f: t.i64, g: t.uint, h: t.f64, i: t.bool, j: t.enum('no', 'yes', 'maybe'),
+  k: t.timestamp, l: t.string(13), m: t.bytes(5), n: t.string(), o: t.bytes(), p: t.array(t.u16, 3), q: t.array(Point, 2),
+  r: t.union({n: t.u8, point: Point}), s: Point, u: t.ref(() => All), v: t.i32.optional(), w: t.string().optional(), z: t.u32,
+});
+const schema = {
+  count: t.uint, table: t.table(All), few: t.table(Point, {capacity: 3}), byText: t.map(t.string(), Point),
+  byBytes: t.map(t.bytes(), t.u8), byNumber: t.map(t.i64, t.string()), vector: t.vector(t.bool), points: t.vector(Point),
+  ring: t.ring(t.u16, 5), list: t.list(t.string()), sorted: t.sorted(t.string(), t.f64), times: t.sorted(t.timestamp, Point),
+};
+const store = await openStore({name: process.argv[2], path: process.argv[3], backend: 'file', size: '384KB', logSize: '128KB', maxSize: '8MB', schema});
+const {root} = store;
+for (let n = 0; n < 300; n++) {
+  const text = 'text '.repeat(n % 23) + (n % 3 ? n : 'wide \\u20ac' + n);
+  const point = {x: -n, y: n / 4, name: text};
+  const record = root.table.insert({
+    a: n % 256, b: -n % 100, c: n, d: -n, e: 2n ** 63n + BigInt(n), f: -BigInt(n), g: 2 ** 52 + n, h: n / 7, i: n % 2 === 0,
+    j: 'maybe', k: 1e12 + n, l: 'fix ' + n, m: Buffer.from([n % 7, 1, 2, 3, 4]), n: text, o: Buffer.from(text),
+    p: [n, 1, 2], q: [point, point], r: n % 2 ? {tag: 'n', value: 3} : {tag: 'point', value: point}, s: point,
+    v: n % 2 ? n : null, w: n % 3 ? text : null, z: n,
+  });
+  if (n % 5 === 0) record.u = record;
+  root.byText.set(text, point);
+  root.byBytes.set(Buffer.from(text.slice(0, 20 + n % 20)), n % 200);
+  root.byNumber.set(BigInt(n) << 40n, text);
+  root.vector.push(n % 3 === 0);
+  root.points.push(point);
+  root.ring.push(n);
+  root.list[n % 2 ? 'push' : 'unshift'](text);
+  root.sorted.set(text, n);
+  root.times.set(1e12 + (n * 7919) % 300, point);
+  root.count++;
+}
+root.few.insert({x: 1});
+const first = [...root.table][0];
+root.table.remove([...root.table][4]);
+first.u = [...root.table][8];
+for (const key of [...root.byText.keys()].slice(10, 60)) root.byText.delete(key);
+for (const key of [...root.sorted.keys()].slice(10, 60)) root.sorted.delete(key);
+root.vector.pop();
+root.list.shift();
+const plainly = (_key, v) => typeof v === 'bigint' ? v + 'n' : v instanceof Uint8Array ? [...v] : v;
+writeFileSync(process.argv[4], JSON.stringify(store.toJSON(), plainly, 1));
+store.transaction(() => {
+  for (const record of root.table) { record.n = 'torn'; root.byText.set('torn ' + record.z, {}); }
+  root.count = 0;
+  process.kill(process.pid, 'SIGKILL');
+  for (;;);
+});
+`;
+
+test('a reader written from the format page alone reads every type and collection as the library does', async t => {
+  const made = folder(t);
+  const [script, path] = [join(made, 'everything.mjs'), join(made, 'all.store')];
+  writeFileSync(script, everything);
+  const expected = join(made, 'expected.json');
+  const killed = run(process.execPath, [script, `format-${process.pid}`, path, expected]);
+  t.is((await t.throwsAsync<Error & {signal: string}>(killed))?.signal, 'SIGKILL');
+  const segment = readFileSync(path);
+  t.not(segment.readUInt32LE(256), segment.readUInt32LE(260), 'a transaction was under way');
+  t.true(segment.length > 384 * 1024, 'it has grown');
+  const reader = join(root, 'docs/state-store/read-segment.mjs');
+  const read = (await run(process.execPath, [reader, path], {maxBuffer: 2 ** 26})).stdout;
+  t.true(read.length > 100_000);
+  t.true(
+    read === `${readFileSync(expected, 'utf8')}\n`,
+    'what it reads of the killed store is what was committed',
+  );
+});

@@ -1,0 +1,213 @@
+// Prints what is in a store, by its bytes alone: node read-segment.mjs FILE
+// Written from format.md and nothing else; it imports no part of the library. A test compares it with the library.
+import {readFileSync} from 'node:fs';
+
+const bytes = readFileSync(process.argv[2]);
+const u8 = at => bytes.readUInt8(at);
+const u32 = at => bytes.readUInt32LE(at);
+const u64 = at => bytes.readBigUInt64LE(at);
+const CELL = 8;
+
+// --- header
+if (bytes.toString('latin1', 0, 8) !== 'ZLRSTORE') throw new Error('no store');
+if (u32(8) !== 1) throw new Error(`format version ${u32(8)}`);
+const [logAt, logBytes] = [u32(128) * CELL, u32(132) * CELL];
+const [schemaAt, rootAt] = [u32(136) * CELL, u32(144) * CELL];
+
+// --- a transaction that was under way is undone (in this copy)
+const capacity = 2 ** Math.floor(Math.log2(logBytes / 12));
+for (let k = u32(256); k !== u32(260); ) {
+  k = (k - 1) >>> 0;
+  const entry = logAt + (k % capacity) * 12;
+  bytes.writeUInt32LE(u32(entry + 4), u32(entry) * CELL);
+  bytes.writeUInt32LE(u32(entry + 8), u32(entry) * CELL + 4);
+}
+
+// --- the schema, a FlatBuffer
+function slotOf(table, index) {
+  const vtable = table - bytes.readInt32LE(table);
+  const offset = 4 + index * 2 < bytes.readUInt16LE(vtable) ? bytes.readUInt16LE(vtable + 4 + index * 2) : 0;
+  return offset === 0 ? 0 : table + offset;
+}
+const indirect = at => at + u32(at);
+function textAt(at) {
+  const start = indirect(at);
+  return bytes.toString('utf8', start + 4, start + 4 + u32(start));
+}
+function vectorAt(at, each) {
+  if (at === 0) return [];
+  const start = indirect(at);
+  return Array.from({length: u32(start)}, (_, i) => each(start + 4 + i * 4));
+}
+function typeAt(table) {
+  const [kind, size, name, length, names, of, fields] = [0, 1, 2, 3, 4, 5, 6].map(i => slotOf(table, i));
+  const type = {
+    kind: textAt(kind),
+    size: size && u32(size),
+    name: name && textAt(name),
+    length: length && u32(length),
+    names: vectorAt(names, textAt),
+    of: vectorAt(of, at => typeAt(indirect(at))),
+    fields: vectorAt(fields, at => {
+      const [fieldName, offset, fieldType] = [0, 1, 2].map(i => slotOf(indirect(at), i));
+      return {name: textAt(fieldName), offset: offset && u32(offset), type: typeAt(indirect(fieldType))};
+    }),
+  };
+  return {...type, align: alignOf(type)};
+}
+function alignOf({kind, size, of}) {
+  if (kind === 'bool' || kind === 'enum' || kind === 'fixedBytes') return 1;
+  if (kind === 'fixedString') return 4;
+  if (kind === 'optional') return of[0].align;
+  return /^[uif](8|16|32)$/.test(kind) ? size : 8;
+}
+const root = typeAt(schemaAt + u32(schemaAt));
+
+// --- strings and bytes of any length
+function text(at, word) {
+  return word >= 2 ** 31
+    ? bytes.toString('utf16le', at, at + (word - 2 ** 31) * 2)
+    : bytes.toString('latin1', at, at + word);
+}
+const content = (at, length) => new Uint8Array(bytes.subarray(at, at + length));
+const inKey = word => (word >= 2 ** 31 ? (word - 2 ** 31) * 2 : word) <= 28;
+
+// --- slots: of tables, maps, lists and sorted maps
+function slots(head) {
+  const first = u32(head + 24);
+  const extent = slot => (slot < first ? 0 : Math.floor(Math.log2(slot / first)) + 1);
+  const from = k => (k === 0 ? 0 : first * 2 ** (k - 1));
+  const of = slot => {
+    const k = extent(slot);
+    return {at: head + 32 + k * 8, index: slot - from(k)};
+  };
+  const generation = slot => u32(u32(of(slot).at) * CELL + of(slot).index * 4);
+  return {
+    number: u32(head + 12),
+    generation,
+    live: slot => slot < u32(head + 8) && generation(slot) % 2 === 1,
+    record: slot => (u32(of(slot).at + 4) + of(slot).index * u32(head + 16)) * CELL,
+    id: slot => Math.floor(generation(slot) / 2) * 2 ** 26 + slot,
+    *[Symbol.iterator]() {
+      for (let slot = 0; slot < u32(head + 8); slot++) if (generation(slot) % 2 === 1) yield slot;
+    },
+  };
+}
+const growing = (4 + 24) * CELL; // bytes of the head of slots that grow
+const numbered = new Map();
+for (const {type, offset} of root.fields)
+  if (['table', 'map', 'list', 'sorted'].includes(type.kind)) {
+    const collection = slots(rootAt + offset);
+    numbered.set(collection.number, collection);
+  }
+
+const stride = type => Math.ceil(type.size / type.align) * type.align;
+const cellsOf = type => Math.ceil(type.size / CELL) * CELL;
+
+// --- values
+function value(type, at) {
+  switch (type.kind) {
+    case 'u8':
+      return u8(at);
+    case 'u16':
+      return bytes.readUInt16LE(at);
+    case 'u32':
+      return u32(at);
+    case 'i8':
+      return bytes.readInt8(at);
+    case 'i16':
+      return bytes.readInt16LE(at);
+    case 'i32':
+      return bytes.readInt32LE(at);
+    case 'f32':
+      return bytes.readFloatLE(at);
+    case 'f64':
+      return bytes.readDoubleLE(at);
+    case 'u64':
+      return u64(at);
+    case 'i64':
+      return bytes.readBigInt64LE(at);
+    case 'uint':
+      return Number(u64(at));
+    case 'timestamp':
+      return new Date(Number(bytes.readBigInt64LE(at)));
+    case 'bool':
+      return u8(at) !== 0;
+    case 'enum':
+      return type.names[u8(at)];
+    case 'fixedString':
+      return bytes.toString('utf8', at + 4, at + 4 + u32(at));
+    case 'fixedBytes':
+      return content(at, type.length);
+    case 'string':
+      return text(u32(at) * CELL, u32(at + 4));
+    case 'bytes':
+    case 'flatbuffer':
+      return content(u32(at) * CELL, u32(at + 4));
+    case 'optional':
+      return u8(at + type.of[0].size) === 0 ? null : value(type.of[0], at);
+    case 'array':
+      return row(type.of[0], at, type.length);
+    case 'union':
+      return {tag: type.names[u8(at)], value: value(type.of[u8(at)], at + CELL)};
+    case 'struct':
+      return Object.fromEntries(type.fields.map(f => [f.name, value(f.type, at + f.offset)]));
+    case 'ref': {
+      const [low, generation] = [u32(at), u32(at + 4)];
+      const [collection, slot] = [numbered.get(low >>> 26), low % 2 ** 26];
+      return generation !== 0 && collection.live(slot) && collection.generation(slot) === generation
+        ? collection.id(slot)
+        : null;
+    }
+    case 'table': {
+      const records = slots(at);
+      return [...records].map(slot => ({$id: records.id(slot), ...value(type.of[0], records.record(slot))}));
+    }
+    case 'map': {
+      const [entries, [key, of]] = [slots(at), type.of];
+      const packed = key.kind === 'string' || key.kind === 'bytes';
+      return [...entries].map(slot => {
+        const entry = entries.record(slot);
+        return [packed ? packedKey(key, entry) : value(key, entry), value(of, entry + (packed ? 32 : 8))];
+      });
+    }
+    case 'sorted': {
+      const [nodes, [key, of]] = [slots(at), type.of];
+      const found = [];
+      for (let node = u32(at + growing); node !== 0; node = u32(nodes.record(node - 1))) {
+        const entry = nodes.record(node - 1) + 56;
+        found.push([value(key, entry), value(of, entry + cellsOf(key))]);
+      }
+      return found;
+    }
+    case 'list': {
+      const nodes = slots(at);
+      const found = [];
+      for (let node = u32(at + growing); node !== 0; node = u32(nodes.record(node - 1) + 4))
+        found.push(value(type.of[0], nodes.record(node - 1) + 8));
+      return found;
+    }
+    case 'vector':
+      return row(type.of[0], u32(at) * CELL, u32(at + 8));
+    case 'ring': {
+      const [pushed, places] = [Number(u64(at)), u32(at + 12)];
+      const all = row(type.of[0], u32(at + 8) * CELL, Math.min(pushed, places));
+      return pushed <= places ? all : [...all.slice(pushed % places), ...all.slice(0, pushed % places)];
+    }
+    case 'raw':
+      return content(u32(at) * CELL, type.length);
+    default:
+      throw new Error(`type ${type.kind}`);
+  }
+}
+function row(type, at, count) {
+  return Array.from({length: count}, (_, i) => value(type, at + i * stride(type)));
+}
+function packedKey(type, at) {
+  const word = u32(at);
+  const from = inKey(word) ? at + 4 : u32(at + 4) * CELL;
+  return type.kind === 'string' ? text(from, word) : content(from, word);
+}
+
+const plainly = (_key, v) => (typeof v === 'bigint' ? `${v}n` : v instanceof Uint8Array ? [...v] : v);
+console.log(JSON.stringify(value(root, rootAt), plainly, 1));
