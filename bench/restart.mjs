@@ -109,7 +109,7 @@ const {downloads, nodeBoots, nodeSpawns, serverBoots, registrations, keepers, he
     const keeperSizes = [];
     /** @type {number[]} */
     const boots = [];
-    /** @type {number[]} */
+    /** @type {Awaited<ReturnType<typeof spawnNode>>[]} */
     const spawns = [];
     /** @type {Awaited<ReturnType<typeof bootServer>>[]} */
     const boot = [];
@@ -168,12 +168,24 @@ const results = {
   nodeBootMs: summarize(nodeBoots),
   serverListeningMs: summarize(serverBoots.map(boot => boot.listeningMs)),
   serverFirstByteMs: summarize(firstByteBoots),
+  /** CPU time does not grow when the machine is busy with something else. */
+  cpu: {
+    nodeBootMs: summarize(nodeSpawns.map(each => each.cpuMs)),
+    serverBootMs: summarize(serverBoots.map(boot => boot.cpuMs)),
+    ratio: ratio(
+      serverBoots.map(boot => boot.cpuMs),
+      nodeSpawns.map(each => each.cpuMs),
+    ),
+  },
   reaction: {
     /** From asking for a process to its beginning, with nobody killed. */
-    spawnMs: summarize(nodeSpawns),
+    spawnMs: summarize(nodeSpawns.map(each => each.spawnMs)),
     /** From the kill to the beginning of the next generation. */
     killMs: summarize(perRound('reactionMs')),
-    ratio: ratio(perRound('reactionMs'), nodeSpawns),
+    ratio: ratio(
+      perRound('reactionMs'),
+      nodeSpawns.map(each => each.spawnMs),
+    ),
   },
   reregist: {
     microseconds: summarize(perRound('reregistUs')),
@@ -191,7 +203,7 @@ const results = {
 };
 
 report(options, 'restart', results, () => {
-  const {reaction, reregist, halfRequests} = results;
+  const {cpu, reaction, reregist, halfRequests} = results;
   return [
     table(
       [
@@ -199,6 +211,7 @@ report(options, 'restart', results, () => {
         'first byte, ms',
         'last client, ms',
         'downMs',
+        'drained, ms',
         '/ node -e 0',
         '/ boot to first byte',
         'verified',
@@ -220,6 +233,9 @@ report(options, 'restart', results, () => {
         ['node -e 0, ms', show(results.nodeBootMs, 0)],
         ['the server unsupervised, until it listens, ms', show(results.serverListeningMs, 0)],
         ['the server unsupervised, until its first byte, ms', show(results.serverFirstByteMs, 0)],
+        ['CPU time of a bare Node boot, ms', show(cpu.nodeBootMs, 0)],
+        ['CPU time of the server until its first byte, ms', show(cpu.serverBootMs, 0)],
+        ['the same / the bare boot', show(cpu.ratio, 2)],
         ['kill to the beginning of the next process, ms', show(reaction.killMs, 1)],
         ['spawn to the beginning of a process, ms', show(reaction.spawnMs, 1)],
         ['reregist(), us', show(reregist.microseconds, 0)],

@@ -25,9 +25,9 @@ import {
   withScratch,
 } from './harness.mjs';
 import {generator, load} from './serve/load.mjs';
-import {Servers} from './servers.mjs';
+import {cpuMs, Servers} from './servers.mjs';
 
-/** @typedef {import('./serve/load.mjs').Load} Load */
+/** @typedef {import('./serve/load.mjs').Load & {cpuUs: number}} Sample cpuUs: of the server, for a request */
 /** @typedef {import('./servers.mjs').Server} Server */
 
 const FILES = {'12 B': 12, '10 KiB': 10 * 1024, '1 MB': 1_000_000};
@@ -113,10 +113,13 @@ const {samples, sha256} = await withScratch(async ({folder, defer}) => {
   };
 
   /** @param {string} kind @param {string} file @param {Buffer} content */
-  function measure(kind, file, content) {
+  async function measure(kind, file, content) {
     const server = /** @type {Server} */ (byKind[kind]);
-    if (kind === FAULT) return loadWithFault(server, file, content);
-    return load(`http://127.0.0.1:${server.port}${pathOf(file)}`, seconds, options.signal);
+    // Of a generation that was killed nobody knows any more what it has used.
+    if (kind === FAULT) return {...(await loadWithFault(server, file, content)), cpuUs: Number.NaN};
+    const before = cpuMs(server.pid);
+    const sample = await load(`http://127.0.0.1:${server.port}${pathOf(file)}`, seconds, options.signal);
+    return {...sample, cpuUs: ((cpuMs(server.pid) - before) * 1000) / sample.requests};
   }
 
   for (const {file, content} of contents) {
@@ -127,11 +130,11 @@ const {samples, sha256} = await withScratch(async ({folder, defer}) => {
         await load(`http://127.0.0.1:${server.port}${pathOf(file)}`, WARM_UP_SECONDS, options.signal);
     }
   }
-  /** @type {Record<string, (round: number) => Promise<Record<string, Load[]>>>} */
+  /** @type {Record<string, (round: number) => Promise<Record<string, Sample[]>>>} */
   const contenders = {};
   for (const {file, content} of contents) {
     contenders[file] = async round => {
-      /** @type {Record<string, Load[]>} */
+      /** @type {Record<string, Sample[]>} */
       const loads = Object.fromEntries(KINDS.map(kind => [kind, []]));
       for (const kind of round % 2 === 0 ? turns : turns.toReversed())
         loads[kind]?.push(await measure(kind, file, content));
@@ -151,7 +154,7 @@ const {samples, sha256} = await withScratch(async ({folder, defer}) => {
 
 const results = Object.keys(FILES).flatMap(file =>
   KINDS.map(kind => {
-    /** A number for each round. @param {string} each @param {'perSecond' | 'meanMs' | 'p99Ms'} figure */
+    /** A number for each round. @param {string} each @param {'perSecond' | 'meanMs' | 'p99Ms' | 'cpuUs'} figure */
     const of = (each, figure) =>
       (samples[file] ?? []).map(loads => {
         const taken = loads[each] ?? [];
@@ -169,6 +172,13 @@ const results = Object.keys(FILES).flatMap(file =>
       errors: (samples[file] ?? [])
         .flatMap(loads => loads[kind] ?? [])
         .reduce((sum, {errors}) => sum + errors, 0),
+      ...(kind === FAULT
+        ? {}
+        : {
+            cpuUs: summarize(of(kind, 'cpuUs')),
+            cpuToUnsupervised: ratio(of(kind, 'cpuUs'), of('unsupervised', 'cpuUs')),
+            cpuToNodeHttp: ratio(of(kind, 'cpuUs'), of('node:http', 'cpuUs')),
+          }),
       rateToUnsupervised: ratio(rates(kind), rates('unsupervised')),
       timeToUnsupervised: ratio(means(kind), means('unsupervised')),
       rateToNodeHttp: ratio(rates(kind), rates('node:http')),
@@ -180,28 +190,38 @@ report(options, 'serve', {generator, connections: 64, sha256, results}, () =>
   [
     `load by ${generator}, 64 connections, ${seconds} s a sample (${faultSeconds} s with a SIGKILL in the middle)`,
     table(
-      [
-        'server',
-        'file',
-        'requests/s',
-        'mean, ms',
-        'p99, ms',
-        'errors',
-        'rate / unsup.',
-        'time / unsup.',
-        'rate / node:http',
-      ],
+      ['server', 'file', 'requests/s', 'mean, ms', 'p99, ms', 'CPU a request, us', 'errors'],
       results.map(each => [
         each.server,
         each.file,
         show(each.perSecond, 0),
         show(each.meanMs, 2),
         show(each.p99Ms, 2),
+        each.cpuUs ? show(each.cpuUs, 1) : '',
         String(each.errors),
-        show(each.rateToUnsupervised, 3),
-        show(each.timeToUnsupervised, 3),
-        show(each.rateToNodeHttp, 2),
       ]),
+    ),
+    table(
+      [
+        'as a ratio',
+        'file',
+        'rate / unsup.',
+        'mean / unsup.',
+        'CPU / unsup.',
+        'rate / node:http',
+        'CPU / node:http',
+      ],
+      results
+        .filter(each => each.server !== 'unsupervised')
+        .map(each => [
+          each.server,
+          each.file,
+          show(each.rateToUnsupervised, 3),
+          show(each.timeToUnsupervised, 3),
+          each.cpuToUnsupervised ? show(each.cpuToUnsupervised, 3) : '',
+          show(each.rateToNodeHttp, 2),
+          each.cpuToNodeHttp ? show(each.cpuToNodeHttp, 2) : '',
+        ]),
     ),
   ].join('\n\n'),
 );

@@ -2,7 +2,7 @@
 import {spawn} from 'node:child_process';
 import {randomUUID} from 'node:crypto';
 import {once} from 'node:events';
-import {existsSync, readFileSync} from 'node:fs';
+import {existsSync, readdirSync, readFileSync} from 'node:fs';
 import {availableParallelism} from 'node:os';
 import {createInterface} from 'node:readline';
 import {setTimeout as delay} from 'node:timers/promises';
@@ -171,6 +171,26 @@ export function childrenOf(pid) {
     if (/** @type {NodeJS.ErrnoException} */ (error).code === 'ENOENT') return [];
     throw error;
   }
+}
+
+/**
+ * CPU time that a process and its children have had, keepers and generations included, in milliseconds.
+ * @param {number} pid
+ */
+export function cpuMs(pid) {
+  let nanoseconds = 0;
+  for (const each of [pid, ...childrenOf(pid)]) {
+    try {
+      for (const thread of readdirSync(`/proc/${each}/task`)) {
+        const [ran = '0'] = readFileSync(`/proc/${each}/task/${thread}/schedstat`, 'latin1').split(' ');
+        nanoseconds += Number(ran);
+      }
+    } catch (error) {
+      const {code} = /** @type {NodeJS.ErrnoException} */ (error);
+      if (code !== 'ENOENT' && code !== 'ESRCH') throw error;
+    }
+  }
+  return nanoseconds / 1e6;
 }
 
 /** @param {number} pid @param {'comm' | 'stat' | 'smaps_rollup'} file @returns {string} '' if it has gone */

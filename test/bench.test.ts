@@ -85,6 +85,7 @@ test.serial('restart', async t => {
     isFigure(t, result[figure], figure);
   }
   isFigure(t, (result['reregist'] as Record<string, unknown>)['microseconds'], 'reregist');
+  isFigure(t, (result['cpu'] as Record<string, unknown>)['ratio'], 'cpu');
   isFigure(t, (result['reaction'] as Record<string, unknown>)['ratio'], 'reaction');
   isFigure(t, (result['halfRequests'] as Record<string, unknown>)['heldBytes'], 'held');
 });

@@ -3,7 +3,7 @@ import {spawn} from 'node:child_process';
 import {once} from 'node:events';
 import {setTimeout as delay} from 'node:timers/promises';
 import {fileURLToPath} from 'node:url';
-import {ALONE, onCore, SERVER_CORE} from '../servers.mjs';
+import {ALONE, cpuMs, onCore, SERVER_CORE} from '../servers.mjs';
 
 /** @typedef {import('../servers.mjs').Servers} Servers */
 
@@ -22,10 +22,15 @@ export async function bootNode(signal) {
   return nowMs() - begin;
 }
 
-/** From asking for a process to its beginning, as it is told by itself. @param {AbortSignal} signal */
+/**
+ * From asking for a process to its beginning, as it is told by itself, and the CPU time of its boot.
+ * @param {AbortSignal} signal
+ */
 export async function spawnNode(signal) {
   const look = () => Number(process.hrtime.bigint()) / 1e6 - performance.now();
-  const script = `console.log(Math.max(...Array.from({length: 9}, ${look})))`;
+  const script = `const {user, system} = process.cpuUsage();
+    const bornAt = Math.max(...Array.from({length: 9}, ${look}));
+    console.log(JSON.stringify({bornAt, cpuMs: (user + system) / 1000}))`;
   const [file, ...args] = onCore(SERVER_CORE, [process.execPath, '-e', script]);
   const begin = nowMs();
   const child = spawn(file, args, {...ALONE, stdio: ['ignore', 'pipe', 'ignore'], signal});
@@ -34,11 +39,12 @@ export async function spawnNode(signal) {
     said += text;
   });
   await once(child, 'close');
-  return Number(said) - begin;
+  const {bornAt, cpuMs: spentMs} = JSON.parse(said);
+  return {spawnMs: bornAt - begin, cpuMs: spentMs};
 }
 
 /**
- * From asking for the server, without supervisor, to the first byte of an answer.
+ * From asking for the server, without supervisor, to the first byte of an answer, and the CPU time until then.
  * @param {Servers} servers
  * @param {string} folder
  * @param {string} path
@@ -50,8 +56,9 @@ export async function bootServer(servers, folder, path) {
   const response = await fetch(`http://127.0.0.1:${server.port}${path}`, {headers: {Connection: 'close'}});
   const firstByteMs = nowMs() - begin;
   await response.arrayBuffer();
+  const spentMs = cpuMs(server.pid);
   await server.stop();
-  return {listeningMs, firstByteMs};
+  return {listeningMs, firstByteMs, cpuMs: spentMs};
 }
 
 /**
