@@ -15,7 +15,10 @@ const names = [...new Set(readdirSync(here).map(file => file.replace(/\.mjs$/, '
   name => !shared.has(name) && places(name).some(place => existsSync(place)),
 );
 
-const [name = '', ...args] = process.argv.slice(2);
+const [given = '', ...rest] = process.argv.slice(2);
+// store-map is the case 'map' of the bench 'store'.
+const [, name = given, only] = /^(store)-(.+)$/.exec(given) ?? [];
+const args = only === undefined ? rest : ['--only', only, ...rest];
 const bench = names.includes(name) ? places(name).find(place => existsSync(place)) : undefined;
 if (bench === undefined) {
   const problem = name === '' ? 'no bench was named' : `'${name}' is not a bench`;
