@@ -3,8 +3,7 @@ export type HreadErrorCode =
   | 'HOST_UNKNOWN'
   | 'HOLD_EXCEEDED'
   | 'READ_FAILED'
-  | 'REPLY_TOO_LARGE'
-  | 'MEMORY_TOO_SMALL';
+  | 'REPLY_TOO_LARGE';
 
 /** An error of a channel or of the loop that serves them; `code` is stable. */
 export class HreadError extends Error {

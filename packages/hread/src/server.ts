@@ -38,7 +38,7 @@ export interface Request<S extends Schema> {
    * @throws HreadError REPLY_TOO_LARGE above 32 KiB
    */
   reply(consumed: number, answer: string | Uint8Array, options?: {close?: boolean}): void;
-  /** Consumes without an answer. */
+  /** Consumes without an answer; `input` is called again when more is held. */
   consume(count: number): void;
   /** Ends the connection without an answer. */
   close(): void;
@@ -96,33 +96,43 @@ export async function createServer<const S extends Schema = Record<never, never>
     const slot = loop.takeSlot(channel);
     if (slot < 0) return;
     let isAnswered = false;
-    const request: Request<S> = {
-      held: slots.subarray(channel.start, channel.end),
-      state,
-      reply(consumed, answer, {close = false} = {}) {
-        const length = writeAnswer(slots, slot, answer);
-        loop.answer(channel, consumed, {slot, length, fileFd: -1, fileOffset: 0, fileLength: 0, close});
-        isAnswered = true;
-      },
-      consume: count => loop.consume(channel, count),
-      close: () => loop.close(channel),
-    };
-    store.transaction(() => options.input(request));
+    let before: number;
+    do {
+      before = channel.held;
+      const request: Request<S> = {
+        held: slots.subarray(channel.start, channel.end),
+        state,
+        reply(consumed, answer, {close = false} = {}) {
+          const length = writeAnswer(slots, slot, answer);
+          loop.answer(channel, consumed, {slot, length, fileFd: -1, fileOffset: 0, fileLength: 0, close});
+          isAnswered = true;
+        },
+        consume: count => loop.consume(channel, count),
+        close: () => loop.close(channel),
+      };
+      store.transaction(() => options.input(request));
+      // What was consumed without an answer may stand before more that is whole.
+    } while (!isAnswered && !channel.closed && channel.held > 0 && channel.held < before);
     if (!isAnswered) loop.slots.give(slot);
   }
 
   let listening: Promise<Address> | undefined;
-  async function close(): Promise<void> {
+  let closing: Promise<void> | undefined;
+  async function closeOnce(): Promise<void> {
     await listening;
     await loop.drain(DRAIN_SECONDS);
     loop.destroy();
     store.destroy();
     endOrderly();
+    process.off('SIGTERM', end);
+    process.off('SIGINT', end);
   }
+  const close = (): Promise<void> => (closing ??= closeOnce());
   const end = (): Promise<never> => close().then(() => process.exit(0));
-  // Before reregist: from there on the supervisor may ask for the end.
-  process.once('SIGTERM', end);
-  process.once('SIGINT', end);
+  // Before reregist: from there on the supervisor may ask for the end. They stay until then: a second signal must not
+  // cut short what the first one began.
+  process.on('SIGTERM', end);
+  process.on('SIGINT', end);
   reregist();
   const recovered = loop.recover();
   return {
@@ -130,11 +140,7 @@ export async function createServer<const S extends Schema = Record<never, never>
     generation: generation(),
     recovered,
     listen: ({port, host = '127.0.0.1'}) => (listening = loop.listen({host, port})),
-    close() {
-      process.off('SIGTERM', end);
-      process.off('SIGINT', end);
-      return close();
-    },
+    close,
   };
 }
 

@@ -125,7 +125,7 @@ export class Supervised {
 
   #onLine(line: string): void {
     this.log.push(line);
-    const listening = /^listening on .*?(\d+)$/.exec(line);
+    const listening = /^listening on .*?(\d+)(?:,.*)?$/.exec(line);
     if (listening) this.port = Number(listening[1]);
     const taken = /; generation (\d+) \(pid (\d+)\) takes over/.exec(line);
     if (taken) {

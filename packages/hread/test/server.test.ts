@@ -1,0 +1,224 @@
+/*
+ * createServer: what its `input` consumes, answers and writes is one, connections and state are there after a kill, and
+ * it ends in good order. The README's server is the one that is killed.
+ */
+import {type ChildProcessByStdio, spawn} from 'node:child_process';
+import {once} from 'node:events';
+import {readFileSync} from 'node:fs';
+import type {Readable} from 'node:stream';
+import {fileURLToPath} from 'node:url';
+import {createServer, HreadError, type Server, type ServerOptions, SLOT_SIZE} from '@zlr/hread';
+import {t as type} from '@zlr/state-store';
+import test, {type ExecutionContext} from 'ava';
+import {Client} from './helpers/client.js';
+import {eventually} from './helpers/loop-under-test.js';
+import {Supervised} from './helpers/supervised.js';
+
+// One after the other: each of these servers handles the process' signals.
+const {serial} = test;
+
+const example = fileURLToPath(new URL('../examples/line-server.mjs', import.meta.url));
+const state = {lines: type.uint};
+type State = typeof state;
+let nextNumber = 1;
+
+async function start(
+  t: ExecutionContext,
+  options: Omit<ServerOptions<State>, 'name' | 'state'>,
+): Promise<{server: Server<State>; port: number}> {
+  const name = `server-test-${process.pid}-${nextNumber++}`;
+  const server = await createServer({name, state, ...options});
+  t.teardown(() => server.close());
+  const {port} = await server.listen({port: 0});
+  return {server, port};
+}
+
+const lineEnd = (held: Buffer): number => held.indexOf('\n') + 1;
+
+serial('a reply consumes and answers; without one the input stays held', async t => {
+  const seen: string[] = [];
+  const {server, port} = await start(t, {
+    input({held, state, reply}) {
+      seen.push(held.toString());
+      if (lineEnd(held) === 0) return;
+      state.lines++;
+      reply(lineEnd(held), Buffer.from(`${state.lines}\n`));
+    },
+  });
+  const client = await Client.open(port);
+  client.send('one\ntw');
+  await client.untilText('1\n');
+  client.send('o\n');
+  await client.untilText('2\n');
+  t.deepEqual(seen, ['one\ntw', 'tw', 'two\n']);
+  t.is(server.state.lines, 2);
+  t.is(server.generation, 1);
+  t.like(server.recovered, {recovered: 0, adopted: 0});
+  await client.close();
+});
+
+serial('what is consumed without a reply does not keep what stands behind it from being seen', async t => {
+  const {port} = await start(t, {
+    input({held, state, reply, consume}) {
+      const end = lineEnd(held);
+      if (end === 0) return;
+      if (held.toString('latin1', 0, end) === 'get\n') reply(end, `${state.lines}\n`);
+      else {
+        state.lines++;
+        consume(end);
+      }
+    },
+  });
+  const client = await Client.open(port);
+  client.send('set\nset\nset\nget\nset\nget\n');
+  await client.untilText('3\n4\n');
+  t.is(client.text, '3\n4\n');
+  await client.close();
+});
+
+serial('it ends a connection with a reply or without one', async t => {
+  const {port} = await start(t, {
+    input({held, reply, close}) {
+      if (held.includes('bye')) reply(held.length, 'bye', {close: true});
+      else close();
+    },
+  });
+  const polite = await Client.open(port);
+  polite.send('bye');
+  await polite.untilEnded();
+  t.is(polite.text, 'bye');
+  const other = await Client.open(port);
+  other.send('x');
+  await other.untilEnded();
+  t.is(other.text, '');
+  await Promise.all([polite.close(), other.close()]);
+});
+
+serial('a reply of a slot fits, one more byte is an error that says so', async t => {
+  const errors: unknown[] = [];
+  const {port} = await start(t, {
+    input({held, reply}) {
+      try {
+        reply(held.length, 'x'.repeat(SLOT_SIZE + 1));
+      } catch (error) {
+        errors.push(error);
+        reply(held.length, 'x'.repeat(SLOT_SIZE));
+      }
+    },
+  });
+  const client = await Client.open(port);
+  client.send('x');
+  await client.untilLength(SLOT_SIZE);
+  const [error] = errors as HreadError[];
+  t.true(error instanceof HreadError);
+  t.is(error?.code, 'REPLY_TOO_LARGE');
+  await client.close();
+});
+
+serial('connections beyond the number given wait for one to end', async t => {
+  const {port} = await start(t, {
+    connections: 2,
+    input: ({held, reply}) => reply(held.length, held),
+  });
+  const clients = await Promise.all([1, 2, 3].map(() => Client.open(port)));
+  clients.forEach((client, n) => {
+    client.send(`${n}`);
+  });
+  await Promise.all([clients[0]!.untilText('0'), clients[1]!.untilText('1')]);
+  await clients[0]!.close();
+  await clients[2]!.untilText('2');
+  t.deepEqual(
+    clients.map(({text}) => text),
+    ['0', '1', '2'],
+  );
+  await Promise.all(clients.map(client => client.close()));
+});
+
+serial('a quiet connection is ended', async t => {
+  const {port} = await start(t, {idleSeconds: 1, input() {}});
+  const client = await Client.open(port);
+  await client.untilEnded();
+  t.is(client.error, undefined);
+  await client.close();
+});
+
+serial('to close it twice is to close it once, and leaves the process as it was', async t => {
+  const before = process.listenerCount('SIGTERM');
+  const {server, port} = await start(t, {input() {}});
+  const client = await Client.open(port);
+  client.send('held');
+  await eventually(() => client.socket.bytesWritten === 4);
+  client.end();
+  await client.untilEnded();
+  await Promise.all([server.close(), server.close()]);
+  t.is(process.listenerCount('SIGTERM'), before);
+  await client.close();
+});
+
+// --- the example ------------------------------------------------------------------------------------------------------
+
+serial('the README shows the example as it is', t => {
+  const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
+  const shown = /```js\n([\s\S]*?)```/.exec(readme)?.[1];
+  t.truthy(shown);
+  t.true(readFileSync(example, 'utf8').endsWith(shown!));
+});
+
+serial('the example counts each line once, whatever kills it', async t => {
+  const service = await Supervised.start(t, () => [process.execPath, example, '0']);
+  const client = await Client.open(service.port);
+  let count = 0;
+  const ask = async (line: string): Promise<void> => {
+    const answer = `${++count} ${line}\n`;
+    await client.untilLength(answer.length);
+    t.is(client.take().toString(), answer);
+  };
+  for (const [call, when] of [
+    ['recv', 'half'],
+    ['recv', 'after'],
+    ['send', 'before'],
+    ['send', 'half'],
+    ['send', 'after'],
+  ] as const) {
+    const {generation} = service;
+    service.arm(call, 1, when);
+    client.send('a line\n');
+    await ask('a line');
+    await service.until(() => service.generation > generation);
+    client.send('half ');
+    process.kill(service.pid, 'SIGSEGV');
+    await service.until(() => service.generation > generation + 1);
+    client.send('a line\n');
+    await ask('half a line');
+  }
+  await client.close();
+});
+
+type Child = ChildProcessByStdio<null, Readable, Readable>;
+
+serial(
+  'without a supervisor it is an ordinary server that ends in good order, however often it is told to',
+  async t => {
+    const child: Child = spawn(process.execPath, [example, '0'], {stdio: ['ignore', 'pipe', 'pipe']});
+    const closed = once(child, 'close');
+    const [said] = (await once(child.stdout.setEncoding('utf8'), 'data')) as [string];
+    const client = await Client.open(Number(/(\d+)\n$/.exec(said)?.[1]));
+    client.send('hello\n');
+    await client.untilText('1 hello\n');
+    // Half a line keeps it waiting for the rest.
+    client.send('half');
+    const other = await Client.open(Number(/(\d+)\n$/.exec(said)?.[1]));
+    other.send('seen\n');
+    await other.untilText('2 seen\n');
+    child.kill('SIGTERM');
+    await other.untilEnded();
+    child.kill('SIGTERM');
+    child.kill('SIGINT');
+    client.send(' a line\n');
+    await client.untilText('3 half a line\n');
+    await client.untilEnded();
+    client.end();
+    t.deepEqual(await closed, [0, null]);
+    await Promise.all([client.close(), other.close()]);
+  },
+);
