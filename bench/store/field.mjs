@@ -10,6 +10,8 @@ import {BALANCE, DRAW_MASK, draw, HITS, ROW_BYTES, rowBytes, rowObjects} from '.
 
 /** @typedef {import('./measured.mjs').TimedCase} TimedCase */
 
+const END_EVERY = 100;
+
 /**
  * @param {Uint32Array} order
  * @param {ArrayLike<{hits: number, balance: number}>} records
@@ -46,6 +48,22 @@ export default {
       const {openRows} = await import('./schema.mjs');
       const {kept} = await openRows(place, records);
       return overProperties(draw(place.random, records), kept);
+    },
+    // Handles look at their slot again only when some record has ended since.
+    async [`state-store, kept, one ends every ${END_EVERY}`]({records}, place) {
+      const {openRows} = await import('./schema.mjs');
+      const {rows, kept} = await openRows(place, records, 1);
+      const pass = overProperties(draw(place.random, records), kept);
+      let another = rows.insert({});
+      return operations => {
+        let sum = 0;
+        for (let done = 0; done < operations; done += END_EVERY) {
+          sum += pass(Math.min(END_EVERY, operations - done));
+          rows.remove(another);
+          another = rows.insert({});
+        }
+        return sum;
+      };
     },
     async 'state-store, get(id)'({records}, place) {
       const {openRows} = await import('./schema.mjs');

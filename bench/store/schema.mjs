@@ -17,13 +17,13 @@ export const Row = struct('Row', {
 
 /**
  * A store with a table of `records` rows in shared memory.
- * @param {import('./measured.mjs').Place} place @param {number} records
+ * @param {import('./measured.mjs').Place} place @param {number} records @param {number} [spare]
  */
-export async function openRows({name, defer}, records) {
+export async function openRows({name, defer}, records, spare = 0) {
   const store = await openStore({
     name,
     size: records * 80 + 2 ** 22,
-    schema: {rows: t.table(Row, {capacity: records})},
+    schema: {rows: t.table(Row, {capacity: records + spare})},
   });
   defer(() => store.destroy());
   const {rows} = store.root;
