@@ -9,12 +9,12 @@ import {
   unlinkSync,
   writeSync,
 } from 'node:fs';
-import {createRequire} from 'node:module';
 import {dirname, resolve} from 'node:path';
 import type {Backing} from './backing.js';
 import {FileBell} from './bell.js';
 import {StoreError} from './errors.js';
 import {HEADER_BYTES} from './header.js';
+import {loadCompiled} from './native.js';
 
 interface MmapModule {
   map(size: number, protection: number, flags: number, fd: number): Buffer;
@@ -29,7 +29,7 @@ const LARGEST = 2 ** 32;
 
 function load(): MmapModule {
   try {
-    const loaded = createRequire(import.meta.url)('mmap-io') as MmapModule & {default?: MmapModule};
+    const loaded = loadCompiled('mmap-io') as MmapModule & {default?: MmapModule};
     return loaded.default ?? loaded;
   } catch (cause) {
     throw new StoreError(

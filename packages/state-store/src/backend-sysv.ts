@@ -1,6 +1,5 @@
 import {createHash} from 'node:crypto';
 import {existsSync, readFileSync} from 'node:fs';
-import {createRequire} from 'node:module';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {isMainThread} from 'node:worker_threads';
@@ -8,6 +7,7 @@ import type {Backing} from './backing.js';
 import {FileBell} from './bell.js';
 import {StoreError} from './errors.js';
 import {at, BUILDING, HEADER_BYTES, MAGIC, MOVED, READY} from './header.js';
+import {loadCompiled} from './native.js';
 import {isAlive} from './process-identity.js';
 
 type ShmModule = typeof import('shm-typed-array');
@@ -73,7 +73,7 @@ function load(): ShmModule {
   const before = new Set(process.listeners('exit'));
   let loaded: ShmModule;
   try {
-    loaded = createRequire(import.meta.url)('shm-typed-array') as ShmModule;
+    loaded = loadCompiled('shm-typed-array') as ShmModule;
   } catch (cause) {
     throw new StoreError(
       'ERR_BACKEND',
