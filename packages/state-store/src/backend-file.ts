@@ -5,6 +5,8 @@ import {
   ftruncateSync,
   linkSync,
   openSync,
+  renameSync,
+  rmSync,
   statfsSync,
   unlinkSync,
   writeSync,
@@ -13,7 +15,7 @@ import {dirname, resolve} from 'node:path';
 import type {Backing} from './backing.js';
 import {FileBell} from './bell.js';
 import {StoreError} from './errors.js';
-import {HEADER_BYTES} from './header.js';
+import {HEADER_BYTES, markMoved} from './header.js';
 import {loadCompiled} from './native.js';
 
 interface MmapModule {
@@ -75,6 +77,10 @@ export function attachFile(name: string, path: string, size: number | undefined)
       abandoned: () => true,
       sync: () => mmap.sync(buffer, true),
       bell: new FileBell(full, false),
+      blank(to) {
+        rmSync(`${full}.next`, {force: true});
+        return attachFile(name, `${full}.next`, to);
+      },
       enlarge(to) {
         if (to > LARGEST)
           throw new StoreError(
@@ -84,8 +90,12 @@ export function attachFile(name: string, path: string, size: number | undefined)
         extend(full, stat.size, to, where);
         return attachFile(name, path, undefined);
       },
-      // The same file under the same name: the header, which says how much of it is in use, is changed by a transaction.
-      replace() {},
+      replace(by) {
+        // A file that grew is the same file: its header, which says how much of it is in use, was changed by a transaction.
+        if (by.where === where) return;
+        renameSync(`${full}.next`, full);
+        markMoved(buffer);
+      },
       successor: () => attachFile(name, path, undefined),
       // The mapping goes with the last view of it.
       detach() {},

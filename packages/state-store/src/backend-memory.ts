@@ -1,6 +1,7 @@
 import type {Backing} from './backing.js';
 import {ChannelBell} from './bell.js';
 import {StoreError} from './errors.js';
+import {markMoved} from './header.js';
 
 interface Segment {
   shared: SharedArrayBuffer;
@@ -53,12 +54,14 @@ function attach(name: string, segment: Segment, created: boolean): Backing {
     where: `memory store '${name}'`,
     bell: new ChannelBell(`zlr-store ${name}`),
     abandoned: () => segment.attached === 1,
+    blank: size => attach(name, {shared: reserve(name, size), attached: 0}, true),
     enlarge(size) {
       const larger = {shared: reserve(name, size), attached: 0};
       new Uint8Array(larger.shared).set(bytes);
       return attach(name, larger, false);
     },
     replace(by) {
+      markMoved(bytes);
       if (segments.get(name) === segment)
         segments.set(name, {shared: by.bytes.buffer as SharedArrayBuffer, attached: segment.attached});
     },

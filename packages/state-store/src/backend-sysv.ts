@@ -6,7 +6,7 @@ import {isMainThread} from 'node:worker_threads';
 import type {Backing} from './backing.js';
 import {FileBell} from './bell.js';
 import {StoreError} from './errors.js';
-import {at, BUILDING, HEADER_BYTES, MAGIC, MOVED, READY} from './header.js';
+import {at, BUILDING, HEADER_BYTES, MAGIC, MOVED, markMoved, READY} from './header.js';
 import {loadCompiled} from './native.js';
 import {isAlive} from './process-identity.js';
 
@@ -211,6 +211,17 @@ function backing(
     ),
     true,
   );
+  const next = (to: number, created: boolean): Backing => {
+    const key = sysvKey(name, edition + 1);
+    const larger = edition + 1 < EDITIONS ? map(module, key, to, name) : null;
+    if (larger === null)
+      throw new StoreError(
+        'ERR_LIMIT',
+        `store '${name}' cannot move: ${describe(key, name)} is there already, or it has moved ${EDITIONS} times.`,
+      );
+    new DataView(larger.bytes.buffer, larger.bytes.byteOffset).setUint32(at.state, BUILDING, true);
+    return backing(module, name, edition + 1, larger, created, false);
+  };
   return {
     kind: 'sysv',
     bytes,
@@ -218,24 +229,17 @@ function backing(
     where: describe(key, name),
     bell,
     abandoned: () => abandoned,
+    blank: to => next(to, true),
     enlarge(to) {
-      const next = sysvKey(name, edition + 1);
-      const larger = edition + 1 < EDITIONS ? map(module, next, to, name) : null;
-      if (larger === null)
-        throw new StoreError(
-          'ERR_LIMIT',
-          `store '${name}' cannot grow: ${describe(next, name)} is there already, or it has grown ${EDITIONS} times.`,
-        );
-      const header = new DataView(larger.bytes.buffer, larger.bytes.byteOffset);
-      header.setUint32(at.state, BUILDING, true);
+      const larger = next(to, false);
       larger.bytes.set(bytes.subarray(0, at.state));
       larger.bytes.set(bytes.subarray(at.state + 4), at.state + 4);
-      return backing(module, name, edition + 1, larger, false, false);
+      return larger;
     },
     replace(by) {
       const {buffer, byteOffset} = by.bytes;
       Atomics.store(new Uint32Array(buffer, byteOffset, HEADER_BYTES / 4), at.state / 4, READY);
-      Atomics.store(new Uint32Array(bytes.buffer, bytes.byteOffset, HEADER_BYTES / 4), at.state / 4, MOVED);
+      markMoved(bytes);
       remove(module, key);
     },
     successor: () => attachSysv(name, undefined),

@@ -11,6 +11,8 @@ export interface Backing {
   readonly bell: Bell;
   /** True when nobody but this process can have it attached and its maker is gone. */
   abandoned(): boolean;
+  /** An empty segment to take the place of this one, by `replace` as well. */
+  blank(size: number): Backing;
   /**
    * A larger segment with the same content, to take the place of this one. Nobody finds it before `replace`, which
    * happens at once for everybody; a crash before that leaves this one as it is.

@@ -131,8 +131,15 @@ export function stateOf(memory: Memory): number {
   return memory.atomics.load(memory.u32, at.state / 4);
 }
 
+/** Tells those who still have this segment that another took its place. */
+export function markMoved(bytes: Uint8Array): void {
+  Atomics.store(new Uint32Array(bytes.buffer, bytes.byteOffset, HEADER_BYTES / 4), at.state / 4, MOVED);
+}
+
 /** True when the store has grown: into another segment, or beyond what is mapped of its file. */
 export function hasMoved(memory: Memory): boolean {
+  // Within one process the pages may be gone already, taken from under every view at once.
+  if (memory.u32.length === 0) return true;
   return (
     stateOf(memory) === MOVED ||
     memory.u32[at.size / 4]! + memory.u32[at.size / 4 + 1]! * 2 ** 32 > memory.byteLength

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import {createHash} from 'node:crypto';
 import {attachFile} from './backend-file.js';
 import {attachMemory} from './backend-memory.js';
@@ -11,6 +12,7 @@ import {
   beginHeader,
   claimOwner,
   HEADER_BYTES,
+  type Header,
   NAME_BYTES,
   type Plan,
   publish,
@@ -25,6 +27,7 @@ import {
 } from './header.js';
 import {delist, enlist, lock, otherWriter, unlock} from './lock.js';
 import {CELL, Memory} from './memory.js';
+import {Migration, type Renames} from './migrate.js';
 import {isAlive, isOfThisBoot, NOBODY, ownIdentity, pidOf} from './process-identity.js';
 import {decodeSchema, encodeSchema, schemaFrom} from './schema-blob.js';
 import {parseSize} from './size.js';
@@ -53,6 +56,12 @@ export interface StoreOptions<S extends Schema> {
   maxSize?: number | string;
   /** Bytes of the undo log, which bounds what one transaction can change. A sixteenth of `size` unless given. */
   logSize?: number | string;
+  /** For a schema that changed: what has another name now, as {'Struct.newField': 'oldField', newRoot: 'oldRoot'}. */
+  renames?: Renames;
+  /** For a schema that changed in ways that names and wider types do not explain: fills what was left empty. */
+  migrate?: (from: Record<string, unknown>, to: RootOf<S>) => void;
+  /** Rebuilds the store without gaps before it is opened. */
+  compact?: boolean;
   /** Looks at what is there, after recovery; throws when it should not be worked with. */
   validate?: (root: RootOf<S>) => void;
 }
@@ -81,7 +90,13 @@ export async function openStore<const S extends Schema>(options: StoreOptions<S>
     access,
     logSize: options.logSize,
     maxSize,
-    validate: options.validate as never,
+    validate: options.validate,
+    change: {
+      size,
+      renames: options.renames ?? {},
+      migrate: options.migrate,
+      compact: options.compact ?? false,
+    },
   });
 }
 
@@ -131,6 +146,13 @@ export interface Entry<S extends Schema> {
   maxSize?: number | undefined;
   validate?: ((root: RootOf<S>) => void) | undefined;
   memory?: Memory;
+  /** What may be done about another schema. */
+  change?: {
+    size: number | undefined;
+    renames: Renames;
+    migrate: ((from: Record<string, unknown>, to: RootOf<S>) => void) | undefined;
+    compact: boolean;
+  };
   /** The schema is the store's own, so there is nothing to compare. */
   described?: boolean;
 }
@@ -157,7 +179,10 @@ export function enter<S extends Schema>(
   let built = kind === 'ours';
   try {
     const predecessor = readOwnerBefore;
-    if (!built) build(memory, backing, name, root, entry.logSize);
+    if (!built) {
+      build(memory, backing, name, root, entry.logSize);
+      publish(memory);
+    }
     built = true;
     if (kind !== 'ours' && access === 'many') {
       enlist(memory, backing.where);
@@ -170,6 +195,13 @@ export function enter<S extends Schema>(
       recovered = recover(memory, backing, log, access);
       memory.u32[at.epoch / 4] = memory.u32[at.epoch / 4]! + 1;
       if (access === 'many') unlock(memory);
+      const {change} = entry;
+      if (change && (change.compact || !header.fingerprint.equals(fingerprint(root)))) {
+        rebuild(backing, new Engine(name, backing.where, memory, log, header, 'none'), root, entry, change);
+        const {change: _done, memory: _old, ...rest} = entry;
+        release(memory, backing, access);
+        return enter(backing.successor(), name, root, rest);
+      }
     }
     const store = new Store(
       new Engine(
@@ -195,6 +227,54 @@ export function enter<S extends Schema>(
     memory.detach();
     if (built) backing.detach();
     else backing.destroy();
+    throw error;
+  }
+}
+
+/**
+ * Makes the store anew under another schema, or without gaps, and puts it in the place of the old one by one store or one
+ * rename. Until then the old one is as it was.
+ */
+function rebuild<S extends Schema>(
+  backing: Backing,
+  old: Engine,
+  root: Struct<S>,
+  entry: Entry<S>,
+  change: NonNullable<Entry<S>['change']>,
+): void {
+  const other = otherWriter(old.memory);
+  if (other !== undefined)
+    throw new StoreError(
+      'ERR_BUSY',
+      `${backing.where} is also written by process ${other}; it can be rebuilt only by one that is alone.`,
+    );
+  const {header, name} = old;
+  const bytes = old.memory.u8.slice(header.schemaCell * CELL, header.schemaCell * CELL + header.schemaBytes);
+  const before = new Struct('Root', schemaFrom(decodeSchema(bytes, backing.where)));
+  const from = new Store(old, backing, before, 0, undefined, () => {});
+  const place = backing.blank(Math.max(old.memory.byteLength, change.size ?? 0));
+  try {
+    const memory = new Memory(place.bytes);
+    claimOwner(memory, NOBODY, ownIdentity());
+    const plan = build(memory, place, name, root, entry.logSize);
+    const log = new UndoLog(memory, plan.logCell, plan.logCells);
+    const to = new Store(
+      new Engine(name, place.where, memory, log, plan as Header, 'one'),
+      place,
+      root,
+      0,
+      undefined,
+      () => {},
+    );
+    new Migration(from.side(), to.side(), change.renames, change.migrate !== undefined).run();
+    const {migrate} = change;
+    if (migrate) to.transaction(() => migrate(from.side().root, to.root));
+    const {ok, problems} = to.check();
+    assert(ok, problems.join('; '));
+    publish(memory);
+    backing.replace(place);
+  } catch (error) {
+    place.destroy();
     throw error;
   }
 }
@@ -258,7 +338,11 @@ function refuse(
       'ERR_FOREIGN',
       `${backing.where} is that of store '${header.name}', not of '${name}'; it was left untouched. Choose another name.`,
     );
-  if (!entry.described && !header.fingerprint.equals(fingerprint(root)))
+  if (
+    !entry.described &&
+    (entry.access === 'none' || !entry.change) &&
+    !header.fingerprint.equals(fingerprint(root))
+  )
     throw new StoreError(
       'ERR_SCHEMA_MISMATCH',
       `${backing.where} was made with another schema; it was left untouched. Open it with that schema, or destroy it.`,
@@ -309,7 +393,7 @@ function build(
   name: string,
   root: Struct<Fields>,
   logSize: number | string | undefined,
-): void {
+): Plan {
   const size = memory.byteLength;
   const description = encodeSchema(root.describe());
   const logBytes =
@@ -357,7 +441,7 @@ function build(
   for (const {type, offset} of root.placed)
     if (type instanceof CollectionType) type.build(builder, rootCell + offset / CELL);
   writeHeader(memory, plan);
-  publish(memory);
+  return plan;
 }
 
 function tooSmall(size: number, needed: number, what: string): never {

@@ -225,6 +225,24 @@ export class Slots<R extends object = object> {
     });
   }
 
+  /** Sets a slot of a store that nobody else can see yet; slots come in order. Gives its cell if it is live. */
+  adopt(slot: number, generation: number): number | undefined {
+    const {u32} = this.engine.memory;
+    while (slot >= this.capacity) this.grow();
+    const head = this.head * 2;
+    u32[this.word(slot)] = generation;
+    u32[head + 2] = slot + 1;
+    if (generation & 1) {
+      u32[head + 1] = u32[head + 1]! + 1;
+      return this.cell(slot);
+    }
+    if (generation <= LAST_GENERATION) {
+      u32[this.cell(slot) * 2] = u32[head]!;
+      u32[head] = slot + 1;
+    }
+    return undefined;
+  }
+
   /** `cells` visits the fields of one live slot. */
   verify(checker: Checker, cells: (cell: number, slot: number) => void): void {
     const {u32} = checker.engine.memory;

@@ -6,6 +6,7 @@ import {StoreError, show} from './errors.js';
 import {growInto} from './grow.js';
 import {at, hasMoved, readOwner} from './header.js';
 import {CELL, LOGGED, Memory} from './memory.js';
+import type {Side} from './migrate.js';
 import {NOBODY, pidOf} from './process-identity.js';
 import {ALWAYS_LIVE, compile, type Fields, type Struct} from './struct.js';
 import {Table, type TableLayout} from './table.js';
@@ -233,6 +234,16 @@ export class Store<S extends Schema> {
     this.backing.bell.remove();
   }
 
+  /** What a migration needs of either side. */
+  side(): Side {
+    return {
+      schema: this.schema.fields,
+      root: this.root as Record<string, unknown>,
+      collections: this.collections,
+      transact: fn => this.engine.transact(fn),
+    };
+  }
+
   private release(): void {
     const {engine} = this;
     if (engine.memory.mode === LOGGED)
@@ -254,6 +265,14 @@ export class Store<S extends Schema> {
   /** Offsets are the same in the larger segment, so every record and collection goes on. */
   private follow(): void {
     const next = this.backing.successor();
+    const created = Buffer.from(next.bytes.buffer, next.bytes.byteOffset + at.created, 8).readDoubleLE();
+    if (created !== this.engine.header.created) {
+      next.detach();
+      throw new StoreError(
+        'ERR_SCHEMA_MISMATCH',
+        `store '${this.engine.name}' was rebuilt, for another schema or to make it compact; open it again.`,
+      );
+    }
     this.engine.memory.attach(next.bytes);
     this.backing.detach();
     this.backing = next;

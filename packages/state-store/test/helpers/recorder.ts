@@ -160,6 +160,7 @@ export function openBytes<const S extends Schema>(
     where: `bytes ${count++}`,
     bell: {ring() {}, listen: () => () => {}, remove() {}},
     abandoned: () => true,
+    blank: () => assert.fail(),
     enlarge: () => assert.fail(),
     replace() {},
     successor: () => assert.fail(),

@@ -1,0 +1,226 @@
+import {ArrayType} from './array.js';
+import {CollectionType} from './collection.js';
+import {StoreError, show} from './errors.js';
+import {FixedBytesType, FixedStringType} from './fixed.js';
+import {List} from './list.js';
+import {StoreMap} from './map.js';
+import {RawType} from './raw.js';
+import {RefType} from './ref.js';
+import {Ring} from './ring.js';
+import {BigType, BoolType, EnumType, NumberType, TimestampType, UintType} from './scalars.js';
+import {SortedMap} from './sorted.js';
+import {type Fields, Struct} from './struct.js';
+import {Table} from './table.js';
+import {type AnyType, OptionalType} from './type.js';
+import {UnionType} from './union.js';
+import {BytesType, FlatBufferType, StringType} from './variable.js';
+import {Vector} from './vector.js';
+
+/** New name to old name: 'Struct.field' for fields, 'name' for what stands at the root. */
+export type Renames = Readonly<Record<string, string>>;
+
+export interface Side {
+  schema: Fields;
+  /** Live records and collections. */
+  root: Record<string, unknown>;
+  collections: ReadonlyMap<string, unknown>;
+  transact<R>(fn: () => R): R;
+}
+
+/** Turns a value of one type into what a field of another takes. */
+type Convert = (value: unknown) => unknown;
+
+const isInteger = (type: AnyType) =>
+  type instanceof UintType ||
+  type instanceof BigType ||
+  type instanceof BoolType ||
+  (type instanceof NumberType && type.kind !== 'f32' && type.kind !== 'f64');
+const isNumber = (type: AnyType) => isInteger(type) || type instanceof NumberType;
+const isString = (type: AnyType) => type instanceof StringType || type instanceof FixedStringType;
+const isBytes = (type: AnyType) =>
+  type instanceof BytesType || type instanceof FixedBytesType || type instanceof FlatBufferType;
+
+/**
+ * Carries the content of a store over to another schema: fields by name, so added, removed, reordered and renamed ones
+ * are no matter; values that changed their type when the new one can hold them. Whatever does not fit throws, and the
+ * caller throws the half-filled new store away.
+ */
+export class Migration {
+  constructor(
+    private readonly from: Side,
+    private readonly to: Side,
+    private readonly renames: Renames,
+    /** A user's function does what cannot be done here: then what does not fit is left out. */
+    private readonly lenient: boolean,
+  ) {}
+
+  run(): void {
+    const pairs: {key: string; old: string; type: AnyType; before: AnyType}[] = [];
+    for (const [key, type] of Object.entries(this.to.schema)) {
+      const old = this.renames[key] ?? key;
+      const before = this.from.schema[old];
+      if (before !== undefined) pairs.push({key, old, type, before});
+      else if (this.renames[key] !== undefined)
+        throw new StoreError(
+          'ERR_SCHEMA_MISMATCH',
+          `renames: there is no '${old}' that '${key}' could be the new name of.`,
+        );
+    }
+    // Tables first, empty records in their slots: refs need somebody to point at.
+    for (const {key, old} of pairs) {
+      const [source, target] = [this.from.collections.get(old), this.to.collections.get(key)];
+      if (source instanceof Table && target instanceof Table) {
+        target.adopt(source);
+        this.tables.set(source, target);
+      }
+    }
+    for (const {key, old, type, before} of pairs) {
+      if (type instanceof CollectionType && before instanceof CollectionType)
+        this.carry(key, old, type, before);
+      else {
+        const convert = this.converter(before, type, key);
+        if (convert)
+          this.to.transact(() => {
+            this.to.root[key] = convert(this.from.root[old]);
+          });
+      }
+    }
+  }
+
+  private readonly tables = new Map<object, Table<Fields>>();
+
+  private carry(
+    key: string,
+    old: string,
+    type: CollectionType<unknown>,
+    before: CollectionType<unknown>,
+  ): void {
+    const [source, target] = [this.from.collections.get(old), this.to.collections.get(key)];
+    const [mine, theirs] = [
+      type as unknown as {struct: AnyType; key: AnyType; of: AnyType},
+      before as unknown as {struct: AnyType; key: AnyType; of: AnyType},
+    ];
+    const each = (put: () => void) => this.to.transact(put);
+    if (type.kind !== before.kind) {
+      if (!this.lenient) throw this.cannot(key, before, type);
+    } else if (source instanceof Table && target instanceof Table) {
+      const convert = this.converter(theirs.struct, mine.struct, key);
+      if (convert)
+        for (const record of source) each(() => target.fill(record.$index, convert(record) as object));
+    } else if (source instanceof StoreMap || source instanceof SortedMap) {
+      const [keyAs, valueAs] = [
+        this.converter(theirs.key, mine.key, key),
+        this.converter(theirs.of, mine.of, key),
+      ];
+      const map = target as StoreMap<unknown, unknown>;
+      if (keyAs && valueAs) for (const [k, v] of source) each(() => void map.set(keyAs(k), valueAs(v)));
+    } else if (source instanceof Vector || source instanceof List || source instanceof Ring) {
+      const convert = this.converter(theirs.of, mine.of, key);
+      const list = target as Vector<unknown>;
+      if (convert) for (const value of source) each(() => void list.push(convert(value)));
+    } else if (type instanceof RawType) {
+      const bytes = source as Buffer;
+      bytes.copy(target as Buffer, 0, 0, Math.min(bytes.length, type.bytes));
+    }
+  }
+
+  /** Undefined: it cannot be done, but somebody else will. */
+  private converter(from: AnyType, to: AnyType, path: string): Convert | undefined {
+    const found = this.find(from, to, path);
+    if (found === undefined && !this.lenient) throw this.cannot(path, from, to);
+    return found;
+  }
+
+  private find(from: AnyType, to: AnyType, path: string): Convert | undefined {
+    if (to instanceof OptionalType) {
+      const inner = this.converter(from instanceof OptionalType ? from.inner : from, to.inner, path);
+      return inner && (value => (value === null ? null : inner(value)));
+    }
+    if (from instanceof OptionalType) {
+      const inner = this.converter(from.inner, to, path);
+      return inner && (value => (value === null ? undefined : inner(value)));
+    }
+    if (from instanceof Struct && to instanceof Struct) return this.struct(from, to);
+    if (to instanceof BigType && isInteger(from)) return value => BigInt(value as number);
+    if (isNumber(from) && isNumber(to)) {
+      if (to instanceof BoolType) return value => Number(value) !== 0;
+      return value => {
+        const number = Number(value);
+        if (typeof value === 'bigint' && BigInt(number) !== value)
+          throw new StoreError(
+            'ERR_VALUE',
+            `${path}: ${show(value)} is beyond what ${to.kind} holds exactly.`,
+          );
+        return number;
+      };
+    }
+    if (from instanceof TimestampType && to instanceof TimestampType) return value => value;
+    if (isString(to) && (isString(from) || from instanceof EnumType)) return value => value;
+    if (to instanceof EnumType && (from instanceof EnumType || isString(from))) return value => value;
+    if (isBytes(from) && isBytes(to) && !(from instanceof FlatBufferType))
+      return value =>
+        to instanceof FlatBufferType && (value as Uint8Array).length === 0 ? undefined : value;
+    if (from instanceof RefType && to instanceof RefType) return value => this.ref(value);
+    if (from instanceof ArrayType && to instanceof ArrayType && from.length === to.length) {
+      const each = this.converter(from.of, to.of, `${path}[]`);
+      return each && (value => [...(value as Iterable<unknown>)].map(each));
+    }
+    if (from instanceof UnionType && to instanceof UnionType) {
+      const variants = new Map(
+        Object.entries(from.variants as Fields).map(([tag, type]) => [
+          tag,
+          to.variants[tag] && this.converter(type, to.variants[tag], `${path}.${tag}`),
+        ]),
+      );
+      return value => {
+        const {tag, value: inner} = value as {tag: string; value: unknown};
+        const convert = variants.get(tag);
+        if (!convert)
+          throw new StoreError(
+            'ERR_SCHEMA_MISMATCH',
+            `${path}: a value is a '${tag}', which the new schema does not have.`,
+          );
+        return {tag, value: convert(inner)};
+      };
+    }
+    return undefined;
+  }
+
+  private struct(from: Struct<Fields>, to: Struct<Fields>): Convert {
+    const fields: [string, string, Convert][] = [];
+    for (const {name, type} of to.placed) {
+      const old = this.renames[`${to.name}.${name}`] ?? name;
+      const before = from.fields[old];
+      if (before === undefined) {
+        if (old !== name)
+          throw new StoreError(
+            'ERR_SCHEMA_MISMATCH',
+            `renames: ${from.name} has no field '${old}' that ${to.name}.${name} could be the new name of.`,
+          );
+        continue;
+      }
+      const convert = this.converter(before, type, `${to.name}.${name}`);
+      if (convert) fields.push([name, old, convert]);
+    }
+    return value =>
+      Object.fromEntries(
+        fields.map(([name, old, convert]) => [name, convert((value as Record<string, unknown>)[old])]),
+      );
+  }
+
+  private ref(value: unknown): unknown {
+    if (value === null) return null;
+    for (const [source, target] of this.tables) {
+      const record = target.counterpart(source as Table<Fields>, value as object);
+      if (record) return record;
+    }
+    return null;
+  }
+
+  private cannot(path: string, from: AnyType, to: AnyType): StoreError {
+    return new StoreError(
+      'ERR_SCHEMA_MISMATCH',
+      `${path} was a ${from.kind} and is to be a ${to.kind}: pass migrate to openStore to say how. The store was left as it is.`,
+    );
+  }
+}

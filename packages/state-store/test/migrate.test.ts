@@ -1,0 +1,205 @@
+// A store goes on under another schema: what it held is carried over, ids and refs included, or nothing is changed.
+import test from 'ava';
+import {openStore, struct, t as ty} from '../src/index.js';
+import {BACKENDS, fresh, freshName, pathOf} from './helpers/stores.js';
+
+const Peer = struct('Peer', {host: ty.string(20), hits: ty.u16, mood: ty.enum('good', 'bad'), old: ty.u8});
+const Conn = struct('Conn', {
+  fd: ty.i32,
+  sent: ty.u32,
+  path: ty.string(),
+  peer: ty.ref(() => Peer),
+  note: ty.string().optional(),
+  sizes: ty.array(ty.u16, 3),
+});
+const before = {
+  conns: ty.table(Conn, {capacity: 8}),
+  peers: ty.table(Peer),
+  count: ty.u32,
+  gone: ty.u8,
+  hits: ty.map(ty.string(), ty.u32),
+  stack: ty.vector(ty.u8),
+  log: ty.ring(Peer, 3),
+  queue: ty.list(ty.string()),
+  order: ty.sorted(ty.u32, ty.string()),
+  area: ty.raw(64),
+};
+
+// Reordered, widened, renamed, added, removed; enum names added; tables numbered otherwise.
+const Peer2 = struct('Peer', {
+  mood: ty.enum('fair', 'good', 'bad'),
+  host: ty.string(),
+  hits: ty.u64,
+  since: ty.timestamp,
+});
+const Conn2 = struct('Conn', {
+  peer: ty.ref(() => Peer2),
+  bytesSent: ty.uint,
+  fd: ty.i64,
+  path: ty.string(),
+  note: ty.string(),
+  sizes: ty.array(ty.f64, 3),
+});
+const after = {
+  extra: ty.table(Conn2),
+  machines: ty.table(Peer2),
+  conns: ty.table(Conn2),
+  total: ty.uint,
+  hits: ty.map(ty.string(), ty.uint),
+  stack: ty.vector(ty.u32),
+  log: ty.ring(Peer2, 5),
+  queue: ty.list(ty.string(50)),
+  order: ty.sorted(ty.f64, ty.string()),
+  area: ty.raw(128),
+};
+const renames = {'Conn.bytesSent': 'sent', machines: 'peers', total: 'count'};
+
+async function filled(t: import('ava').ExecutionContext, backend: (typeof BACKENDS)[number], name: string) {
+  const store = await fresh(t, backend, before, {name});
+  const {root} = store;
+  const peers = ['a', 'b', 'c'].map((host, i) =>
+    root.peers.insert({host, hits: i, mood: i === 1 ? 'bad' : 'good'}),
+  );
+  const conns = [3, 4, 5].map((fd, i) =>
+    root.conns.insert({
+      fd,
+      sent: fd * 1000,
+      path: `/é${i}`,
+      peer: peers[i]!,
+      note: i === 0 ? null : `note ${i}`,
+      sizes: [1, 2, i],
+    }),
+  );
+  const gone = conns[1]!.$id;
+  root.conns.remove(conns[1]!);
+  root.peers.remove(peers[2]!);
+  root.count = 9;
+  root.hits.set('x', 1).set('λ', 2);
+  root.stack.push(1, 2, 3);
+  for (const host of ['l1', 'l2', 'l3', 'l4']) root.log.push({host});
+  root.queue.push('q1');
+  root.queue.push('q2');
+  root.order.set(7, 'seven').set(3, 'three');
+  root.area.write('raw');
+  const ids = {conn: conns[2]!.$id, gone, peer: peers[0]!.$id, first: conns[0]!.$id};
+  store.close();
+  return ids;
+}
+
+for (const backend of BACKENDS) {
+  test(`${backend}: another schema takes over what there was`, async t => {
+    const name = freshName();
+    const ids = await filled(t, backend, name);
+    const where = {name, backend, ...pathOf(name, backend)} as const;
+    const store = await openStore({...where, schema: after, renames});
+    const {root} = store;
+    t.deepEqual(store.check().problems, []);
+    t.is(root.conns.get(ids.gone), undefined);
+    t.deepEqual(root.conns.get(ids.conn)!.toJSON(), {
+      peer: null,
+      bytesSent: 5000,
+      fd: 5n,
+      path: '/é2',
+      note: 'note 2',
+      sizes: [1, 2, 2],
+    });
+    const first = root.conns.get(ids.first)!;
+    t.is(first.note, '');
+    t.is(first.peer!.$id, ids.peer);
+    t.deepEqual(first.peer!.toJSON(), {mood: 'good', host: 'a', hits: 0n, since: new Date(0)});
+    t.is(root.total, 9);
+    t.deepEqual([...root.hits].sort(), [
+      ['x', 1],
+      ['λ', 2],
+    ]);
+    t.deepEqual([...root.stack], [1, 2, 3]);
+    t.deepEqual(
+      [...root.log].map(l => l.host),
+      ['l2', 'l3', 'l4'],
+    );
+    t.deepEqual([...root.queue], ['q1', 'q2']);
+    t.deepEqual(
+      [...root.order],
+      [
+        [3, 'three'],
+        [7, 'seven'],
+      ],
+    );
+    t.is(root.area.subarray(0, 3).toString(), 'raw');
+    t.is(root.conns.insert({fd: 1n}).$index, 1, 'the free slot is used again');
+    store.close();
+    const again = await openStore({...where, schema: after});
+    t.is(again.root.conns.size, 3);
+    again.destroy();
+  });
+
+  test(`${backend}: what cannot be carried over changes nothing; migrate says how`, async t => {
+    const name = freshName();
+    const ids = await filled(t, backend, name);
+    const where = {name, backend, ...pathOf(name, backend)} as const;
+    const Odd = struct('Conn', {fd: ty.string(), path: ty.string()});
+    const odd = {...before, conns: ty.table(Odd, {capacity: 8})};
+    await t.throwsAsync(openStore({...where, schema: odd}), {
+      code: 'ERR_SCHEMA_MISMATCH',
+      message: /Conn\.fd was a i32 and is to be a string/,
+    });
+    const small = {
+      peers: ty.table(
+        struct('Peer', {host: ty.string(20), hits: ty.bool, mood: ty.enum('good'), old: ty.u8}),
+      ),
+    };
+    await t.throwsAsync(openStore({...where, schema: small}), {code: 'ERR_VALUE', message: /mood/});
+    const refused = openStore({
+      ...where,
+      schema: odd,
+      migrate: () => {
+        throw new Error('not today');
+      },
+    });
+    await t.throwsAsync(refused, {message: 'not today'});
+    const same = await openStore({...where, schema: before});
+    t.is(same.root.conns.get(ids.conn)!.fd, 5);
+    same.close();
+    const store = await openStore({
+      ...where,
+      schema: odd,
+      migrate(from, to) {
+        for (const old of from['conns'] as Iterable<{$id: number; fd: number}>)
+          to.conns.get(old.$id)!.fd = `fd ${old.fd}`;
+      },
+    });
+    t.deepEqual(store.root.conns.get(ids.conn)!.toJSON(), {fd: 'fd 5', path: '/é2'});
+    t.deepEqual(store.check().problems, []);
+    store.destroy();
+  });
+
+  test(`${backend}: compact leaves no gaps and every id`, async t => {
+    const name = freshName();
+    const schema = {texts: ty.table(struct('Text', {s: ty.string()}))};
+    const maker = await fresh(t, backend, schema, {name, size: '4MB'});
+    const all = Array.from({length: 2000}, (_, i) => maker.root.texts.insert({s: `${i}`.repeat(100)}));
+    for (const [i, text] of all.entries()) if (i % 10 !== 0) maker.root.texts.remove(text);
+    const {used} = maker.info();
+    const kept = all.filter((_, i) => i % 10 === 0).map(text => [text.$id, text.s] as const);
+    maker.close();
+    const store = await openStore({name, backend, ...pathOf(name, backend), schema, compact: true});
+    for (const [id, s] of kept) t.is(store.root.texts.get(id)!.s, s);
+    t.deepEqual(store.check().problems, []);
+    t.true(store.info().used < used / 2, `${store.info().used} of ${used}`);
+    store.destroy();
+  });
+}
+
+test('a reader of a store that was rebuilt is told so', async t => {
+  const name = freshName();
+  await filled(t, 'sysv', name);
+  const reader = await openStore({name, schema: before, readonly: true});
+  t.is(
+    reader.read(root => root.count),
+    9,
+  );
+  const store = await openStore({name, schema: after, renames});
+  t.throws(() => reader.read(root => root.count), {code: 'ERR_SCHEMA_MISMATCH', message: /rebuilt/});
+  reader.close();
+  store.destroy();
+});
