@@ -1,3 +1,4 @@
+import {inspect} from 'node:util';
 import type {Backing} from './backing.js';
 import {Checker, type CheckResult} from './check.js';
 import {type Collection, CollectionType} from './collection.js';
@@ -232,6 +233,11 @@ export class Store<S extends Schema> {
     this.release();
     this.backing.destroy();
     this.backing.bell.remove();
+  }
+
+  /** The segment itself is nothing to print. */
+  [inspect.custom](): string {
+    return this.engine.closed ? `Store '${this.engine.name}' (closed)` : `Store ${inspect(this.info())}`;
   }
 
   /** What a migration needs of either side. */

@@ -103,7 +103,7 @@ for (const backend of BACKENDS) {
     first.root.b = 7;
     first.close();
     await t.throwsAsync(
-      openStore({name, backend, ...pathOf(name, backend), size: '1MB', schema: {b: ty.f64}}),
+      openStore({name, backend, ...pathOf(name, backend), size: '1MB', schema: {b: ty.string()}}),
       {
         code: 'ERR_SCHEMA_MISMATCH',
       },
