@@ -1,12 +1,18 @@
 import {readFileSync} from 'node:fs';
+import {check} from './check.js';
 import type {Command} from './command.js';
+import {dump} from './dump.js';
 import {CliError} from './errors.js';
+import {inspect} from './inspect.js';
+import {load} from './load.js';
+import {ls} from './ls.js';
+import {rm} from './rm.js';
 import {run} from './run.js';
 import {serve} from './serve.js';
 import {status} from './status.js';
 import {stop} from './stop.js';
 
-const commands: readonly Command[] = [serve, run, status, stop];
+const commands: readonly Command[] = [serve, run, status, stop, ls, inspect, check, dump, load, rm];
 
 /** Does what a command line says; resolves with the exit code. */
 export async function execute(args: readonly string[]): Promise<number> {

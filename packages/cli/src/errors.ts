@@ -1,4 +1,4 @@
-export type CliErrorCode = 'USAGE' | 'NO_SERVICE' | 'NOT_A_DIRECTORY';
+export type CliErrorCode = 'USAGE' | 'NO_SERVICE' | 'NOT_A_DIRECTORY' | 'NOT_FOUND';
 
 /** What the user can put right. The message is one line: what was wrong, what was expected, what to do. */
 export class CliError extends Error {

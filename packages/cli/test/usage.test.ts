@@ -5,7 +5,10 @@ import {CommandLine} from './command-line.js';
 
 const wrong: [commandLine: string, message: string][] = [
   ['', 'no command was given; see zlr --help'],
-  ['srve .', "'srve' is not a command (serve, run, status, stop); see zlr --help"],
+  [
+    'srve .',
+    "'srve' is not a command (serve, run, status, stop, ls, inspect, check, dump, load, rm); see zlr --help",
+  ],
   ['serve --port 80', 'no folder to serve was given; see zlr serve --help'],
   ['serve . ..  --port 80', "one folder can be served, not also '..'; see zlr serve --help"],
   ['serve .', '--port is missing; see zlr serve --help'],

@@ -1,0 +1,26 @@
+import {listStores} from '@zlr/state-store';
+import {type Command, parse} from './command.js';
+
+export const ls: Command = {
+  name: 'ls',
+  usage: '[--json]',
+  summary: 'list the stores in shared memory',
+  help: `  --json  print one JSON array: {name, key, bytes, owner, attached, created, orphaned, problem}
+
+An orphaned store is one that nobody has attached: it waits for its next owner, or was forgotten (zlr rm).`,
+
+  async run(args) {
+    const {values} = parse('ls', {args, options: {json: {type: 'boolean'}}});
+    const stores = listStores();
+    if (values.json) {
+      console.log(JSON.stringify(stores));
+      return 0;
+    }
+    for (const {name, key, bytes, owner, attached, orphaned, problem} of stores) {
+      const state =
+        problem ?? (orphaned ? 'orphaned' : owner === null ? `attached ${attached}` : `written by ${owner}`);
+      console.log([name ?? '?', key, `${(bytes / 2 ** 20).toFixed(1)} MiB`, state].join('  '));
+    }
+    return 0;
+  },
+};

@@ -1,0 +1,136 @@
+/*
+ * The commands about stores: on stores that this process writes meanwhile, so that readers meet a live writer. One after
+ * the other, since `zlr ls` attaches every store for as long as it looks, and `zlr rm` removes only what nobody has.
+ */
+import {randomUUID} from 'node:crypto';
+import {mkdtempSync, rmSync} from 'node:fs';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import {openStore, removeStore, StoreError, struct, t} from '@zlr/state-store';
+import test, {type ExecutionContext} from 'ava';
+import {CommandLine} from './command-line.js';
+
+const Order = struct('Order', {item: t.string(), count: t.u32});
+const schema = {
+  served: t.uint,
+  orders: t.table(Order, {capacity: 100}),
+  hits: t.map(t.string(), t.uint),
+  slots: t.raw(4096),
+};
+
+async function makeStore(t: ExecutionContext) {
+  const name = `cli-${randomUUID().slice(0, 8)}`;
+  const store = await openStore({name, size: '1MB', schema});
+  t.teardown(() => store.destroy());
+  store.root.served = 7;
+  store.root.orders.insert({item: 'tea', count: 2});
+  store.root.hits.set('/', 41);
+  return {name, store};
+}
+
+function scratch(t: ExecutionContext): string {
+  const folder = mkdtempSync(join(tmpdir(), 'zlr-cli-stores-'));
+  t.teardown(() => rmSync(folder, {recursive: true}));
+  return folder;
+}
+
+test.serial('inspect shows a store by its own schema, whole or by a path', async t => {
+  const {name} = await makeStore(t);
+  const zlr = new CommandLine(t);
+  const whole = await zlr.run('inspect', name, '--json');
+  t.deepEqual(JSON.parse(whole.stdout), {
+    served: 7,
+    orders: 'table of 1',
+    hits: 'map of 1',
+    slots: '4096 bytes of plain memory',
+  });
+  t.is((await zlr.run('inspect', name, 'orders.0.item')).stdout, '"tea"\n');
+  t.is((await zlr.run('inspect', name, 'hits./', '--json')).stdout, '41\n');
+  const wrong = await zlr.run('inspect', name, 'nothing');
+  t.is(wrong.exitCode, 1);
+  t.regex(wrong.stderr, /has no field 'nothing'; it has served, orders, hits, slots/);
+});
+
+test.serial('inspect --watch prints each change, until Ctrl-C', async t => {
+  const {name, store} = await makeStore(t);
+  const watching = new CommandLine(t).start('inspect', name, 'served', '--json', '--watch');
+  t.is(await watching.line(), '7');
+  store.transaction(() => {
+    store.root.served = 8;
+  });
+  t.is(await watching.line(), '8');
+  store.transaction(() => {
+    store.root.served = 9;
+  });
+  t.is(await watching.line(), '9');
+  watching.pressCtrlC();
+  t.is((await watching.outcome).exitCode, 0);
+});
+
+test.serial('ls knows the writer, and what is orphaned; rm removes only what nobody uses', async t => {
+  const {name, store} = await makeStore(t);
+  const zlr = new CommandLine(t);
+  const list = async () =>
+    (
+      JSON.parse((await zlr.run('ls', '--json')).stdout) as {
+        name: string;
+        owner: number | null;
+        orphaned: boolean;
+      }[]
+    ).find(each => each.name === name);
+  t.like(await list(), {owner: process.pid, orphaned: false});
+  const refused = await zlr.run('rm', name);
+  t.is(refused.exitCode, 1);
+  t.regex(refused.stderr, new RegExp(`'${name}' is in use: process ${process.pid} writes it`));
+  t.is(store.root.served, 7, 'nothing was touched');
+  const gone = await zlr.run('rm', 'no-such-store');
+  t.regex(gone.stderr, /there is no store 'no-such-store'/);
+});
+
+test.serial('a dump loads under another name, in memory and in a file, and is checked', async t => {
+  const {name} = await makeStore(t);
+  const zlr = new CommandLine(t);
+  const folder = scratch(t);
+  const dump = join(folder, 'dump.gz');
+  t.is((await zlr.run('dump', name, '--output', dump)).exitCode, 0);
+
+  const copy = `${name}-copy`;
+  t.is((await zlr.run('load', copy, '--input', dump)).exitCode, 0);
+  t.is((await zlr.run('inspect', copy, 'orders.0.count')).stdout, '2\n');
+  t.is((await zlr.run('check', copy)).stdout, 'ok\n');
+  const again = await zlr.run('load', copy, '--input', dump);
+  t.regex(again.stderr, /there is a store at .* already; remove it first/);
+  t.is((await zlr.run('rm', copy)).exitCode, 0, 'nobody has it attached');
+  t.is((await zlr.run('inspect', copy)).exitCode, 1);
+
+  const file = join(folder, 'shop.store');
+  t.is((await zlr.run('load', 'shop', '--file', file, '--input', dump)).exitCode, 0);
+  t.is((await zlr.run('inspect', '--file', file, 'served')).stdout, '7\n');
+  t.deepEqual(JSON.parse((await zlr.run('check', '--file', file, '--json')).stdout), {
+    ok: true,
+    problems: [],
+  });
+});
+
+test.serial('what is no dump is refused, and nothing is made of it', async t => {
+  const zlr = new CommandLine(t);
+  const name = `cli-${randomUUID().slice(0, 8)}`;
+  const outcome = await zlr.run('load', name, '--input', new URL(import.meta.url).pathname);
+  t.is(outcome.exitCode, 1);
+  t.regex(outcome.stderr, /this is no dump of a store/);
+  t.throws(() => removeStore(name), {instanceOf: StoreError, code: 'ERR_NOT_FOUND'});
+});
+
+test.serial('a command about a store says what it lacks', async t => {
+  const zlr = new CommandLine(t);
+  for (const [args, message] of [
+    [['inspect'], /no store was named/],
+    [['check', 'a', 'b'], /'b' is too much/],
+    [['load'], /no name was given/],
+    [['rm'], /no store was named/],
+  ] as const) {
+    const outcome = await zlr.run(...args);
+    t.is(outcome.exitCode, 2);
+    t.regex(outcome.stderr, message);
+  }
+});
