@@ -1,8 +1,8 @@
 import {StoreError, show} from './errors.js';
-import {type Header, hasMoved} from './header.js';
+import {HEADER_BYTES, type Header, hasMoved} from './header.js';
 import {Heap, SegmentFull} from './heap.js';
 import {lock, unlock} from './lock.js';
-import {DIRECT, INDIRECT, LOGGED, type Memory} from './memory.js';
+import {CELL, DIRECT, INDIRECT, LOGGED, type Memory} from './memory.js';
 import {OWNER, type Slots} from './slots.js';
 import type {UndoLog} from './undo-log.js';
 
@@ -178,6 +178,20 @@ export class Engine {
       'ERR_VALUE',
       `${path}: ${show(value)} does not fit; expected an object with the fields of its struct.`,
     );
+  }
+
+  /** The segment says something that no store can say. */
+  corrupt(path: string, what: string): never {
+    throw new StoreError(
+      'ERR_CORRUPT',
+      `${this.where}: ${path} ${what}; the store is damaged. Look at it with readStore or a dump, then destroy it.`,
+    );
+  }
+
+  /** Throws unless these cells lie behind the header and inside the segment. */
+  assertInside(path: string, cell: number, cells: number): void {
+    if (!(cell >= HEADER_BYTES / CELL && cell + cells <= this.memory.byteLength / CELL))
+      this.corrupt(path, `names cells ${cell} to ${cell + cells}, which are not there`);
   }
 
   unassignable(path: string): never {

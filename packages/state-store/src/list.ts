@@ -25,7 +25,7 @@ export class List<V, I = V> implements Collection {
     private readonly path: string,
     private readonly type: Type<V, I, unknown>,
   ) {
-    this.slots = new Slots(engine, head, path, structOf(type), 1);
+    this.slots = new Slots(engine, head, path, structOf(type), 1, 1 + valueCells(type));
     this.valueOf = new SlotValues(this.slots, type, 1);
     this.ends = (head + slotsHeadCells(true)) * 2;
   }
@@ -89,7 +89,9 @@ export class List<V, I = V> implements Collection {
 
   /** Ids and values, first to last. The value at hand may be removed meanwhile. */
   *entries(): IterableIterator<[number, V]> {
-    for (let node = this.end(0); node !== 0; ) {
+    // Nodes may come and go meanwhile, but more steps than slots are a circle.
+    for (let node = this.end(0), steps = 0; node !== 0; ) {
+      if (++steps > this.slots.used) this.engine.corrupt(this.path, 'runs in a circle');
       const next = this.links(node - 1)[1];
       yield [this.slots.idOf(node - 1, this.slots.generation(node - 1)), this.valueOf.get(node - 1)];
       node = next;

@@ -37,8 +37,19 @@ export class StoreMap<K, V, KI = K, VI = V> implements Collection {
     private readonly valueType: Type<V, VI, unknown>,
   ) {
     this.keyCells = keyCells(key);
-    this.slots = new Slots(engine, head, path, structOf(valueType), this.keyCells);
+    this.slots = new Slots(
+      engine,
+      head,
+      path,
+      structOf(valueType),
+      this.keyCells,
+      this.keyCells + valueCells(valueType),
+    );
     this.extra = (head + slotsHeadCells(true)) * 2;
+    const [index, mask] = [engine.memory.u32[this.extra]!, engine.memory.u32[this.extra + 1]!];
+    if (((mask + 1) & mask) !== 0 || mask < 1)
+      engine.corrupt(path, `has an index of ${mask + 1} places, which is no power of two`);
+    engine.assertInside(path, index, mask + 1);
     this.keyOf = keyCodec(key, engine, path);
     this.valueOf = new SlotValues(this.slots, valueType, this.keyCells);
   }

@@ -30,8 +30,9 @@ export class RawType extends CollectionType<Buffer> {
   override plain(value: Buffer): Buffer {
     return Buffer.from(value);
   }
-  override open(engine: Engine, head: number): Buffer {
+  override open(engine: Engine, head: number, path: string): Buffer {
     const {u32, buffer} = engine.memory;
+    engine.assertInside(path, u32[head * 2]!, Math.ceil(this.bytes / CELL));
     const start = u32[head * 2]! * CELL;
     return buffer.subarray(start, start + this.bytes);
   }

@@ -26,13 +26,18 @@ export class Ring<V, I = V> implements Collection {
     private readonly head: number,
     private readonly path: string,
     private readonly type: Type<V, I, unknown>,
+    declared: number,
   ) {
     const {u32} = engine.memory;
+    const [data, capacity, lives] = [u32[head * 2 + 2]!, u32[head * 2 + 3]!, u32[head * 2 + 4]!];
+    if (capacity !== declared) engine.corrupt(path, `has a capacity of ${capacity}, not ${declared}`);
+    engine.assertInside(path, data, rowCells(type, declared));
+    engine.assertInside(path, lives, Math.ceil(declared / 2));
     this.row = compileRow(type, engine, `${path}[]`);
     this.word = head * 2;
-    this.data = u32[this.word + 2]!;
-    this.capacity = u32[this.word + 3]!;
-    this.lives = u32[this.word + 4]! * 2;
+    this.data = data;
+    this.capacity = capacity;
+    this.lives = lives * 2;
   }
 
   /** Values ever pushed. */
@@ -125,6 +130,6 @@ export class RingType<V, I, J> extends CollectionType<Ring<V, I>> {
     u32[head * 2 + 4] = builder.reserve(Math.ceil(this.capacity / 2), what);
   }
   override open(engine: Engine, head: number, path: string): Ring<V, I> {
-    return new Ring(engine, head, path, this.of);
+    return new Ring(engine, head, path, this.of, this.capacity);
   }
 }

@@ -68,6 +68,8 @@ export class Slots<R extends object = object> {
     readonly struct: Struct<Record<string, AnyType>> | undefined,
     /** Where in a slot the struct begins, in cells. */
     private readonly inset: number,
+    /** Cells of a slot, as the schema says. */
+    stride: number,
   ) {
     const {u32} = engine.memory;
     const word = head * 2;
@@ -76,8 +78,28 @@ export class Slots<R extends object = object> {
     this.first = u32[word + 6]!;
     this.generations = u32[word + 8]! * 2;
     this.records = u32[word + 9]!;
+    this.assertSane(stride);
     engine.numbered.set(this.number, this);
     if (!engine.readonly) this.recover();
+  }
+
+  /** Before anything is looked for here: what the head says can be, and every loop over it ends. */
+  private assertSane(stride: number): void {
+    const {engine, path, first, capacity, used} = this;
+    const {u32} = engine.memory;
+    if (this.stride !== stride) engine.corrupt(path, `has slots of ${this.stride} cells, not ${stride}`);
+    if (first < 1 || this.number < 1 || this.number > 63)
+      engine.corrupt(path, `has a first extent of ${first} slots and number ${this.number}`);
+    if (used > capacity || capacity > SLOT_SPACE)
+      engine.corrupt(path, `has used ${used} of ${capacity} slots`);
+    let k = 0;
+    for (; k === 0 || this.firstOf(k) < capacity; k++) {
+      const size = k === 0 ? first : this.firstOf(k);
+      engine.assertInside(path, u32[this.head * 2 + 8 + k * 2]!, Math.ceil(size / 2));
+      engine.assertInside(path, u32[this.head * 2 + 9 + k * 2]!, size * stride);
+    }
+    if (capacity !== (k === 1 ? first : first * 2 ** (k - 1)))
+      engine.corrupt(path, `has a capacity of ${capacity} slots in ${k} extents of ${first} and more`);
   }
 
   get live(): number {

@@ -53,7 +53,14 @@ export class SortedMap<K, V, KI = K, VI = V> implements Collection {
     private readonly valueType: Type<V, VI, unknown>,
   ) {
     this.keyCells = valueCells(keyType);
-    this.slots = new Slots(engine, head, path, structOf(valueType), LINK_CELLS + this.keyCells);
+    this.slots = new Slots(
+      engine,
+      head,
+      path,
+      structOf(valueType),
+      LINK_CELLS + this.keyCells,
+      LINK_CELLS + this.keyCells + valueCells(valueType),
+    );
     this.keyRow = compileRow(keyType, engine, `${path} (its key)`);
     this.valueOf = new SlotValues(this.slots, valueType, LINK_CELLS + this.keyCells);
     this.head = (head + slotsHeadCells(true)) * 2;
@@ -126,7 +133,8 @@ export class SortedMap<K, V, KI = K, VI = V> implements Collection {
           : gt !== undefined
             ? this.after(gt, false)
             : this.link(0, 0);
-    for (let left = limit; node !== 0 && left > 0; left--) {
+    for (let left = limit, steps = 0; node !== 0 && left > 0; left--) {
+      if (++steps > this.slots.used) this.engine.corrupt(this.path, 'runs in a circle');
       const key = this.keyAt(node);
       if (!(reverse ? above(key) : below(key))) return;
       const next = this.link(node, reverse ? PREV : 0);
@@ -214,7 +222,8 @@ export class SortedMap<K, V, KI = K, VI = V> implements Collection {
     const path = new Array<number>(LANES).fill(0);
     let node = 0;
     for (let lane = LANES - 1; lane >= 0; lane--) {
-      for (;;) {
+      for (let steps = 0; ; steps++) {
+        if (steps > this.slots.used) this.engine.corrupt(this.path, 'runs in a circle');
         const next = this.link(node, lane);
         if (next === 0) break;
         const order = compare(this.keyAt(next), key);

@@ -71,7 +71,7 @@ export class Table<F extends Fields> {
     private readonly struct: Struct<F>,
     private readonly fixed: boolean,
   ) {
-    this.slots = new Slots(engine, head, path, struct, 0);
+    this.slots = new Slots(engine, head, path, struct, 0, struct.size / CELL);
     this.compiled = compileFor(this.slots as unknown as Slots, struct);
     this.get = this.compiled.getter(
       this.slots.first,

@@ -24,6 +24,13 @@ export class Vector<V, I = V> implements Collection {
     private readonly path: string,
     private readonly type: Type<V, I, unknown>,
   ) {
+    const [data, capacity, length] = [
+      engine.memory.u32[head * 2]!,
+      engine.memory.u32[head * 2 + 1]!,
+      engine.memory.u32[head * 2 + 2]!,
+    ];
+    if (length > capacity) engine.corrupt(path, `has ${length} values and room for ${capacity}`);
+    if (capacity > 0) engine.assertInside(path, data, rowCells(type, capacity));
     this.row = compileRow(type, engine, `${path}[]`);
     this.word = head * 2;
   }

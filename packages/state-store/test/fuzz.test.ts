@@ -1,0 +1,99 @@
+// Damaged segments: any byte of a store may be anything. Opening, checking and reading it ends, and either works or says
+// what is wrong with a StoreError; nothing else is thrown and nothing runs for ever.
+import test from 'ava';
+import {at, HEADER_BYTES} from '../src/header.js';
+import {StoreError} from '../src/index.js';
+import {emptyModel, Random, schema, step} from './helpers/program.js';
+import {bytesOf, openBytes} from './helpers/recorder.js';
+
+const SIZE = 160 * 1024;
+
+function image(seed: number): Uint8Array {
+  const bytes = new Uint8Array(SIZE);
+  const store = openBytes(bytes, schema);
+  let model = emptyModel();
+  for (let i = 0; i < 40; i++) model = step(model, seed, store);
+  const copy = bytesOf(bytes);
+  store.close();
+  return copy;
+}
+
+/** Opens, checks, reads and writes whatever it can. True when it was found to be damaged. */
+function exercise(bytes: Uint8Array): boolean {
+  let damaged = false;
+  const attempt = (what: () => void) => {
+    try {
+      what();
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      damaged = true;
+    }
+  };
+  attempt(() => {
+    const store = openBytes(bytes, schema);
+    const {ok} = store.check();
+    damaged = !ok;
+    const {root} = store;
+    for (const key of Object.keys(schema) as (keyof typeof schema)[])
+      attempt(
+        () =>
+          void JSON.stringify((root[key] as {toJSON?(): unknown}).toJSON?.(), (_, v) =>
+            typeof v === 'bigint' ? String(v) : v,
+          ),
+      );
+    attempt(() => void root.counts.get('anything'));
+    attempt(() => void root.scores.get(5));
+    attempt(() => void root.items.get(3));
+  });
+  return damaged;
+}
+
+test('random damage anywhere is survived and mostly found', t => {
+  const seed = Number(process.env['ZLR_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
+  const random = new Random(seed);
+  const rounds = Number(process.env['ZLR_FUZZ'] ?? 250);
+  let found = 0;
+  const whole = image(seed);
+  t.false(exercise(bytesOf(whole)), 'an intact image is no damaged one');
+  for (let i = 0; i < rounds; i++) {
+    const bytes = bytesOf(whole);
+    const header = random.next() < 0.4;
+    for (let n = random.below(6); n >= 0; n--) {
+      const offset = header ? random.below(1100) : HEADER_BYTES + random.below(SIZE - HEADER_BYTES);
+      const word = offset - (offset % 4);
+      const view = new DataView(bytes.buffer);
+      if (random.next() < 0.5) bytes[offset] = random.below(256);
+      else
+        view.setUint32(
+          word,
+          random.pick([0, 1, 2 ** 32 - 1, 2 ** 31, view.getUint32(word, true) + 1, random.below(SIZE / 8)]),
+          true,
+        );
+    }
+    t.notThrows(() => {
+      if (exercise(bytes)) found++;
+    }, `seed ${seed}, round ${i}`);
+  }
+  t.log(`seed ${seed}: ${rounds} damaged images, ${found} found to be`);
+});
+
+test('every byte of the fixed part of the header is guarded', t => {
+  const whole = image(11);
+  for (let offset = 0; offset < at.checksum + 4; offset++) {
+    if ((offset >= at.owner && offset < at.owner + 8) || (offset >= at.fingerprint + 16 && offset < at.name))
+      continue;
+    const bytes = bytesOf(whole);
+    bytes[offset]! ^= 0x10;
+    const error = t.throws(() => openBytes(bytes, schema), {instanceOf: StoreError}, `byte ${offset}`);
+    t.regex((error as StoreError).code, /^ERR_(FOREIGN|VERSION|CORRUPT)$/);
+    const expected = bytesOf(whole);
+    expected[offset]! ^= 0x10;
+    t.deepEqual(Buffer.compare(bytes, expected), 0, `byte ${offset}: left untouched`);
+  }
+  for (const length of [0, 7, 100, HEADER_BYTES - 8, HEADER_BYTES, SIZE / 2])
+    t.throws(
+      () => openBytes(whole.slice(0, length - (length % 8)), schema),
+      {instanceOf: StoreError},
+      `cut to ${length}`,
+    );
+});
