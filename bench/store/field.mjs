@@ -15,12 +15,12 @@ const END_EVERY = 100;
 /**
  * @param {Uint32Array} order
  * @param {ArrayLike<{hits: number, balance: number}>} records
- * @returns {import('./measured.mjs').Pass}
+ * @returns {(operations: number, before?: number) => number}
  */
 function overProperties(order, records) {
   let at = 0;
-  return operations => {
-    let sum = 0;
+  return (operations, before = 0) => {
+    let sum = before;
     for (let end = at + operations; at < end; at++) {
       const record = records[order[at & DRAW_MASK]];
       const {hits} = record;
@@ -58,7 +58,7 @@ export default {
       return operations => {
         let sum = 0;
         for (let done = 0; done < operations; done += END_EVERY) {
-          sum += pass(Math.min(END_EVERY, operations - done));
+          sum = pass(Math.min(END_EVERY, operations - done), sum);
           rows.remove(another);
           another = rows.insert({});
         }
