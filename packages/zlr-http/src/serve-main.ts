@@ -50,7 +50,11 @@ async function main(): Promise<void> {
     // The handlers stay: a second signal must not cut short what the first one began.
     if (isEnding) return;
     isEnding = true;
-    await listening;
+    try {
+      await listening;
+    } catch {
+      return; // main() says why it cannot listen, and ends
+    }
     await server.close();
     process.exit(0);
   };
@@ -66,7 +70,10 @@ async function main(): Promise<void> {
     );
   }
   listening = server.listen(host, wanted);
-  const {address, port} = await listening;
+  const {address, port} = await listening.catch(async (error: unknown) => {
+    await server.close(); // or its segment would stay behind
+    throw error;
+  });
   if (generation() === 1) {
     console.log(`listening on http://${address.includes(':') ? `[${address}]` : address}:${port}`);
   }
