@@ -138,12 +138,12 @@ class ProcessSupervisor implements Supervisor {
    * Acts once both are known: how the generation ended, and which keeper (if any) holds its channels. Either may
    * come first, so this is called for both.
    */
-  #settle(): void {
+  #settle(withoutKeeper = false): void {
     const {ended, number} = this.#generation;
     if (!ended || this.#finished) return;
     const keepers = [...this.#keepers.values()];
     const asking = keepers.find(keeper => keeper.asking && keeper.generation === number);
-    if (!asking && (keepers.length > 0 || native.hasChildren())) {
+    if (!asking && !withoutKeeper && (keepers.length > 0 || native.hasChildren())) {
       // A keeper lives, or was just cloned and is about to say so.
       this.#keeperTimer ??= setTimeout(() => this.#loseKeepers(), KEEPER_MS);
       return;
@@ -181,8 +181,11 @@ class ProcessSupervisor implements Supervisor {
       downMs: null,
       channels: 0,
     };
-    this.#faults.push(fault);
-    this.#faultMs.set(fault, ended.atMs);
+    // A keeper that dies when it has the word, but before it has acted, brings the same fault here twice.
+    if (this.#faults.at(-1)?.generation !== number) {
+      this.#faults.push(fault);
+      this.#faultMs.set(fault, ended.atMs);
+    }
     if (asking) {
       asking.asking = false;
       asking.socket.write('s');
@@ -198,18 +201,7 @@ class ProcessSupervisor implements Supervisor {
     this.#keeperTimer = undefined;
     this.#log(`a keeper is silent since generation ${this.#generation.number} died; going on without it`);
     for (const keeper of this.#keepers.values()) process.kill(keeper.pid, 'SIGKILL');
-    if (this.#keepers.size === 0) {
-      this.#settleWithoutKeeper();
-    }
-  }
-
-  #settleWithoutKeeper(): void {
-    const {number, ended, pid} = this.#generation;
-    if (this.#stopping) this.#end(1, 'stopped');
-    else {
-      this.#log(`generation ${number} (pid ${pid}) ${describe(ended!.status)}; starting afresh`);
-      this.start(number + 1);
-    }
+    this.#settle(true);
   }
 
   #end(exitCode: number, reason: string): void {
