@@ -92,7 +92,7 @@ test('faults at random instants lose and double nothing', async t => {
   const folder = mkdtempSync(join(tmpdir(), 'zlr-torture-'));
   t.teardown(() => rmSync(folder, {recursive: true}));
   const files = makeFiles(folder, random);
-  const service = await ServedFolder.start(folder, 'torture');
+  const service = await ServedFolder.start(folder, `torture-${process.pid}`);
   let stopped = false;
   t.teardown(async () => {
     if (!stopped) await service.stop();

@@ -13,7 +13,7 @@ export interface Expected {
  */
 export class CheckingClient {
   readonly #socket: Socket;
-  #pending = Buffer.alloc(0);
+  #pending: Buffer = Buffer.alloc(0);
   #failure: Error | undefined;
   #ended = false;
   #wake: (() => void) | undefined;
