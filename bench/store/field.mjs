@@ -21,8 +21,10 @@ function overProperties(order, records) {
   let at = 0;
   return (operations, before = 0) => {
     let sum = before;
-    for (let end = at + operations; at < end; at++) {
-      const record = records[order[at & DRAW_MASK]];
+    const first = at;
+    at += operations;
+    for (let step = first, end = at; step < end; step++) {
+      const record = records[order[step & DRAW_MASK]];
       const {hits} = record;
       record.hits = (hits + 1) & 0xffffff;
       const {balance} = record;
@@ -72,8 +74,10 @@ export default {
       let at = 0;
       return operations => {
         let sum = 0;
-        for (let end = at + operations; at < end; at++) {
-          const record = rows.get(ids[order[at & DRAW_MASK]]);
+        const first = at;
+        at += operations;
+        for (let step = first, end = at; step < end; step++) {
+          const record = rows.get(ids[order[step & DRAW_MASK]]);
           const {hits} = record;
           record.hits = (hits + 1) & 0xffffff;
           const {balance} = record;
@@ -91,8 +95,10 @@ export default {
       let at = 0;
       return operations => {
         let sum = 0;
-        for (let end = at + operations; at < end; at++) {
-          const record = map.get(order[at & DRAW_MASK]);
+        const first = at;
+        at += operations;
+        for (let step = first, end = at; step < end; step++) {
+          const record = map.get(order[step & DRAW_MASK]);
           const {hits} = record;
           record.hits = (hits + 1) & 0xffffff;
           const {balance} = record;
@@ -109,8 +115,10 @@ export default {
       let at = 0;
       return operations => {
         let sum = 0;
-        for (let end = at + operations; at < end; at++) {
-          const i = order[at & DRAW_MASK];
+        const first = at;
+        at += operations;
+        for (let step = first, end = at; step < end; step++) {
+          const i = order[step & DRAW_MASK];
           const hits = u32[i * (ROW_BYTES / 4) + HITS / 4];
           u32[i * (ROW_BYTES / 4) + HITS / 4] = (hits + 1) & 0xffffff;
           const balance = f64[i * (ROW_BYTES / 8) + BALANCE / 8];
@@ -126,8 +134,10 @@ export default {
       let at = 0;
       return operations => {
         let sum = 0;
-        for (let end = at + operations; at < end; at++) {
-          const from = order[at & DRAW_MASK] * ROW_BYTES;
+        const first = at;
+        at += operations;
+        for (let step = first, end = at; step < end; step++) {
+          const from = order[step & DRAW_MASK] * ROW_BYTES;
           const hits = view.getUint32(from + HITS, true);
           view.setUint32(from + HITS, (hits + 1) & 0xffffff, true);
           const balance = view.getFloat64(from + BALANCE, true);
@@ -143,8 +153,10 @@ export default {
       let at = 0;
       return operations => {
         let sum = 0;
-        for (let end = at + operations; at < end; at++) {
-          const record = cursor.at(order[at & DRAW_MASK] * ROW_BYTES);
+        const first = at;
+        at += operations;
+        for (let step = first, end = at; step < end; step++) {
+          const record = cursor.at(order[step & DRAW_MASK] * ROW_BYTES);
           const hits = record.hits();
           record.mutateHits((hits + 1) & 0xffffff);
           const balance = record.balance();
@@ -160,8 +172,10 @@ export default {
       let at = 0;
       return operations => {
         let sum = 0;
-        for (let end = at + operations; at < end; at++) {
-          const record = rows.getView(order[at & DRAW_MASK]);
+        const first = at;
+        at += operations;
+        for (let step = first, end = at; step < end; step++) {
+          const record = rows.getView(order[step & DRAW_MASK]);
           const hits = record.get('hits');
           record.set('hits', (hits + 1) & 0xffffff);
           const balance = record.get('balance');

@@ -33,7 +33,9 @@ function getting(of, random, build) {
   let at = 0;
   return operations => {
     let sum = 0;
-    for (let end = at + operations; at < end; at++) sum += map.get(key(order[at & DRAW_MASK])).hits;
+    const first = at;
+    at += operations;
+    for (let step = first, end = at; step < end; step++) sum += map.get(key(order[step & DRAW_MASK])).hits;
     return sum;
   };
 }
@@ -45,7 +47,10 @@ function putting(of, random, build) {
   let at = 0;
   if (of.kind === 'put')
     return operations => {
-      for (let end = at + operations; at < end; at++) map.set(key(order[at & DRAW_MASK]), at & 0xfffff);
+      const first = at;
+      at += operations;
+      for (let step = first, end = at; step < end; step++)
+        map.set(key(order[step & DRAW_MASK]), step & 0xfffff);
       let sum = 0;
       for (let i = 0; i < 20; i++) sum += map.get(all[i]) ?? 0;
       return sum;
@@ -54,11 +59,13 @@ function putting(of, random, build) {
   const half = all.length / 2;
   const place = Uint32Array.from(all.keys());
   return operations => {
-    for (let end = at + operations; at < end; at++) {
-      const out = order[at & DRAW_MASK] % half;
-      const into = half + (order[(at + 1) & DRAW_MASK] % half);
+    const first = at;
+    at += operations;
+    for (let step = first, end = at; step < end; step++) {
+      const out = order[step & DRAW_MASK] % half;
+      const into = half + (order[(step + 1) & DRAW_MASK] % half);
       map.delete(key(place[out]));
-      map.set(key(place[into]), at & 0xfffff);
+      map.set(key(place[into]), step & 0xfffff);
       [place[out], place[into]] = [place[into], place[out]];
     }
     let sum = 0;
@@ -164,7 +171,9 @@ export default {
       let at = 0;
       return operations => {
         let sum = 0;
-        for (let end = at + operations; at < end; at++) sum += key(order[at & DRAW_MASK]).length;
+        const first = at;
+        at += operations;
+        for (let step = first, end = at; step < end; step++) sum += key(order[step & DRAW_MASK]).length;
         return sum;
       };
     },

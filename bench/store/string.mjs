@@ -23,9 +23,11 @@ function getting(order, get) {
   let at = 0;
   return operations => {
     let sum = 0;
-    for (let end = at + operations; at < end; at++) {
-      const value = get(order[at & DRAW_MASK]);
-      sum += value.charCodeAt(at % value.length);
+    const first = at;
+    at += operations;
+    for (let step = first, end = at; step < end; step++) {
+      const value = get(order[step & DRAW_MASK]);
+      sum += value.charCodeAt(step % value.length);
     }
     return sum;
   };
@@ -35,7 +37,9 @@ function getting(order, get) {
 function setting(order, texts, set, get) {
   let at = 0;
   return operations => {
-    for (let end = at + operations; at < end; at++) set(order[at & DRAW_MASK], texts[at & 1023]);
+    const first = at;
+    at += operations;
+    for (let step = first, end = at; step < end; step++) set(order[step & DRAW_MASK], texts[step & 1023]);
     let sum = 0;
     for (let i = 0; i < 20; i++) sum += get(i).charCodeAt(i % 8);
     return sum;

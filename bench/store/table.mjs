@@ -14,7 +14,10 @@ function exchanging(order, exchange) {
   let at = 0;
   return operations => {
     let sum = 0;
-    for (let end = at + operations; at < end; at++) sum += exchange(order[at & DRAW_MASK], at & 0xfffff);
+    const first = at;
+    at += operations;
+    for (let step = first, end = at; step < end; step++)
+      sum += exchange(order[step & DRAW_MASK], step & 0xfffff);
     return sum;
   };
 }

@@ -25,7 +25,9 @@ function passing(order, transact) {
   let at = 0;
   return operations => {
     let sum = 0;
-    for (let end = at + operations; at < end; at++) sum += transact(order[at & DRAW_MASK]);
+    const first = at;
+    at += operations;
+    for (let step = first, end = at; step < end; step++) sum += transact(order[step & DRAW_MASK]);
     return sum;
   };
 }
