@@ -119,7 +119,7 @@ export async function createServer<const S extends Schema = Record<never, never>
   let listening: Promise<Address> | undefined;
   let closing: Promise<void> | undefined;
   async function closeOnce(): Promise<void> {
-    await listening;
+    await listening?.catch(() => {}); // who called listen has the error
     await loop.drain(DRAIN_SECONDS);
     loop.destroy();
     store.destroy();

@@ -155,6 +155,14 @@ serial('to close it twice is to close it once, and leaves the process as it was'
   await client.close();
 });
 
+serial('when it cannot listen, it can still be closed', async t => {
+  const {port} = await start(t, {input() {}});
+  const second = await createServer({name: `server-test-${process.pid}-second`, input() {}});
+  const error = await t.throwsAsync(second.listen({port}), {instanceOf: HreadError});
+  t.is(error.errno, 'EADDRINUSE');
+  await t.notThrowsAsync(second.close());
+});
+
 // --- the example ------------------------------------------------------------------------------------------------------
 
 serial('the README shows the example as it is', t => {

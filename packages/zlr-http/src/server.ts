@@ -72,7 +72,8 @@ export class StaticServer implements Protocol<ConnectionRecord> {
 
   /** Opens the folder and the state. @throws HttpError ROOT_UNUSABLE, StoreError */
   static async open(options: {root: string; name: string}): Promise<StaticServer> {
-    return new StaticServer(await openConnections(options.name), new StaticFiles(options.root));
+    const files = new StaticFiles(options.root); // first: when it fails, there is nothing to be removed
+    return new StaticServer(await openConnections(options.name), files);
   }
 
   /** Becomes restartable (under a supervisor), and goes on with what a former generation left. */

@@ -15,7 +15,19 @@ import {
 import {join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
 import fc from 'fast-check';
-import {curl, exchangeOnce, get, HttpClient, makeFifo, PlainServer, Site} from './helpers/site.js';
+import {
+  curl,
+  exchangeOnce,
+  get,
+  HttpClient,
+  makeFifo,
+  PlainServer,
+  Site,
+  segmentsOf,
+} from './helpers/site.js';
+
+// One after the other: each has a server of its own.
+const {serial} = test;
 
 const SIZES = {
   'index.html': 20,
@@ -33,7 +45,7 @@ async function serve(t: ExecutionContext, sizes: Record<string, number> = SIZES)
 
 // --- with curl ------------------------------------------------------------------------------------------------------
 
-test('files of every size come whole', async t => {
+serial('files of every size come whole', async t => {
   const {site, url} = await serve(t);
   for (const name of Object.keys(SIZES)) {
     const {status, head, body} = await curl(`${url}/${name}`);
@@ -45,7 +57,7 @@ test('files of every size come whole', async t => {
   t.deepEqual((await curl(`${url}/`)).body, site.get('index.html'));
 });
 
-test('HEAD tells what GET would bring', async t => {
+serial('HEAD tells what GET would bring', async t => {
   const {url} = await serve(t);
   const {status, head, body} = await curl('--head', `${url}/large.bin`);
   t.is(status, 200);
@@ -54,7 +66,7 @@ test('HEAD tells what GET would bring', async t => {
   t.is((await curl('--head', `${url}/missing`)).status, 404);
 });
 
-test('a download is resumed by a range', async t => {
+serial('a download is resumed by a range', async t => {
   const {site, url} = await serve(t);
   // An entity tag is only worth something for a file that has not just been written.
   utimesSync(site.path('large.bin'), 1, 1);
@@ -73,7 +85,7 @@ test('a download is resumed by a range', async t => {
   t.regex(beyond.head, /^Content-Range: bytes \*\/3000000\r?$/m);
 });
 
-test('a copy that is current is not sent again', async t => {
+serial('a copy that is current is not sent again', async t => {
   const {site, url} = await serve(t);
   utimesSync(site.path('small.txt'), 1_000_000_000, 1_000_000_000);
   const first = await curl(`${url}/small.txt`);
@@ -84,7 +96,7 @@ test('a copy that is current is not sent again', async t => {
   t.is((await curl('-H', `If-Match: "other"`, `${url}/small.txt`)).status, 412);
 });
 
-test('a folder is redirected to its slash, with the query; there its index is served', async t => {
+serial('a folder is redirected to its slash, with the query; there its index is served', async t => {
   const {site, url} = await serve(t);
   site.write('folder/index.html', 'index of a folder');
   mkdirSync(site.path('bare'));
@@ -96,7 +108,7 @@ test('a folder is redirected to its slash, with the query; there its index is se
   t.is((await curl(`${url}/bare/`)).status, 404);
 });
 
-test('names of every kind of letter are found, encoded or not', async t => {
+serial('names of every kind of letter are found, encoded or not', async t => {
   const {site, url} = await serve(t, {});
   for (const name of [
     'grüße.txt',
@@ -119,7 +131,7 @@ test('names of every kind of letter are found, encoded or not', async t => {
   t.is(raw.body.toString(), 'content of grüße.txt');
 });
 
-test('nothing outside of the folder can be had', async t => {
+serial('nothing outside of the folder can be had', async t => {
   const {site, url, port} = await serve(t, {'inside.txt': 10, 'folder/file.txt': 10});
   const outside = join(site.root, '..', 'secret.txt');
   writeFileSync(outside, 'secret');
@@ -152,7 +164,7 @@ test('nothing outside of the folder can be had', async t => {
   t.is((await curl(`${url}/folder/../inside.txt`)).status, 200, 'what stays inside is fine');
 });
 
-test('a link that stays inside the folder is followed', async t => {
+serial('a link that stays inside the folder is followed', async t => {
   const {site, url} = await serve(t, {'folder/file.txt': 10});
   symlinkSync('folder/file.txt', site.path('link.txt'));
   symlinkSync('folder', site.path('linked'));
@@ -160,7 +172,7 @@ test('a link that stays inside the folder is followed', async t => {
   t.true((await curl(`${url}/linked/file.txt`)).body.equals(site.get('folder/file.txt')));
 });
 
-test('names with a dot in front are hidden, but for .well-known', async t => {
+serial('names with a dot in front are hidden, but for .well-known', async t => {
   const {site, url} = await serve(t, {
     '.env': 5,
     'folder/.git/config': 5,
@@ -172,7 +184,7 @@ test('names with a dot in front are hidden, but for .well-known', async t => {
   t.true((await curl(`${url}/.well-known/security.txt`)).body.equals(site.get('.well-known/security.txt')));
 });
 
-test('what cannot be read is forbidden, what is no document is not there', async t => {
+serial('what cannot be read is forbidden, what is no document is not there', async t => {
   const {site, url} = await serve(t, {'private.txt': 10, 'locked/file.txt': 10});
   chmodSync(site.path('private.txt'), 0);
   chmodSync(site.path('locked'), 0);
@@ -186,7 +198,7 @@ test('what cannot be read is forbidden, what is no document is not there', async
   t.is((await curl(`${url}/${'n'.repeat(300)}`)).status, 404, 'longer than any name');
 });
 
-test('curl uploads to a server that wants no uploads, and hears so', async t => {
+serial('curl uploads to a server that wants no uploads, and hears so', async t => {
   const {site, url} = await serve(t);
   const posted = await curl('--data-binary', `@${site.path('small.txt')}`, `${url}/small.txt`);
   t.is(posted.status, 405);
@@ -207,7 +219,7 @@ test('curl uploads to a server that wants no uploads, and hears so', async t => 
   t.is((await curl('--request', 'DELETE', `${url}/small.txt`)).status, 405);
 });
 
-test('it listens where it is told to, IPv6 too', async t => {
+serial('it listens where it is told to, IPv6 too', async t => {
   const site = new Site(t, SIZES);
   const server = await PlainServer.start(t, site.root, '--port', '0', '--host', '::1');
   const {status} = await curl('--globoff', `http://[::1]:${server.port}/small.txt`);
@@ -237,7 +249,7 @@ const WRONG: [text: string, status: number][] = [
   ['\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03', 400],
 ];
 
-test('a wrong request is told what is wrong, and its connection ends in order', async t => {
+serial('a wrong request is told what is wrong, and its connection ends in order', async t => {
   const {port} = await serve(t);
   for (const [text, status] of WRONG) {
     const client = await HttpClient.open(port);
@@ -250,7 +262,7 @@ test('a wrong request is told what is wrong, and its connection ends in order', 
   }
 });
 
-test('a request that is wrong behind others is answered behind them', async t => {
+serial('a request that is wrong behind others is answered behind them', async t => {
   const {site, port} = await serve(t);
   for (const [text, status] of WRONG) {
     const client = await HttpClient.open(port);
@@ -263,7 +275,7 @@ test('a request that is wrong behind others is answered behind them', async t =>
   }
 });
 
-test('a head of 16 KiB is served, of one more it is refused', async t => {
+serial('a head of 16 KiB is served, of one more it is refused', async t => {
   const {port} = await serve(t);
   const head = (length: number): string => {
     const empty = get('/small.txt', 'X-Pad: ');
@@ -278,7 +290,7 @@ test('a head of 16 KiB is served, of one more it is refused', async t => {
   await client.close();
 });
 
-test('a connection is kept as the client wishes, by version', async t => {
+serial('a connection is kept as the client wishes, by version', async t => {
   const {port} = await serve(t);
   const cases: [request: string, field: string | undefined, kept: boolean][] = [
     ['GET /small.txt HTTP/1.1\r\nHost: x\r\n\r\n', undefined, true],
@@ -304,30 +316,33 @@ test('a connection is kept as the client wishes, by version', async t => {
   }
 });
 
-test('requests in one packet are answered in order: small ones, ones for more than a slot, large ones, HEADs', async t => {
-  const {site, port} = await serve(t);
-  const fifty = Array.from(
-    {length: 50},
-    (_, n) => ['/small.txt', '/medium.bin', '/empty.txt', '/missing'][n % 4]!,
-  );
-  const client = await HttpClient.open(port);
-  client.send(fifty.map(path => get(path)).join(''));
-  for (const path of fifty) {
-    const {status, body} = await client.answer();
-    t.is(status, path === '/missing' ? 404 : 200);
-    if (status === 200) t.true(body.equals(site.get(path.slice(1))));
-  }
-  client.send(
-    get('/large.bin') + get('/large.bin').replace('GET', 'HEAD') + get('/small.txt') + get('/large.bin'),
-  );
-  t.true((await client.answer()).body.equals(site.get('large.bin')));
-  t.is((await client.answer({bodyless: true})).headers.get('content-length'), '3000000');
-  t.true((await client.answer()).body.equals(site.get('small.txt')));
-  t.true((await client.answer()).body.equals(site.get('large.bin')));
-  await client.close();
-});
+serial(
+  'requests in one packet are answered in order: small ones, ones for more than a slot, large ones, HEADs',
+  async t => {
+    const {site, port} = await serve(t);
+    const fifty = Array.from(
+      {length: 50},
+      (_, n) => ['/small.txt', '/medium.bin', '/empty.txt', '/missing'][n % 4]!,
+    );
+    const client = await HttpClient.open(port);
+    client.send(fifty.map(path => get(path)).join(''));
+    for (const path of fifty) {
+      const {status, body} = await client.answer();
+      t.is(status, path === '/missing' ? 404 : 200);
+      if (status === 200) t.true(body.equals(site.get(path.slice(1))));
+    }
+    client.send(
+      get('/large.bin') + get('/large.bin').replace('GET', 'HEAD') + get('/small.txt') + get('/large.bin'),
+    );
+    t.true((await client.answer()).body.equals(site.get('large.bin')));
+    t.is((await client.answer({bodyless: true})).headers.get('content-length'), '3000000');
+    t.true((await client.answer()).body.equals(site.get('small.txt')));
+    t.true((await client.answer()).body.equals(site.get('large.bin')));
+    await client.close();
+  },
+);
 
-test('requests cut anywhere are answered as if they were not', async t => {
+serial('requests cut anywhere are answered as if they were not', async t => {
   const {site, port} = await serve(t, {'a.txt': 30, 'b.txt': 40});
   const text =
     get('/a.txt', 'X-First: 1') +
@@ -352,7 +367,7 @@ test('requests cut anywhere are answered as if they were not', async t => {
   );
 });
 
-test('a client that ends its side behind its requests gets all of its answers', async t => {
+serial('a client that ends its side behind its requests gets all of its answers', async t => {
   const {site, port} = await serve(t);
   const client = await HttpClient.open(port);
   client.send(get('/small.txt') + get('/large.bin') + get('/medium.bin'));
@@ -363,7 +378,7 @@ test('a client that ends its side behind its requests gets all of its answers', 
   await client.untilEnded();
 });
 
-test('a body that is refused for its size is refused while the client still sends it', async t => {
+serial('a body that is refused for its size is refused while the client still sends it', async t => {
   const {port} = await serve(t);
   const client = await HttpClient.open(port);
   client.send('PUT /x HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n');
@@ -376,7 +391,7 @@ test('a body that is refused for its size is refused while the client still send
   await client.close();
 });
 
-test('a chunked body of more than the limit ends its connection', async t => {
+serial('a chunked body of more than the limit ends its connection', async t => {
   const {port} = await serve(t);
   const client = await HttpClient.open(port);
   client.send('POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n');
@@ -390,7 +405,7 @@ test('a chunked body of more than the limit ends its connection', async t => {
   t.pass();
 });
 
-test('a client that asks before it sends its body is told at once, and need not send it', async t => {
+serial('a client that asks before it sends its body is told at once, and need not send it', async t => {
   const {port} = await serve(t);
   const client = await HttpClient.open(port);
   client.send('POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n');
@@ -403,7 +418,7 @@ test('a client that asks before it sends its body is told at once, and need not 
 
 // --- files that change ------------------------------------------------------------------------------------------------
 
-test('a file that is replaced during its download is sent as it was', async t => {
+serial('a file that is replaced during its download is sent as it was', async t => {
   const {site, port} = await serve(t, {'large.bin': 8_000_000});
   const client = await HttpClient.open(port, {read: false});
   client.send(get('/large.bin'));
@@ -420,21 +435,24 @@ test('a file that is replaced during its download is sent as it was', async t =>
   await client.close();
 });
 
-test('a file that shrinks during its download ends the connection, so that the client learns of it', async t => {
-  const {site, port} = await serve(t, {'large.bin': 8_000_000});
-  const client = await HttpClient.open(port, {read: false});
-  client.send(get('/large.bin'));
-  t.is((await exchangeOnce(port, get('/large.bin'))).status, 200);
-  truncateSync(site.path('large.bin'), 5_000_000);
-  client.client.socket.resume();
-  await client.client.untilEnded();
-  const {length} = client.client;
-  t.true(length > 4_000_000 && length < 5_001_000, `${length}`);
-  await client.close();
-  t.is((await exchangeOnce(port, get('/large.bin'))).body.length, 5_000_000);
-});
+serial(
+  'a file that shrinks during its download ends the connection, so that the client learns of it',
+  async t => {
+    const {site, port} = await serve(t, {'large.bin': 8_000_000});
+    const client = await HttpClient.open(port, {read: false});
+    client.send(get('/large.bin'));
+    t.is((await exchangeOnce(port, get('/large.bin'))).status, 200);
+    truncateSync(site.path('large.bin'), 5_000_000);
+    client.client.socket.resume();
+    await client.client.untilEnded();
+    const {length} = client.client;
+    t.true(length > 4_000_000 && length < 5_001_000, `${length}`);
+    await client.close();
+    t.is((await exchangeOnce(port, get('/large.bin'))).body.length, 5_000_000);
+  },
+);
 
-test('a small file that was changed is served as it is now, at once', async t => {
+serial('a small file that was changed is served as it is now, at once', async t => {
   const {site, port} = await serve(t, {});
   const client = await HttpClient.open(port);
   for (let n = 100; n < 200; n++) {
@@ -445,7 +463,7 @@ test('a small file that was changed is served as it is now, at once', async t =>
   await client.close();
 });
 
-test('a small file that was changed twice within a tick of the clock is served as it is now', async t => {
+serial('a small file that was changed twice within a tick of the clock is served as it is now', async t => {
   const {site, port} = await serve(t, {});
   const client = await HttpClient.open(port);
   // As coarse clocks have it: neither size nor time tells the two apart.
@@ -462,51 +480,57 @@ test('a small file that was changed twice within a tick of the clock is served a
 // --- beginning and end ------------------------------------------------------------------------------------------------
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-  test(`at ${signal} an answer on its way is finished, an idle connection ends, nothing is left`, async t => {
+  serial(
+    `at ${signal} an answer on its way is finished, an idle connection ends, nothing is left`,
+    async t => {
+      const site = new Site(t, {'large.bin': 8_000_000, 'small.txt': 10});
+      const server = await PlainServer.start(t, site.root, '--port', '0');
+      const idle = await HttpClient.open(server.port);
+      idle.send(get('/small.txt'));
+      await idle.answer();
+      const reader = await HttpClient.open(server.port, {read: false});
+      reader.send(get('/large.bin'));
+      t.is((await exchangeOnce(server.port, get('/small.txt'))).status, 200);
+      server.signal(signal);
+      await idle.untilEnded();
+      const refused = await HttpClient.open(server.port).catch((error: NodeJS.ErrnoException) => error.code);
+      t.is(refused, 'ECONNREFUSED');
+      server.signal(signal); // of no more effect than the first
+      reader.client.socket.resume();
+      t.true((await reader.answer()).body.equals(site.get('large.bin')));
+      await reader.untilEnded();
+      reader.client.end();
+      t.like(await server.outcome, {exitCode: 0, stderr: ''});
+      await idle.close();
+    },
+  );
+}
+
+serial(
+  'a request that comes while the server ends is still answered, and told that it is the last',
+  async t => {
     const site = new Site(t, {'large.bin': 8_000_000, 'small.txt': 10});
     const server = await PlainServer.start(t, site.root, '--port', '0');
+    const reader = await HttpClient.open(server.port, {read: false});
     const idle = await HttpClient.open(server.port);
     idle.send(get('/small.txt'));
     await idle.answer();
-    const reader = await HttpClient.open(server.port, {read: false});
-    reader.send(get('/large.bin'));
+    reader.send(get('/large.bin') + get('/small.txt'));
     t.is((await exchangeOnce(server.port, get('/small.txt'))).status, 200);
-    server.signal(signal);
+    server.signal('SIGTERM');
     await idle.untilEnded();
-    const refused = await HttpClient.open(server.port).catch((error: NodeJS.ErrnoException) => error.code);
-    t.is(refused, 'ECONNREFUSED');
-    server.signal(signal); // of no more effect than the first
     reader.client.socket.resume();
-    t.true((await reader.answer()).body.equals(site.get('large.bin')));
+    t.is((await reader.answer()).status, 200);
+    const last = await reader.answer();
+    t.true(last.body.equals(site.get('small.txt')));
+    t.is(last.headers.get('connection'), 'close');
     await reader.untilEnded();
     reader.client.end();
-    t.deepEqual({...(await server.outcome), stdout: ''}, {exitCode: 0, stdout: '', stderr: ''});
     await idle.close();
-  });
-}
+  },
+);
 
-test('a request that comes while the server ends is still answered, and told that it is the last', async t => {
-  const site = new Site(t, {'large.bin': 8_000_000, 'small.txt': 10});
-  const server = await PlainServer.start(t, site.root, '--port', '0');
-  const reader = await HttpClient.open(server.port, {read: false});
-  const idle = await HttpClient.open(server.port);
-  idle.send(get('/small.txt'));
-  await idle.answer();
-  reader.send(get('/large.bin') + get('/small.txt'));
-  t.is((await exchangeOnce(server.port, get('/small.txt'))).status, 200);
-  server.signal('SIGTERM');
-  await idle.untilEnded();
-  reader.client.socket.resume();
-  t.is((await reader.answer()).status, 200);
-  const last = await reader.answer();
-  t.true(last.body.equals(site.get('small.txt')));
-  t.is(last.headers.get('connection'), 'close');
-  await reader.untilEnded();
-  reader.client.end();
-  await idle.close();
-});
-
-test('wrong options end the program at once, with one line that says what to do', async t => {
+serial('wrong options end the program at once, with one line that says what to do', async t => {
   const site = new Site(t, {'file.txt': 1});
   const server = await PlainServer.start(t, site.root, '--port', '0');
   const cases: [args: string[], says: RegExp][] = [
@@ -521,10 +545,11 @@ test('wrong options end the program at once, with one line that says what to do'
     [[site.root, 'and-another', '--port', '0'], /one folder/],
   ];
   for (const [args, says] of cases) {
-    const {exitCode, stdout, stderr} = await PlainServer.run(...args);
+    const {pid, exitCode, stdout, stderr} = await PlainServer.run(...args);
     t.is(exitCode, 78, args.join(' '));
     t.is(stdout, '');
     t.regex(stderr, says);
     t.regex(stderr, /^zlr: [^\n]*\n$/);
+    t.deepEqual(segmentsOf(pid), []);
   }
 });

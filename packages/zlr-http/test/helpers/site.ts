@@ -4,6 +4,7 @@ import {once} from 'node:events';
 import {mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {dirname, join} from 'node:path';
+import {createInterface} from 'node:readline';
 import type {Readable} from 'node:stream';
 import {fileURLToPath} from 'node:url';
 import type {ExecutionContext} from 'ava';
@@ -41,10 +42,23 @@ export class Site {
   }
 }
 
-/** Shared-memory segments that a process made and that still stand. */
-export function segmentsOf(pid: number): string[] {
+/** man 5 proc_sysvipc: the segment's number and its maker, of each segment there is. */
+function segments(): {id: number; maker: number}[] {
   const lines = readFileSync('/proc/sysvipc/shm', 'latin1').trimEnd().split('\n').slice(1);
-  return lines.filter(line => Number(line.trim().split(/\s+/)[4]) === pid);
+  return lines.map(line => {
+    const fields = line.trim().split(/\s+/);
+    return {id: Number(fields[1]), maker: Number(fields[4])};
+  });
+}
+
+/** Pids are used again: what stood before is not ours. */
+const before = new Set(segments().map(({id}) => id));
+
+/** Numbers of the shared-memory segments that a process of this test made and that still stand. */
+export function segmentsOf(pid: number): number[] {
+  return segments()
+    .filter(({id, maker}) => maker === pid && !before.has(id))
+    .map(({id}) => id);
 }
 
 /**
@@ -55,6 +69,7 @@ const asOrdinary = (command: readonly string[]): readonly string[] =>
   process.getuid!() === 0 ? ['setpriv', '--bounding-set=-all', '--inh-caps=-all', '--', ...command] : command;
 
 export interface Outcome {
+  pid: number;
   exitCode: number | null;
   stdout: string;
   stderr: string;
@@ -95,6 +110,7 @@ export class PlainServer {
       out.stderr += text;
     });
     const outcome = once(child, 'close').then(([exitCode]) => ({
+      pid: child.pid!,
       exitCode: exitCode as number | null,
       ...out,
     }));
@@ -104,13 +120,8 @@ export class PlainServer {
   /** It is ended with the test, and must then end well and leave no segment. */
   static async start(t: ExecutionContext, root: string, ...args: string[]): Promise<PlainServer> {
     const {child, out, outcome} = PlainServer.#spawn([root, ...args]);
-    let ended = false;
-    outcome.then(() => {
-      ended = true;
-      child.stdout.emit('readable-or-ended');
-    });
-    child.stdout.on('data', () => child.stdout.emit('readable-or-ended'));
-    while (!ended && !out.stdout.includes('\n')) await once(child.stdout, 'readable-or-ended');
+    // Whichever comes first: what it says when it listens, or its end.
+    await Promise.race([once(createInterface(child.stdout), 'line'), outcome]);
     const port = Number(/^listening on http:\/\/.*:(\d+)$/m.exec(out.stdout)?.[1]);
     if (!port) throw new Error(`the server does not listen: ${JSON.stringify(await outcome)}`);
     const server = new PlainServer(child, port, outcome);
