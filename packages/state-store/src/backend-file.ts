@@ -12,6 +12,7 @@ import {
   writeSync,
 } from 'node:fs';
 import {dirname, resolve} from 'node:path';
+import {mappings} from './address.js';
 import type {Backing} from './backing.js';
 import {FileBell} from './bell.js';
 import {StoreError} from './errors.js';
@@ -42,6 +43,9 @@ function load(): MmapModule {
   }
 }
 
+/** Files this process has mapped before. */
+const seen = new Set<string>();
+
 export function attachFile(name: string, path: string, size: number | undefined): Backing {
   const mmap = load();
   const full = resolve(path);
@@ -67,6 +71,10 @@ export function attachFile(name: string, path: string, size: number | undefined)
       );
     if (stat.size < HEADER_BYTES || stat.size > LARGEST)
       foreign(`has ${stat.size} bytes, which no store has`);
+    // A mapping goes when its last view is collected: an earlier one of this process may still be there.
+    const here = () => mappings((_, mapped) => mapped === full);
+    const earlier = seen.has(full) ? here() : [];
+    seen.add(full);
     const buffer = mmap.map(stat.size, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_SHARED, fd);
     return {
       kind: 'file',
@@ -74,6 +82,7 @@ export function attachFile(name: string, path: string, size: number | undefined)
       created,
       where,
       // The path was named on purpose: a file of zeros there is free to be used.
+      address: () => here().find(address => !earlier.includes(address))!,
       abandoned: () => true,
       sync: () => mmap.sync(buffer, true),
       bell: new FileBell(full, false),

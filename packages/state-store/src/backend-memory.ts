@@ -53,6 +53,12 @@ function attach(name: string, segment: Segment, created: boolean): Backing {
     created,
     where: `memory store '${name}'`,
     bell: new ChannelBell(`zlr-store ${name}`),
+    address() {
+      throw new StoreError(
+        'ERR_BACKEND',
+        `t.address needs backend 'sysv' or 'file': memory store '${name}' has no address that native code knows.`,
+      );
+    },
     abandoned: () => segment.attached === 1,
     blank: size => attach(name, {shared: reserve(name, size), attached: 0}, true),
     enlarge(size) {

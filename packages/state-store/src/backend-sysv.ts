@@ -3,6 +3,7 @@ import {existsSync, readFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {isMainThread} from 'node:worker_threads';
+import {mappings} from './address.js';
 import type {Backing} from './backing.js';
 import {FileBell} from './bell.js';
 import {StoreError} from './errors.js';
@@ -199,7 +200,7 @@ function backing(
   module: ShmModule,
   name: string,
   edition: number,
-  {bytes}: Mapped,
+  {id, bytes}: Mapped,
   created: boolean,
   abandoned: boolean,
 ): Backing {
@@ -228,6 +229,7 @@ function backing(
     created,
     where: describe(key, name),
     bell,
+    address: () => mappings(inode => inode === id)[0]!,
     abandoned: () => abandoned,
     blank: to => next(to, true),
     enlarge(to) {

@@ -21,6 +21,8 @@ export interface Backing {
   replace(by: Backing): void;
   /** The segment that took the place of this one. */
   successor(): Backing;
+  /** Where it is mapped in this process. */
+  address(): bigint;
   /** Writes to disk, for backends that have one. */
   sync?(): void;
   /** Lets go; `bytes` must not be touched after. */

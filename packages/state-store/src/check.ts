@@ -24,6 +24,15 @@ export class Checker {
     this.extents.set(start, {end: start + cells, path});
   }
 
+  /** An address of t.address: within the segment, if there is one. */
+  address(cell: number, path: string): void {
+    const {memory} = this.engine;
+    const address = memory.u64[cell]!;
+    const base = memory.u64[at.base / CELL]!;
+    if (address !== 0n && (address < base || address >= base + BigInt(memory.byteLength)))
+      this.problem(path, `the address ${address} lies outside the segment`);
+  }
+
   problem(path: string, what: string): void {
     if (this.problems.length < MOST) this.problems.push(`${path}: ${what}`);
   }

@@ -1,5 +1,5 @@
 import {StoreError, show} from './errors.js';
-import {HEADER_BYTES, type Header, hasMoved} from './header.js';
+import {at, HEADER_BYTES, type Header, hasMoved} from './header.js';
 import {Heap, SegmentFull} from './heap.js';
 import {lock, unlock} from './lock.js';
 import {CELL, DIRECT, INDIRECT, LOGGED, type Memory} from './memory.js';
@@ -53,6 +53,11 @@ export class Engine {
 
   get readonly(): boolean {
     return this.access === 'none';
+  }
+
+  /** The address the segment is mapped at; only asked when the schema has t.address. */
+  base(): bigint {
+    return this.memory.u64[at.base / CELL]!;
   }
 
   /** Some record has ended, or may have: every handle looks again before its next access. */

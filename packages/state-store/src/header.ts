@@ -21,6 +21,7 @@ import {NOBODY} from './process-identity.js';
  *  160  created        f64     milliseconds since 1970
  *  168  uid            u32     the user it was made by
  *  172  checksum       u32     of bytes 0..11, 16..23, 32..171 (what never changes in a life)
+ *  176  base           u64     the address at which the fields of t.address hold true, or 0
  *  ---- a cache line of its own for what every transaction writes
  *  256  logHead        u32     see undo-log.ts
  *  260  logTail        u32
@@ -55,6 +56,7 @@ export const at = {
   created: 160,
   uid: 168,
   checksum: 172,
+  base: 176,
   logHead: 256,
   logTail: 260,
   lock: 264,

@@ -1,4 +1,5 @@
 import * as flatbuffers from 'flatbuffers';
+import {AddressType} from './address.js';
 import {ArrayType} from './array.js';
 import {StoreError} from './errors.js';
 import {FixedBytesType, FixedStringType} from './fixed.js';
@@ -171,6 +172,8 @@ export function schemaFrom(root: TypeDescription): Fields {
         return new BoolType();
       case 'enum':
         return new EnumType(d.names!);
+      case 'address':
+        return new AddressType();
       case 'timestamp':
         return new TimestampType();
       case 'fixedString':

@@ -1,4 +1,5 @@
 import {inspect} from 'node:util';
+import {describesAddress, rebase} from './address.js';
 import type {Backing} from './backing.js';
 import {Checker, type CheckResult} from './check.js';
 import {type Collection, CollectionType} from './collection.js';
@@ -41,6 +42,7 @@ const OPTIMISTIC_READS = 3;
 
 export class Store<S extends Schema> {
   readonly root: RootOf<S>;
+  private readonly addressed: boolean;
   private readonly collections = new Map<string, unknown>();
   constructor(
     private readonly engine: Engine,
@@ -61,6 +63,8 @@ export class Store<S extends Schema> {
     this.root = new Record(header.rootCell, ALWAYS_LIVE, 1) as unknown as RootOf<S>;
     engine.follow = () => this.follow();
     engine.log.bell = () => this.backing.bell.ring();
+    this.addressed = describesAddress(schema.describe());
+    if (this.addressed && !engine.readonly) this.rebase();
     if (maxSize !== undefined) engine.grow = () => this.grow(maxSize);
   }
 
@@ -193,12 +197,7 @@ export class Store<S extends Schema> {
   check(): CheckResult {
     this.engine.assertOpen();
     const checker = new Checker(this.engine);
-    const {rootCell} = this.engine.header;
-    for (const {name, type, offset} of this.schema.placed) {
-      const collection = this.collections.get(name) as Partial<Collection> | undefined;
-      if (collection === undefined) type.verify(checker, rootCell, offset, name);
-      else collection.verify?.(checker);
-    }
+    this.walk(checker);
     checker.heap();
     return {ok: checker.problems.length === 0, problems: checker.problems};
   }
@@ -250,6 +249,19 @@ export class Store<S extends Schema> {
     };
   }
 
+  private walk(checker: Checker): void {
+    const {rootCell} = this.engine.header;
+    for (const {name, type, offset} of this.schema.placed) {
+      const collection = this.collections.get(name) as Partial<Collection> | undefined;
+      if (collection === undefined) type.verify(checker, rootCell, offset, name);
+      else collection.verify?.(checker);
+    }
+  }
+
+  private rebase(): void {
+    rebase(this.engine, this.backing.address(), checker => this.walk(checker));
+  }
+
   private release(): void {
     const {engine} = this;
     if (engine.memory.mode === LOGGED)
@@ -295,5 +307,6 @@ export class Store<S extends Schema> {
     const larger = growInto(engine, this.backing, maxSize);
     this.backing.detach();
     this.backing = larger;
+    if (this.addressed) this.rebase();
   }
 }

@@ -1,4 +1,5 @@
 import type {ByteBuffer} from 'flatbuffers';
+import {AddressType} from './address.js';
 import {ArrayType} from './array.js';
 import {FixedBytesType, FixedStringType} from './fixed.js';
 import {ListType} from './list.js';
@@ -48,6 +49,8 @@ export const t = {
     new EnumType<N[number]>(names),
   /** Milliseconds since 1970; reads as a Date. */
   timestamp: new TimestampType(),
+  /** A C pointer into the segment; JavaScript sees a byte offset. */
+  address: new AddressType(),
   string,
   bytes,
   /** A finished FlatBuffer, read where it lies: pass the generated function that finds the root. */

@@ -159,6 +159,7 @@ export function openBytes<const S extends Schema>(
     created: bytes.every(byte => byte === 0),
     where: `bytes ${count++}`,
     bell: {ring() {}, listen: () => () => {}, remove() {}},
+    address: () => 0n,
     abandoned: () => true,
     blank: () => assert.fail(),
     enlarge: () => assert.fail(),
