@@ -182,3 +182,24 @@ test('a reader written from the format page alone reads every type and collectio
     'what it reads of the killed store is what was committed',
   );
 });
+
+const examples = join(root, 'examples/store');
+for (const file of readdirSync(examples).filter(name => name.endsWith('.mjs')))
+  test(`examples/store/${file} prints what its comments say`, async t => {
+    const said = [...readFileSync(join(examples, file), 'utf8').matchAll(/\/\/> (.*)$/gm)].map(
+      match => match[1]!,
+    );
+    t.true(said.length > 2);
+    const name = `example-${file}-${process.pid}`;
+    const {stdout} = await run(process.execPath, [join(examples, file), name]);
+    t.deepEqual(stdout.trimEnd().split('\n'), said);
+  });
+
+test('there is an example of each collection', t => {
+  const collections = [...readme.matchAll(/^\| `t\.(\w+)\(.*\| .*\|$/gm)].map(match => match[1]!);
+  const shown = readdirSync(examples).map(file => file.replace('.mjs', ''));
+  for (const name of ['table', 'map', 'sorted', 'vector', 'ring', 'list']) {
+    t.true(collections.includes(name), name);
+    t.true(shown.includes(name), name);
+  }
+});
