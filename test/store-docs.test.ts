@@ -203,3 +203,24 @@ test('there is an example of each collection', t => {
     t.true(shown.includes(name), name);
   }
 });
+
+test('the pieces of the guide run one after the other and print what their comments say', async t => {
+  const guide = readFileSync(join(root, 'docs/state-store/guide.md'), 'utf8');
+  const made = folder(t);
+  const name = `guide-${process.pid}`;
+  const pieces = [...guide.matchAll(/```js\n\/\/ (\w+\.mjs)( dies of SIGKILL)?\n([\s\S]*?)```/g)];
+  t.is(pieces.length, 7);
+  for (const [, file, dies, code] of pieces) {
+    const script = join(made, file!);
+    writeFileSync(script, code!.replaceAll("name: 'guide'", `name: '${name}'`));
+    if (dies) {
+      t.is(
+        (await t.throwsAsync<Error & {signal: string}>(run(process.execPath, [script])))?.signal,
+        'SIGKILL',
+      );
+      continue;
+    }
+    const said = [...code!.matchAll(/\/\/> (.*)$/gm)].map(match => `${match[1]}\n`);
+    t.is(await output(script), said.join(''), file);
+  }
+});
