@@ -139,6 +139,8 @@ export class Servers {
     });
     server.port = await Promise.race([listening, aborted, closed.then(() => -1)]);
     if (server.port < 0) throw new Error(`${name} ended before it listened; it said: ${said}`);
+    // Under a supervisor it is the first generation that makes the segment.
+    for (const each of childrenOf(pid)) this.#pids.add(each);
     return server;
   }
 
