@@ -116,7 +116,7 @@ const Point = struct('Point', {x: t.i16, y: t.f32, name: t.string()});
 const All = struct('All', {
   a: t.u8, b: t.i8, c: t.u16, d: t.i32, e: t.u64, f: t.i64, g: t.uint, h: t.f64, i: t.bool, j: t.enum('no', 'yes', 'maybe'),
   k: t.timestamp, l: t.string(13), m: t.bytes(5), n: t.string(), o: t.bytes(), p: t.array(t.u16, 3), q: t.array(Point, 2),
-  r: t.union({n: t.u8, point: Point}), s: Point, u: t.ref(() => All), v: t.i32.optional(), w: t.string().optional(), z: t.u32,
+  r: t.union({n: t.u8, point: Point}), s: Point, u: t.ref(() => All), v: t.i32.optional(), w: t.string().optional(), y: t.address, z: t.u32,
 });
 const schema = {
   count: t.uint, table: t.table(All), few: t.table(Point, {capacity: 3}), byText: t.map(t.string(), Point),
@@ -134,7 +134,7 @@ for (let n = 0; n < 300; n++) {
     p: [n, 1, 2], q: [point, point], r: n % 2 ? {tag: 'n', value: 3} : {tag: 'point', value: point}, s: point,
     v: n % 2 ? n : null, w: n % 3 ? text : null, z: n,
   });
-  if (n % 5 === 0) record.u = record;
+  if (n % 5 === 0) record.u = record.y = record;
   root.byText.set(text, point);
   root.byBytes.set(Buffer.from(text.slice(0, 20 + n % 20)), n % 200);
   root.byNumber.set(BigInt(n) << 40n, text);

@@ -152,6 +152,8 @@ function value(type, at) {
       return {tag: type.names[u8(at)], value: value(type.of[u8(at)], at + CELL)};
     case 'struct':
       return Object.fromEntries(type.fields.map(f => [f.name, value(f.type, at + f.offset)]));
+    case 'address':
+      return u64(at) === 0n ? null : Number(u64(at) - u64(176));
     case 'ref': {
       const [low, generation] = [u32(at), u32(at + 4)];
       const [collection, slot] = [numbered.get(low >>> 26), low % 2 ** 26];
@@ -168,6 +170,7 @@ function value(type, at) {
       const packed = key.kind === 'string' || key.kind === 'bytes';
       return [...entries].map(slot => {
         const entry = entries.record(slot);
+        find(at + growing, packed ? packedHash(key, entry) : integerHash(value(key, entry)), slot);
         return [packed ? packedKey(key, entry) : value(key, entry), value(of, entry + (packed ? 32 : 8))];
       });
     }
@@ -207,6 +210,36 @@ function packedKey(type, at) {
   const word = u32(at);
   const from = inKey(word) ? at + 4 : u32(at + 4) * CELL;
   return type.kind === 'string' ? text(from, word) : content(from, word);
+}
+
+// --- how a key of a map is found
+const finish = h => {
+  const mixed = Math.imul(h ^ (h >>> 15), 0x85ebca6b);
+  return (mixed ^ (mixed >>> 13)) >>> 0;
+};
+function packedHash(type, at) {
+  const word = u32(at);
+  const [units, wide] = type.kind === 'string' && word >= 2 ** 31 ? [word - 2 ** 31, 2] : [word, 1];
+  const from = inKey(word) ? at + 4 : u32(at + 4) * CELL;
+  let h = units;
+  for (let i = 0; i < units * wide; i += 4) {
+    h = Math.imul(h ^ u32(from + i), 0x9e3779b1);
+    h ^= h >>> 15;
+  }
+  return finish(h);
+}
+function integerHash(key) {
+  const [low, high] = [BigInt(key), BigInt(key) >> 32n].map(half => Number(BigInt.asIntN(32, half)));
+  return finish(Math.imul(low, 0x9e3779b1) ^ Math.imul(high, 0x85ebca77));
+}
+/** Throws unless probing for this hash comes to the entry. */
+function find(head, hash, slot) {
+  const [index, mask] = [u32(head) * CELL, u32(head + 4)];
+  for (let place = (hash & mask) >>> 0; ; place = (place + 1) & mask) {
+    const [there, entry] = [u32(index + place * CELL), u32(index + place * CELL + 4)];
+    if (entry === slot + 1 && there === hash) return;
+    if (entry === 0) throw new Error(`entry ${slot} cannot be found by its key`);
+  }
 }
 
 const plainly = (_key, v) => (typeof v === 'bigint' ? `${v}n` : v instanceof Uint8Array ? [...v] : v);
