@@ -163,6 +163,19 @@ export class Engine {
     });
   }
 
+  assign(record: object, values: object): void {
+    this.transact(() => {
+      for (const [field, value] of Object.entries(values)) {
+        if (!(field in record) || field.startsWith('$'))
+          throw new StoreError(
+            'ERR_VALUE',
+            `$set: there is no field ${show(field)}; its struct has ${Object.keys((record as {toJSON(): object}).toJSON()).join(', ')}.`,
+          );
+        if (value !== undefined) (record as Record<string, unknown>)[field] = value;
+      }
+    });
+  }
+
   stale(what: string): never {
     this.assertOpen();
     throw new StoreError(

@@ -3,7 +3,7 @@ import {StoreError, show} from './errors.js';
 import {CELL} from './memory.js';
 import {element} from './scalars.js';
 import {SLOT_SPACE} from './slots.js';
-import {type Fields, Struct} from './struct.js';
+import {type Fields, type RecordOf, Struct} from './struct.js';
 import type {TableRecord} from './table.js';
 import {type Access, type Captures, refuse, Type, type TypeDescription} from './type.js';
 
@@ -17,7 +17,7 @@ import {type Access, type Captures, refuse, Type, type TypeDescription} from './
  */
 export class RefType<F extends Fields> extends Type<
   TableRecord<F> | null,
-  TableRecord<F> | null,
+  RecordOf<F> | null,
   number | null
 > {
   override readonly kind = 'ref';

@@ -14,6 +14,8 @@ export type PlainOf<F extends Fields> = {[K in keyof F]: F[K]['json']};
 export interface RecordMeta<F extends Fields> {
   /** A plain object with the same fields, nested records included. */
   toJSON(): PlainOf<F>;
+  /** Sets several fields as one transaction; inner structs, arrays and unions as plain data. */
+  $set(fields: InitOf<F>): void;
 }
 
 /** Where a record lies and which life of its slot it is. Generated code keeps these names, so fields may not start with $. */
@@ -184,6 +186,7 @@ export function compile<F extends Fields>(
   for (const [name, body] of Object.entries(extras?.(captures) ?? {}))
     members.push(`get ${name}(){${live}${body}}`);
   const json = type.placed.map(({name, type: field}) => `${name}:${captures.add(field)}.plain(this.${name})`);
+  members.push('$set(o){E.assign(this,o);}');
   members.push(`toJSON(){return {${json.join(',')}};}`);
   const zero = Array.from({length: type.size / CELL}, (_, i) => `F64[c+${i}]=0;`);
   const zeroing = zero.length <= 16 ? zero.join('') : `F64.fill(0,c,c+${zero.length});`;
