@@ -179,6 +179,7 @@ test('what is packed carries the licences of what it carries, and nothing that o
   const manifest = manifestOf(store);
   for (const range of Object.values({...manifest.dependencies, ...manifest.optionalDependencies}))
     t.regex(range, /^\d+\.\d+\.\d+$/);
+  t.is(readFileSync(join(store, 'LICENSE'), 'utf8'), readFileSync(join(root, 'LICENSE'), 'utf8'));
   const script = readFileSync(join(store, 'scripts/prebuild.mjs'), 'utf8');
   for (const [, files] of script.matchAll(/^ {2}'[\w-]+': \[(.*)\],$/gm)) t.regex(files!, /'LICENSE'/);
 });
