@@ -11,6 +11,7 @@ import {createServer, HreadError, type Server, type ServerOptions, SLOT_SIZE} fr
 import {t as type} from '@zlr/state-store';
 import test, {type ExecutionContext} from 'ava';
 import {Client} from './helpers/client.js';
+import {ownExample} from './helpers/example.js';
 import {eventually} from './helpers/loop-under-test.js';
 import {Supervised} from './helpers/supervised.js';
 
@@ -173,7 +174,8 @@ serial('the README shows the example as it is', t => {
 });
 
 serial('the example counts each line once, whatever kills it', async t => {
-  const service = await Supervised.start(t, () => [process.execPath, example, '0']);
+  const program = ownExample(t, example);
+  const service = await Supervised.start(t, () => [process.execPath, program, '0']);
   const client = await Client.open(service.port);
   let count = 0;
   const ask = async (line: string): Promise<void> => {
@@ -207,7 +209,9 @@ type Child = ChildProcessByStdio<null, Readable, Readable>;
 serial(
   'without a supervisor it is an ordinary server that ends in good order, however often it is told to',
   async t => {
-    const child: Child = spawn(process.execPath, [example, '0'], {stdio: ['ignore', 'pipe', 'pipe']});
+    const child: Child = spawn(process.execPath, [ownExample(t, example), '0'], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     const closed = once(child, 'close');
     const [said] = (await once(child.stdout.setEncoding('utf8'), 'data')) as [string];
     const client = await Client.open(Number(/(\d+)\n$/.exec(said)?.[1]));

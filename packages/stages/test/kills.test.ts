@@ -13,6 +13,7 @@ import {fileURLToPath} from 'node:url';
 import {promisify} from 'node:util';
 import test from 'ava';
 import {Random} from '../../../test/support/random.js';
+import {ownExample} from '../../hread/test/helpers/example.js';
 
 const KILLS = 30;
 const ORDERS = 400_000;
@@ -69,6 +70,6 @@ test('the example of the README is the program in examples/, and runs', async t 
   const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
   const shown = /```js\n([\s\S]*?)```/.exec(readme)?.[1];
   t.true(readFileSync(example, 'utf8').endsWith(shown ?? 'nothing is shown'));
-  const {stdout} = await promisify(execFile)(process.execPath, [example]);
+  const {stdout} = await promisify(execFile)(process.execPath, [ownExample(t, example)]);
   t.is(stdout, 'shipped 5 orders of 1500 in all\n');
 });

@@ -2,6 +2,7 @@
 import {readFileSync} from 'node:fs';
 import {fileURLToPath} from 'node:url';
 import test from 'ava';
+import {ownExample} from '../../hread/test/helpers/example.js';
 import {Supervised} from '../../hread/test/helpers/supervised.js';
 import {exchangeOnce, get, HttpClient, Site} from './helpers/site.js';
 
@@ -13,7 +14,8 @@ test('the example of the README is the program in examples/, and its download ou
   t.true(readFileSync(example, 'utf8').endsWith(shown ?? 'nothing is shown'));
 
   const site = new Site(t, {'small.txt': 10, 'large.bin': 8_000_000});
-  const service = await Supervised.start(t, () => [process.execPath, example, site.root, '0']);
+  const program = ownExample(t, example);
+  const service = await Supervised.start(t, () => [process.execPath, program, site.root, '0']);
   const client = await HttpClient.open(service.port, {read: false});
   client.send(get('/large.bin'));
   t.is((await exchangeOnce(service.port, get('/small.txt'))).status, 200);
