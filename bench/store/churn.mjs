@@ -1,7 +1,8 @@
 /**
  * Removes a random record and inserts another, with two strings of 0 to 200 units each, again and again, 10,000 being live.
  *
- * Goal: that a store which has reached its size stays there: no growth from the half of the run to its end. A million
+ * Goal: that a store which has reached its size stays there: from the half of the run to its end it may grow by as much as
+ * the mix of lengths, which is drawn, changes by chance. A million
  * pairs, a hundred million with --long. No goal: time, which is shown beside that of plain objects.
  */
 import {interleave, ratio, summarize} from '../harness.mjs';
@@ -46,10 +47,10 @@ export default {
         })),
         goals: [
           {
-            text: 'no growth in the second half (touched bytes at its end and at its begin)',
-            atMost: 1,
+            text: 'no growth in the second half: touched bytes at its end at most 1.01 x those at its begin',
+            atMost: 1.01,
             measured: growth,
-            met: growth <= 1,
+            met: growth <= 1.01,
           },
         ],
       },
