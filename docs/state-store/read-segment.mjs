@@ -23,6 +23,27 @@ for (let k = u32(256); k !== u32(260); ) {
   bytes.writeUInt32LE(u32(entry + 8), u32(entry) * CELL + 4);
 }
 
+// --- the heap: blocks end to end, the free ones each in the list of its class
+const sizeOf = i => (i < 7 ? i + 2 : (5 + ((i - 7) % 4)) * 2 ** (Math.floor((i - 7) / 4) + 1));
+const [USED, FREE, ENCLOSED] = [0x44455355, 0x45455246, 0x534f4c43];
+const [heapTop, heapLimit, heapEnd] = [u32(320), u32(328), u32(156)];
+const free = new Set();
+let block = u32(152);
+for (; block < heapTop; block += u32(block * CELL)) {
+  const state = u32(block * CELL + 4);
+  if (state === FREE) free.add(block);
+  else if (state !== USED && state !== ENCLOSED) throw new Error(`no block at cell ${block}`);
+}
+if (block !== heapTop || heapTop > heapLimit || heapLimit > heapEnd)
+  throw new Error('the heap has another end');
+for (let i = 0; i < 120; i++)
+  for (let cell = u32(512 + i * 4); cell !== 0; cell = u32(cell * CELL + 8)) {
+    const cells = u32(cell * CELL);
+    if (!free.delete(cell) || cells < sizeOf(i) || cells >= sizeOf(i + 1))
+      throw new Error(`cell ${cell} in the list of class ${i}`);
+  }
+if (free.size > 0) throw new Error(`${free.size} free blocks are in no list`);
+
 // --- the schema, a FlatBuffer
 function slotOf(table, index) {
   const vtable = table - bytes.readInt32LE(table);
