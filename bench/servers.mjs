@@ -139,15 +139,20 @@ export class Servers {
     });
     server.port = await Promise.race([listening, aborted, closed.then(() => -1)]);
     if (server.port < 0) throw new Error(`${name} ended before it listened; it said: ${said}`);
-    // Under a supervisor it is the first generation that makes the segment.
-    for (const each of childrenOf(pid)) this.#pids.add(each);
+    this.#noteChildren(pid);
     return server;
+  }
+
+  /** Under a supervisor it is the first generation that makes the segment. @param {number} supervisor */
+  #noteChildren(supervisor) {
+    for (const each of childrenOf(supervisor)) this.#pids.add(each);
   }
 
   /** Ends all of them, last first; what will not end in good order is ended by force, and that is an error. */
   async stopAll() {
     const failures = [];
     for (const server of this.#running.toReversed()) {
+      this.#noteChildren(server.pid); // one that is interrupted while it starts
       await server.stop().catch(error => failures.push(error));
     }
     const left = () => processesWith(MARK, this.#run);
