@@ -224,3 +224,42 @@ test('the pieces of the guide run one after the other and print what their comme
     t.is(await output(script), said.join(''), file);
   }
 });
+
+test('every method and function that the README names is there', async t => {
+  const library = (await import('@zlr/state-store')) as unknown as Record<string, unknown>;
+  const {struct, t: ty} = await import('@zlr/state-store');
+  const One = struct('One', {n: ty.u8});
+  const store = await openStore({
+    name: `methods-${process.pid}`,
+    size: '1MB',
+    backend: 'memory',
+    schema: {
+      table: ty.table(One),
+      map: ty.map(ty.u8, ty.u8),
+      sorted: ty.sorted(ty.u8, ty.u8),
+      vector: ty.vector(ty.u8),
+      ring: ty.ring(ty.u8, 2),
+      list: ty.list(ty.u8),
+    },
+  });
+  t.teardown(() => store.destroy());
+  const collections = store.root as unknown as Record<string, object>;
+  let checked = 0;
+  for (const [, name, text] of readme.matchAll(/^\| `t\.(\w+)\(.*?\)` \| (.*) \|$/gm)) {
+    const collection = collections[name!];
+    if (collection === undefined) continue;
+    for (const [, code] of text!.matchAll(/`([^`]+)`/g))
+      for (const method of code!.replace(/\(.*?\)/g, '').split(' ')) {
+        if (/^[a-z]\w+$/.test(method) && method !== 'capacity')
+          t.true(method in collection, `${name}.${method}`);
+        checked++;
+      }
+  }
+  for (const [, method] of readme.matchAll(/`store\.(\w+)\(/g)) {
+    t.true(method! in store, `store.${method}`);
+    checked++;
+  }
+  for (const [, name] of readme.matchAll(/^\| .*?`((?:open|read|dump|load|list|remove)Stores?)\(/gm))
+    t.true(name! in library, name);
+  t.true(checked > 50);
+});
