@@ -213,6 +213,7 @@ serial(
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     const closed = once(child, 'close');
+    t.teardown(() => child.kill('SIGKILL')); // finds it gone, unless the test failed
     const [said] = (await once(child.stdout.setEncoding('utf8'), 'data')) as [string];
     const client = await Client.open(Number(/(\d+)\n$/.exec(said)?.[1]));
     client.send('hello\n');
