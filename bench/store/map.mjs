@@ -142,8 +142,8 @@ export default {
         fill(all, i => i);
         return {
           get: key => db.get(key),
-          set: (key, value) => db.transactionSync(() => db.put(key, value)),
-          delete: key => db.transactionSync(() => db.remove(key)),
+          set: (key, value) => db.putSync(key, value),
+          delete: key => db.removeSync(key),
         };
       });
     },
