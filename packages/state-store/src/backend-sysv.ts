@@ -171,8 +171,15 @@ export function sysvSegments(): {segment: SysvSegment; bytes: Uint8Array}[] {
   });
 }
 
-export function removeSysv(key: number): void {
+/** Removes a segment, and with the store's name its bell too. */
+export function removeSysv(key: number, name: string | null): void {
   remove(load(), key);
+  if (name !== null) bellOf(name).remove();
+}
+
+function bellOf(name: string): FileBell {
+  const folder = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
+  return new FileBell(join(folder, `zlr-${process.getuid!()}-${sysvKey(name).toString(16)}.bell`), true);
 }
 
 export function attachSysv(name: string, size: number | undefined): Backing {
@@ -205,13 +212,7 @@ function backing(
   abandoned: boolean,
 ): Backing {
   const key = sysvKey(name, edition);
-  const bell = new FileBell(
-    join(
-      existsSync('/dev/shm') ? '/dev/shm' : tmpdir(),
-      `zlr-${process.getuid!()}-${sysvKey(name).toString(16)}.bell`,
-    ),
-    true,
-  );
+  const bell = bellOf(name);
   const next = (to: number, created: boolean): Backing => {
     const key = sysvKey(name, edition + 1);
     const larger = edition + 1 < EDITIONS ? map(module, key, to, name) : null;

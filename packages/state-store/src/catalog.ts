@@ -66,12 +66,12 @@ export function removeStore(nameOrKey: string): void {
       `there is no store '${nameOrKey}' on backend 'sysv'; \`zlr ls\` lists those there are.`,
     );
   }
-  for (const {key, attached, owner} of found) {
+  for (const {name, key, attached, owner} of found) {
     if (attached > 0) {
       const who = owner === null ? `${attached} processes have it attached` : `process ${owner} writes it`;
       throw new StoreError('ERR_BUSY', `store '${nameOrKey}' is in use: ${who}; end them first.`);
     }
-    removeSysv(Number(key));
+    removeSysv(Number(key), name);
   }
 }
 

@@ -9,12 +9,15 @@ export class SlotValues<V, I> {
   private readonly compiled: Compiled | undefined;
   private readonly row: Row<V> | undefined;
   readonly cells: number;
+  /** Nothing in the value is live, so its generation does not matter. */
+  private readonly lifeless: boolean;
   constructor(
     private readonly slots: Slots,
     private readonly type: Type<V, I, unknown>,
     private readonly inset: number,
   ) {
     this.cells = valueCells(type);
+    this.lifeless = type.single;
     if (type instanceof Struct) this.compiled = compileFor(slots, type) as unknown as Compiled;
     else this.row = compileRow(type, slots.engine, slots.path);
   }
@@ -22,6 +25,7 @@ export class SlotValues<V, I> {
   get(slot: number): V {
     const {slots} = this;
     const cell = slots.cell(slot) + this.inset;
+    if (this.lifeless) return this.row!.get(cell, 0, 0, 0);
     const word = slots.word(slot);
     const generation = slots.engine.memory.u32[word]!;
     return this.row ? this.row.get(cell, 0, word, generation) : (slots.make!(cell, word, generation) as V);

@@ -56,6 +56,8 @@ export class Slots<R extends object = object> {
   readonly number: number;
   readonly stride: number; // cells
   readonly first: number; // slots of extent 0
+  /** By which a slot is divided by `first`, if that is a power of two: all that grow have one. */
+  private readonly shift: number;
   private readonly generations: number; // word, of extent 0
   private readonly records: number; // cell, of extent 0
   /** Makes the live record of a slot; set by collections whose values are structs. */
@@ -76,6 +78,7 @@ export class Slots<R extends object = object> {
     this.stride = u32[word + 4]!;
     this.number = u32[word + 3]!;
     this.first = u32[word + 6]!;
+    this.shift = (this.first & (this.first - 1)) === 0 ? 31 - Math.clz32(this.first) : -1;
     this.generations = u32[word + 8]! * 2;
     this.records = u32[word + 9]!;
     this.assertSane(stride);
@@ -171,9 +174,12 @@ export class Slots<R extends object = object> {
 
   /** The slot of an id if it is live in that life, else -1. */
   slotOfId(id: number): number {
-    const slot = id % SLOT_SPACE;
-    if (!(slot >= 0 && slot < this.used) || slot % 1 !== 0) return -1;
-    return this.generation(slot) === Math.floor(id / SLOT_SPACE) * 2 + 1 ? slot : -1;
+    const slot = id & (SLOT_SPACE - 1);
+    // Generations are odd in use, and zero where no slot ever was; a number that is no id equals none of them.
+    const generation = (id - slot) / (SLOT_SPACE / 2) + 1;
+    const {u32} = this.engine.memory;
+    if (slot < this.first) return u32[this.generations + slot] === generation ? slot : -1;
+    return slot < this.used && u32[this.word(slot)] === generation ? slot : -1;
   }
 
   /** The transaction that ended a life here last. */
@@ -307,11 +313,11 @@ export class Slots<R extends object = object> {
   }
 
   private firstOf(k: number): number {
-    return k === 0 ? 0 : this.first * 2 ** (k - 1);
+    return k === 0 ? 0 : this.first << (k - 1);
   }
 
   private extentOf(slot: number): number {
-    return 32 - Math.clz32(Math.floor(slot / this.first));
+    return 32 - Math.clz32(this.shift >= 0 ? slot >>> this.shift : Math.floor(slot / this.first));
   }
 
   /** Cells of extent k: its generations, then its records. */

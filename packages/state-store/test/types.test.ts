@@ -263,3 +263,44 @@ test('scan sees what for of sees', async t => {
     [...root.points].map(point => [point.x - 1, point.$id, point.$index] as [number, number, number]),
   );
 });
+
+test('a map forgets where a key was when it goes, comes back or never was', async t => {
+  const store = await fresh(t, 'memory', {map: ty.map(ty.string(), ty.u32)});
+  const {map} = store.root;
+  map.set('a', 1).set('b', 2);
+  t.is(map.get('a'), 1);
+  t.is(map.get('a'), 1);
+  map.delete('a');
+  map.set('c', 3); // takes the slot of a
+  t.is(map.get('a'), undefined);
+  t.false(map.has('a'));
+  t.is(map.get('b'), 2);
+  t.throws(
+    () =>
+      store.transaction(() => {
+        map.delete('b');
+        map.set('d', 4); // takes the slot of b
+        t.is(map.get('d'), 4);
+        t.is(map.get('b'), undefined);
+        throw new Error('undo');
+      }),
+    {message: 'undo'},
+  );
+  t.is(map.get('d'), undefined);
+  t.is(map.get('b'), 2);
+  t.throws(
+    () =>
+      store.transaction(() => {
+        map.clear();
+        t.is(map.get('b'), undefined);
+        throw new Error('undo');
+      }),
+    {message: 'undo'},
+  );
+  t.is(map.get('b'), 2);
+  map.set('b', 5);
+  t.is(map.get('b'), 5);
+  store.close();
+  t.throws(() => map.get('b'), {code: 'ERR_CLOSED'});
+  t.throws(() => map.has('b'), {code: 'ERR_CLOSED'});
+});
