@@ -3,7 +3,7 @@
  * the other, since `zlr ls` attaches every store for as long as it looks, and `zlr rm` removes only what nobody has.
  */
 import {randomUUID} from 'node:crypto';
-import {mkdtempSync, rmSync} from 'node:fs';
+import {mkdtempSync, readdirSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {openStore, removeStore, StoreError, struct, t} from '@zlr/state-store';
@@ -100,7 +100,15 @@ test.serial('a dump loads under another name, in memory and in a file, and is ch
   t.is((await zlr.run('check', copy)).stdout, 'ok\n');
   const again = await zlr.run('load', copy, '--input', dump);
   t.regex(again.stderr, /there is a store at .* already; remove it first/);
+  const bells = () => readdirSync('/dev/shm').filter(each => each.endsWith('.bell'));
+  const before = bells().length;
+  const watching = zlr.start('inspect', copy, 'served', '--watch'); // makes the store's bell
+  t.is(await watching.line(), '7');
+  watching.pressCtrlC();
+  await watching.outcome;
+  t.is(bells().length, before + 1);
   t.is((await zlr.run('rm', copy)).exitCode, 0, 'nobody has it attached');
+  t.is(bells().length, before, 'its bell goes with it');
   t.is((await zlr.run('inspect', copy)).exitCode, 1);
 
   const file = join(folder, 'shop.store');
