@@ -54,7 +54,7 @@ export interface StoreOptions<S extends Schema> {
   writers?: 'one' | 'many';
   /** When the store is full it grows, up to this; a transaction that was under way runs a second time. */
   maxSize?: number | string;
-  /** Bytes of the undo log, which bounds what one transaction can change. A sixteenth of `size` unless given. */
+  /** Bytes of the undo log, which bounds what one transaction can change. A sixteenth of `size`, at most 768 KB, unless given. */
   logSize?: number | string;
   /** For a schema that changed: what has another name now, as {'Struct.newField': 'oldField', newRoot: 'oldRoot'}. */
   renames?: Renames;
@@ -383,9 +383,18 @@ function release(memory: Memory, backing: Backing, access: Access): void {
   held.delete(backing.where);
 }
 
+const fingerprints = new WeakMap<Struct<Fields>, Buffer>();
+
 export function fingerprint(root: Struct<Fields>): Buffer {
-  return createHash('sha256').update(JSON.stringify(root.describe())).digest().subarray(0, 16);
+  const known = fingerprints.get(root);
+  if (known) return known;
+  const made = createHash('sha256').update(JSON.stringify(root.describe())).digest().subarray(0, 16);
+  fingerprints.set(root, made);
+  return made;
 }
+
+/** A default log holds 65,536 cells: half a megabyte changed by one transaction. */
+const DEFAULT_LOG_BYTES = 2 ** 16 * 12;
 
 function build(
   memory: Memory,
@@ -397,7 +406,9 @@ function build(
   const size = memory.byteLength;
   const description = encodeSchema(root.describe());
   const logBytes =
-    logSize === undefined ? Math.min(Math.max(size / 16, 2 ** 14), 2 ** 24) : parseSize(logSize, 'logSize');
+    logSize === undefined
+      ? Math.min(Math.max(size / 16, 2 ** 14), DEFAULT_LOG_BYTES)
+      : parseSize(logSize, 'logSize');
   const logCells = Math.max(Math.floor(logBytes / CELL), LEAST_LOG_CELLS);
   const logCell = HEADER_BYTES / CELL;
   const schemaCell = logCell + logCells;
