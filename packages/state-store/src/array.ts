@@ -72,6 +72,9 @@ export class ArrayType<V, I, J> extends Type<FixedArray<V, I>, Iterable<I>, J[]>
       );
     this.size = rowCells(of as AnyType, length) * CELL;
   }
+  override get compound(): boolean {
+    return true;
+  }
   override describe(): TypeDescription {
     return {kind: 'array', size: this.size, length: this.length, of: [this.of.describe()]};
   }

@@ -79,7 +79,7 @@ export class StoreMap<K, V, KI = K, VI = V> implements Collection {
       return this;
     }
     this.keyOf.check(key);
-    if (memory.mode === LOGGED) this.slots.outlive(this.add(key, value));
+    if (memory.mode === LOGGED) this.slots.outlive(this.engine.transact(() => this.add(key, value)));
     else {
       const before = log.begin();
       try {

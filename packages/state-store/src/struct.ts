@@ -84,6 +84,9 @@ export class Struct<F extends Fields> extends Type<RecordOf<F>, InitOf<F>, Plain
     this.placed = placed;
     this.size = size;
   }
+  override get compound(): boolean {
+    return true;
+  }
   override describe(): TypeDescription {
     return {
       kind: 'struct',
@@ -178,7 +181,12 @@ export function compile<F extends Fields>(
     // The check may replace v by what is stored, so the slow path, which comes back here, is taken before it.
     const early = `if(M.mode${field.single ? '===2' : '!==1'})return void E.set(this,'${name}',v);`;
     const late = field.single ? `if(M.mode!==0)${save}` : save;
-    members.push(`set ${name}(v){${live}${early}${access.check}const c=this.$c;${late}${access.set}}`);
+    // What may fail half-way is undone on its own, also when its caller catches the error and goes on.
+    if (field.compound)
+      members.push(
+        `set ${name}(v){${live}E.transact(()=>{${access.check}const c=this.$c;${save}${access.set}});}`,
+      );
+    else members.push(`set ${name}(v){${live}${early}${access.check}const c=this.$c;${late}${access.set}}`);
     inits.push(`{let v=o.${name};if(v!==undefined){${access.check}${access.init ?? access.set}}}`);
     assigns.push(`{let v=o.${name};if(v!==undefined){${access.check}${access.set}}}`);
     if (access.drop) drops.push(access.drop);

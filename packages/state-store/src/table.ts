@@ -100,7 +100,8 @@ export class Table<F extends Fields> {
   insert(init: InitOf<F>): TableRecord<F> {
     const {memory, log} = this.engine;
     if (memory.mode === LOGGED) {
-      const record = this.insertLogged(init);
+      // Undone on its own if it fails, also when the caller catches the error and goes on.
+      const record = this.engine.transact(() => this.insertLogged(init));
       this.slots.outlive(this.slots.slotOf(record));
       return record;
     }

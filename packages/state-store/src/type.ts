@@ -75,6 +75,10 @@ export abstract class Type<V, I = V, J = V> {
   abstract readonly align: number;
   /** One machine store writes it whole, so that outside a transaction it needs no log. */
   abstract readonly single: boolean;
+  /** Made of several values, of which a later one may be refused when earlier ones are written. */
+  get compound(): boolean {
+    return false;
+  }
   abstract describe(): TypeDescription;
   abstract access(byte: number, path: string, captures: Captures): Access;
   /** Part of check(): looks at the field `byte` bytes behind `cell` and trusts nothing there. */
@@ -118,6 +122,9 @@ export class OptionalType<V, I, J> extends Type<V | null, I | null, J | null> {
       init: `if(v!==null){${init}${present}=1;}`,
       drop: dropped,
     };
+  }
+  override get compound(): boolean {
+    return this.inner.compound;
   }
   override plain(value: V | null): J | null {
     return value === null ? null : this.inner.plain(value);

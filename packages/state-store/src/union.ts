@@ -34,6 +34,9 @@ export class UnionType<U extends Variants> extends Type<UnionOf<U>, UnionInit<U>
         throw new StoreError('ERR_SCHEMA', `t.union: variant ${show(tag)} is no type.`);
     this.size = CELL + Math.ceil(Math.max(...this.tags.map(tag => variants[tag]!.size)) / CELL) * CELL;
   }
+  override get compound(): boolean {
+    return true;
+  }
   override describe(): TypeDescription {
     return {
       kind: 'union',

@@ -304,3 +304,43 @@ test('a map forgets where a key was when it goes, comes back or never was', asyn
   t.throws(() => map.get('b'), {code: 'ERR_CLOSED'});
   t.throws(() => map.has('b'), {code: 'ERR_CLOSED'});
 });
+
+for (const backend of BACKENDS)
+  test(`${backend}: what is refused inside a transaction leaves nothing of itself when the transaction goes on`, async t => {
+    const store = await fresh(t, backend, schema);
+    const {root} = store;
+    const thing = root.things.insert({
+      at: {x: 1, label: 'one'},
+      marks: [1, 2, 3],
+      shape: {tag: 'dot', value: {x: 5, label: 'dot'}},
+      maybe: {x: 6},
+    });
+    root.row.push({x: 1});
+    const before = JSON.stringify(store.toJSON());
+    store.transaction(() => {
+      const refused: (() => unknown)[] = [
+        () => root.things.insert({any: 'kept?', at: {x: 1.5}}),
+        () => root.points.insert({label: 'kept?', x: '1' as never}),
+        () => root.byName.set('kept?', {label: 'x', x: null as never}),
+        () => root.row.push({x: 2}, {x: 2.5}),
+        () => root.row.set(0, {label: 'kept?', x: 1.5}),
+        () => root.last.push({label: 'kept?', x: 1.5}),
+        () => root.queue.push({label: 'kept?', x: 1.5}),
+        () => root.sorted.set('kept?', -1),
+        () => root.keys.set(2n ** 64n, true),
+        () => thing.$set({at: {label: 'kept?', x: 1.5}}),
+        () => Object.assign(thing, {at: {label: 'kept?', x: 2 ** 40}}),
+        () => thing.$set({any: 'kept?', marks: [9, 9, 999]}),
+        () => Object.assign(thing, {marks: [9, 9, 999]}),
+        () => Object.assign(thing, {shape: {tag: 'dot', value: {label: 'kept?', x: 0.5}}}),
+        () => Object.assign(thing, {maybe: {label: 'kept?', x: 0.5}}),
+        () => thing.marks.set(0, 256),
+      ];
+      for (const [i, act] of refused.entries()) t.throws(act, {code: 'ERR_VALUE'}, `refusal ${i}`);
+      root.when.set(new Date(1), true);
+    });
+    t.is(root.when.size, 1);
+    root.when.delete(new Date(1));
+    t.is(JSON.stringify(store.toJSON()), before);
+    t.deepEqual(store.check().problems, []);
+  });
