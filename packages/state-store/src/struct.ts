@@ -158,8 +158,6 @@ export function compile<F extends Fields>(
   engine: Engine,
   path = type.name,
   extras?: Extras,
-  /** Whether accessors look first if the record is still there. */
-  checked = true,
 ): Compiled<RecordOf<F>> {
   const captures = new Captures(engine);
   const {validity} = engine;
@@ -171,7 +169,7 @@ export function compile<F extends Fields>(
   const inits: string[] = [];
   const assigns: string[] = [];
   const drops: string[] = [];
-  const live = checked ? `if(this.$r!==V.epoch)${look}(this);` : '';
+  const live = `if(this.$r!==V.epoch)${look}(this);`;
   for (const {name, type: field, offset} of type.placed) {
     const access = field.access(offset, `${path}.${name}`, captures);
     const firstCell = Math.floor(offset / CELL);
@@ -204,7 +202,9 @@ ${members.join('\n')}};
 return {Record:R,init(c,o){${zeroing}${inits.join('')}},assign(c,o){${assigns.join('')}},
 getter(first,word,cell,stride,slow){return id=>{const s=id&67108863,n=(id-s)/33554432+1;
 if(s<first&&U32[word+s]===n)return new R(cell+s*stride,word+s,n);return slow(id);};},
-scan(f,w,c,count,stride){const r=new R(c,w,0);for(let i=0;i<count;i++){const n=U32[w+i];if(n&1){r.$c=c+i*stride;r.$g=w+i;r.$n=n;f(r);}}},drop(c){${drops.join('')}}};`;
+scan(f,w,c,count,stride){const r=new R(c,w,0);
+try{for(let i=0;i<count;i++){const n=U32[w+i];if(n&1){r.$c=c+i*stride;r.$g=w+i;r.$n=n;r.$r=V.stamp;f(r);}}}
+finally{r.$r=-2;r.$n=-1;}},drop(c){${drops.join('')}}};`;
   const make = new Function('M', 'L', 'E', ...captures.names, source);
   const compiled = make(engine.memory, engine.log, engine, ...captures.values) as Compiled<RecordOf<F>>;
   Object.defineProperty(compiled.Record, 'name', {value: type.name});

@@ -36,11 +36,7 @@ export interface TableLayout {
 }
 
 /** A record class whose records know their slot: compiled once a collection. */
-export function compileFor<F extends Fields>(
-  slots: Slots,
-  struct: Struct<F>,
-  checked = true,
-): Compiled<TableRecord<F>> {
+export function compileFor<F extends Fields>(slots: Slots, struct: Struct<F>): Compiled<TableRecord<F>> {
   const extras: Extras = captures => {
     const owner = captures.add(slots);
     return {
@@ -48,12 +44,10 @@ export function compileFor<F extends Fields>(
       $id: `return ${owner}.idOf(${owner}.slotAt(this.$g),this.$n);`,
     };
   };
-  const compiled = compile(struct, slots.engine, slots.path, extras, checked) as unknown as Compiled<
-    TableRecord<F>
-  >;
+  const compiled = compile(struct, slots.engine, slots.path, extras) as unknown as Compiled<TableRecord<F>>;
   Object.defineProperty(compiled.Record.prototype, OWNER, {value: slots});
   const {Record} = compiled;
-  if (checked) slots.make = (cell, word, generation) => new Record(cell, word, generation);
+  slots.make = (cell, word, generation) => new Record(cell, word, generation);
   return compiled;
 }
 
@@ -61,8 +55,6 @@ export function compileFor<F extends Fields>(
 export class Table<F extends Fields> {
   private readonly compiled: Compiled<TableRecord<F>>;
   private readonly slots: Slots<TableRecord<F>>;
-  /** Records that do not ask whether they are still there: `scan` has just seen that they are. */
-  private moving: Compiled<TableRecord<F>> | undefined;
 
   constructor(
     private readonly engine: Engine,
@@ -150,12 +142,14 @@ export class Table<F extends Fields> {
     return true;
   }
 
-  /** Calls `fn` with every live record in the order of slots. Quick, because it is one record that moves: keep its $id, not it. */
+  /**
+   * Calls `fn` with every live record in the order of slots. Quick, because it is one record that moves: keep its $id, not
+   * it. Behind the scan it throws, as one that was removed does.
+   */
   scan(fn: (record: TableRecord<F>) => void): void {
     this.engine.assertOpen();
-    this.moving ??= compileFor(this.slots as unknown as Slots, this.struct, false);
     for (const [word, cell, count] of this.slots.extents())
-      this.moving.scan(fn, word, cell, count, this.slots.stride);
+      this.compiled.scan(fn, word, cell, count, this.slots.stride);
   }
 
   /** Live records in the order of their slots. Records may be inserted and removed meanwhile. */

@@ -300,3 +300,27 @@ test('a schema that cannot work is refused when it is written', t => {
   ])
     t.throws(make, {instanceOf: StoreError, code: 'ERR_SCHEMA'});
 });
+
+test('the moving record of a scan is nobody else: behind its removal and behind the scan it throws', async t => {
+  const Row = struct('Row', {hits: ty.u32});
+  const store = await fresh(t, 'memory', {rows: ty.table(Row, {capacity: 8})});
+  const {rows} = store.root;
+  for (let hits = 0; hits < 4; hits++) rows.insert({hits});
+
+  const stale = {instanceOf: StoreError, code: 'ERR_STALE'} as const;
+  rows.scan(row => {
+    if (row.hits !== 2) return;
+    rows.remove(row);
+    t.throws(() => {
+      row.hits = 500_000;
+    }, stale);
+  });
+  t.deepEqual(store.check(), {ok: true, problems: []}, 'the free list was not written to');
+
+  let kept: {readonly hits: number} | undefined;
+  rows.scan(row => {
+    kept = row;
+  });
+  rows.insert({hits: 777});
+  t.throws(() => kept!.hits, stale);
+});
