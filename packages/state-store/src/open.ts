@@ -177,6 +177,7 @@ export function enter<S extends Schema>(
     throw error;
   }
   let built = kind === 'ours';
+  let locked = false;
   try {
     const predecessor = readOwnerBefore;
     if (!built) {
@@ -193,12 +194,14 @@ export function enter<S extends Schema>(
     let recovered = 0;
     if (access !== 'none') {
       recovered = recover(memory, backing, log, access);
+      locked = access === 'many'; // until the collections have looked after theirs too, below
       memory.u32[at.epoch / 4] = memory.u32[at.epoch / 4]! + 1;
-      if (access === 'many') unlock(memory);
       const {change} = entry;
       if (change && (change.compact || !header.fingerprint.equals(fingerprint(root)))) {
         rebuild(backing, new Engine(name, backing.where, memory, log, header, 'none'), root, entry, change);
         const {change: _done, memory: _old, ...rest} = entry;
+        if (locked) unlock(memory);
+        locked = false;
         release(memory, backing, access);
         return enter(backing.successor(), name, root, rest);
       }
@@ -219,10 +222,13 @@ export function enter<S extends Schema>(
       entry.maxSize,
       () => release(memory, backing, access),
     );
+    if (locked) unlock(memory);
+    locked = false;
     if (kind === 'ours' && predecessor !== NOBODY && !isOfThisBoot(predecessor)) doubt(store, backing);
     validate(store, entry.validate);
     return store;
   } catch (error) {
+    if (locked) unlock(memory);
     release(memory, backing, access);
     memory.detach();
     if (built) backing.detach();
