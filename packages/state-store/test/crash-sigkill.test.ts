@@ -26,7 +26,10 @@ for (const backend of SHARED_BACKENDS)
         stdio: ['ignore', 'pipe', 'inherit'],
       });
       const closed = once(child, 'close');
-      await once(createInterface(child.stdout), 'line');
+      const early = closed.then(([code]) =>
+        Promise.reject(new Error(`the victim ended by itself, with ${code}`)),
+      );
+      await Promise.race([once(createInterface(child.stdout), 'line'), early]);
       await delay(random.next() * 120); // the instant is what is drawn here, nothing is waited for
       child.kill('SIGKILL');
       await closed;

@@ -1,15 +1,20 @@
-import {mkdtempSync} from 'node:fs';
+import {mkdirSync, mkdtempSync, rmSync} from 'node:fs';
 import {createRequire} from 'node:module';
-import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 
 const require = createRequire(import.meta.url);
 
+/** Within the package, where its compiled dependencies are found; git and npm leave it out. */
+const folder = fileURLToPath(new URL('../../build/', import.meta.url));
+
 /** One fixture as one plain file: a child that is started hundreds of times must not compile TypeScript each time. */
 export function bundle(fixture: string): string {
   const esbuild = createRequire(require.resolve('tsx'))('esbuild') as {buildSync(options: object): unknown};
-  const outfile = join(mkdtempSync(join(tmpdir(), 'zlr-test-')), fixture.replace(/ts$/, 'mjs'));
+  mkdirSync(folder, {recursive: true});
+  const own = mkdtempSync(join(folder, 'test-'));
+  process.once('exit', () => rmSync(own, {recursive: true, force: true}));
+  const outfile = join(own, fixture.replace(/ts$/, 'mjs'));
   esbuild.buildSync({
     entryPoints: [fileURLToPath(new URL(`../fixtures/${fixture}`, import.meta.url))],
     bundle: true,
