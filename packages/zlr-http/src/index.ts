@@ -1,2 +1,2 @@
 export {HttpError, type HttpErrorCode} from './errors.js';
-export {type Recovered, type ServeOptions, StaticServer} from './server.js';
+export {type Recovered, StaticServer} from './server.js';

@@ -14,16 +14,6 @@ import {MAX_RESPONSE, planPage, ResponsePlan, writeResponse} from './response.js
 import {type OpenedFile, StaticFiles} from './static-files.js';
 import {pathFor, planStatic} from './static-plan.js';
 
-export interface ServeOptions {
-  /** The folder to serve. */
-  root: string;
-  host: string;
-  /** 0: any that is free. */
-  port: number;
-  /** Names the server's state, so that its next generation finds it. */
-  name: string;
-}
-
 /** Recovery, in numbers. */
 export interface Recovered {
   recovered: number;
