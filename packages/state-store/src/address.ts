@@ -63,6 +63,11 @@ export function mappings(isIt: (inode: number, path: string) => boolean): bigint
   return found;
 }
 
+/** The first segment of a boot or of a container has id 0, and so has the inode of every mapping that is of no file. */
+export function isSegment(id: number, inode: number, path: string): boolean {
+  return inode === id && path.startsWith('/SYSV');
+}
+
 /** Finds every address in a store by the walk that check() takes. */
 class AddressFinder extends Checker {
   readonly cells: number[] = [];

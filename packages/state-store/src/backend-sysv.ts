@@ -3,7 +3,7 @@ import {existsSync, readFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {isMainThread} from 'node:worker_threads';
-import {mappings} from './address.js';
+import {isSegment, mappings} from './address.js';
 import type {Backing} from './backing.js';
 import {FileBell} from './bell.js';
 import {StoreError} from './errors.js';
@@ -230,7 +230,7 @@ function backing(
     created,
     where: describe(key, name),
     bell,
-    address: () => mappings(inode => inode === id)[0]!,
+    address: () => mappings((inode, path) => isSegment(id, inode, path))[0]!,
     abandoned: () => abandoned,
     blank: to => next(to, true),
     enlarge(to) {

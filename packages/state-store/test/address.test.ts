@@ -1,5 +1,6 @@
 // Addresses for native code: true wherever the segment happens to be mapped, moved when that changes.
 import test from 'ava';
+import {isSegment} from '../src/address.js';
 import {at} from '../src/header.js';
 import {openStore, t as ty} from '../src/index.js';
 import {Node as Linked, schema} from './fixtures/addressed.js';
@@ -61,4 +62,11 @@ test('a backend without addresses says so', async t => {
     openStore({name: freshName(), backend: 'memory', size: '1MB', schema: {a: ty.address}}),
     {code: 'ERR_BACKEND'},
   );
+});
+
+test('the segment with id 0, the first one there is, is not taken for a mapping of no file', t => {
+  t.false(isSegment(0, 0, '[heap]'));
+  t.false(isSegment(0, 0, ''));
+  t.true(isSegment(0, 0, '/SYSV5a4c5253 (deleted)'));
+  t.false(isSegment(0, 3, '/SYSV5a4c5253 (deleted)'));
 });
