@@ -1,6 +1,7 @@
 import type {Engine} from './engine.js';
+import {generate} from './generate.js';
 import {CELL} from './memory.js';
-import {type AnyType, arrays, Captures} from './type.js';
+import {type AnyType, Captures} from './type.js';
 
 /*
  * Values of one type in a row, as in a C array: element i at byte i * stride. Elements narrower than a cell share one;
@@ -72,7 +73,7 @@ export function compileRow<V>(type: AnyType, engine: Engine, path: string): Row<
     const count = Math.ceil((byte + type.size) / CELL) - first;
     return `L.saveRange(c+${first},${count});`;
   };
-  const source = `'use strict';${arrays(engine)}return{
+  const source = `return{
 get(b,i,g,n){${start}${lanewise(a => `return ${a.get};`)}},
 put(b,i,v){${start}${lanewise(a => `${a.check}${save(a.byte)}${a.set}`)}},
 poke(b,i,v){${type.single ? `if(M.mode!==0)return false;${start}${lanewise(a => `${a.check}${a.set}`)}return true;` : 'return false;'}},
@@ -81,11 +82,7 @@ drop(b,i){${accesses[0]!.drop ? `${start}${lanewise(a => a.drop!)}` : ''}}};`;
   const row = {
     lanes,
     groupCells,
-    ...(new Function('M', 'L', ...captures.names, source)(
-      engine.memory,
-      engine.log,
-      ...captures.values,
-    ) as object),
+    ...generate<object>(captures, source),
   } as Row<V>;
   rows.set(key, row as Row);
   return row;

@@ -25,12 +25,6 @@ export class Engine {
   /** The collections that refs can name, by their numbers. */
   readonly numbered = new Map<number, Slots>();
   readonly heap: Heap;
-  /**
-   * Handles carry the stamp of the moment they were last seen to be live; while nothing has ended since, their accessors
-   * need not look at the generation of their slot. What other processes end is not seen here: beside other writers the
-   * stamp never equals the epoch and every access looks.
-   */
-  readonly validity: {epoch: number; stamp: number};
   /** Makes the segment larger; undefined when it must stay as it is. */
   grow: (() => void) | undefined;
   /** Attaches the segment that took the place of this one. */
@@ -47,8 +41,8 @@ export class Engine {
     readonly settled = false,
   ) {
     this.heap = new Heap(memory, log, name, header.heapCell);
-    memory.mode = access === 'one' ? DIRECT : INDIRECT;
-    this.validity = {epoch: 0, stamp: access === 'one' ? 0 : -1};
+    if (access === 'one') memory.enter(DIRECT);
+    else memory.share();
   }
 
   get readonly(): boolean {
@@ -58,13 +52,6 @@ export class Engine {
   /** The address the segment is mapped at; only asked when the schema has t.address. */
   base(): bigint {
     return this.memory.u64[at.base / CELL]!;
-  }
-
-  /** Some record has ended, or may have: every handle looks again before its next access. */
-  invalidate(): void {
-    const {validity} = this;
-    validity.epoch++;
-    if (this.access === 'one') validity.stamp = validity.epoch;
   }
 
   assertWritable(): void {
@@ -93,7 +80,7 @@ export class Engine {
         return fn();
       } catch (error) {
         log.rollbackTo(point);
-        this.invalidate();
+        memory.invalidate();
         throw error;
       }
     }
@@ -107,7 +94,7 @@ export class Engine {
         return result;
       } catch (error) {
         log.rollback(before);
-        this.invalidate();
+        memory.invalidate();
         if (!this.enlarge(error)) throw error;
       } finally {
         if (this.access === 'many') unlock(memory);
@@ -127,7 +114,7 @@ export class Engine {
       return result;
     } catch (error) {
       log.rollback(DIRECT);
-      this.invalidate();
+      memory.invalidate();
       return this.again(error, fn);
     }
   }

@@ -34,7 +34,7 @@ export function growInto(engine: Engine, backing: Backing, maxSize: number): Bac
   log.saveRange(128 / CELL, 64 / CELL);
   updateSize(memory, to);
   log.commit(before);
-  memory.mode = mode;
+  memory.enter(mode);
   backing.replace(larger);
   return larger;
 }

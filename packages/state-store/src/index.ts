@@ -10,6 +10,6 @@ export type {BigType, BoolType, EnumType, NumberType, UintType} from './scalars.
 export {type RootOf, type Schema, Store, type StoreInfo} from './store.js';
 export {type Fields, type InitOf, type RecordOf, Struct, struct} from './struct.js';
 export {t} from './t.js';
-export type {Table, TableLayout, TableMeta, TableOptions, TableRecord, TableType} from './table.js';
+export type {Scan, Table, TableLayout, TableMeta, TableOptions, TableRecord, TableType} from './table.js';
 export {type AnyType, Type, type TypeDescription} from './type.js';
 export type {Change} from './watch.js';

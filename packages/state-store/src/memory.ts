@@ -10,6 +10,23 @@ export const INDIRECT = 2; // closed, read-only or shared by several writers: ta
 
 export type Mode = typeof DIRECT | typeof LOGGED | typeof INDIRECT;
 
+/**
+ * What handles compare their stamp with, the moment they were last seen to be live: while nothing has ended since, they
+ * need not look at the generation of their slot. One comparison more must not be needed for a write, so that `direct` is
+ * the stamp that may also write by a mere store, and no stamp at all in the other modes.
+ */
+export interface Validity {
+  /** Counts what ended. */
+  epoch: number;
+  /** The epoch. Beside other writers, whose ends are not seen here: a number the epoch never is. */
+  stamp: number;
+  direct: number;
+  /** Let go of: the bytes may be there, but they are nobody's here. */
+  closed: boolean;
+}
+const NO_STAMP = -1;
+const NO_DIRECT = -2;
+
 /** The part of Atomics a store uses. Tests put another one in to see every single store. */
 export interface AtomicStores {
   load(array: Uint32Array, index: number): number;
@@ -36,6 +53,7 @@ export class Memory {
   i64!: BigInt64Array;
   buffer!: Buffer;
   mode: Mode = DIRECT;
+  readonly validity: Validity = {epoch: 0, stamp: 0, direct: 0, closed: false};
   atomics: AtomicStores = Atomics;
   private readonly listeners: (() => void)[] = [];
 
@@ -75,9 +93,31 @@ export class Memory {
     listener();
   }
 
+  enter(mode: Mode): void {
+    this.mode = mode;
+    this.validity.direct = mode === DIRECT ? this.validity.stamp : NO_DIRECT;
+  }
+
+  /** Others may end records as well: every access looks. */
+  share(): void {
+    this.enter(INDIRECT);
+    this.validity.stamp = NO_STAMP;
+  }
+
+  /** Some record has ended, or may have: every handle looks again before its next access. */
+  invalidate(): void {
+    const {validity} = this;
+    validity.epoch++;
+    if (validity.stamp === NO_STAMP) return;
+    validity.stamp = validity.epoch;
+    if (this.mode === DIRECT) validity.direct = validity.epoch;
+  }
+
   /** Points every view at nothing: a late access finds no bytes instead of unmapped pages. */
   detach(): void {
-    this.mode = INDIRECT;
+    this.share();
+    this.validity.epoch++; // every access looks
+    this.validity.closed = true;
     this.attach(new Uint8Array(0));
   }
 }

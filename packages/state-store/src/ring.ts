@@ -74,7 +74,7 @@ export class Ring<V, I = V> implements Collection {
       const stride = strideOf(this.type);
       memory.u8.fill(0, this.data * CELL + place * stride, this.data * CELL + (place + 1) * stride);
       this.row.init(this.data, place, value);
-      this.engine.invalidate();
+      this.engine.memory.invalidate();
       u32[this.lives + place] = (pushed + 1) >>> 0;
       u32[this.word] = (pushed + 1) >>> 0;
       u32[this.word + 1] = Math.floor((pushed + 1) / 2 ** 32);

@@ -6,20 +6,20 @@ interface NumberRule {
   size: 1 | 2 | 4 | 8;
   array: string;
   expected: string;
-  /** True when `v` does not fit. */
-  misfit: string;
+  /** True when a number `v` fits. */
+  fits: string;
 }
 
 // A range check by the same machine operation that the store would do: what changes in it does not fit.
 const NUMBERS = {
-  u8: {size: 1, array: 'U8', expected: 'an integer from 0 to 255', misfit: 'v!==(v&255)'},
-  u16: {size: 2, array: 'U16', expected: 'an integer from 0 to 65535', misfit: 'v!==(v&65535)'},
-  u32: {size: 4, array: 'U32', expected: 'an integer from 0 to 4294967295', misfit: 'v!==v>>>0'},
-  i8: {size: 1, array: 'I8', expected: 'an integer from -128 to 127', misfit: 'v!==v<<24>>24'},
-  i16: {size: 2, array: 'I16', expected: 'an integer from -32768 to 32767', misfit: 'v!==v<<16>>16'},
-  i32: {size: 4, array: 'I32', expected: 'an integer from -2147483648 to 2147483647', misfit: 'v!==(v|0)'},
-  f32: {size: 4, array: 'F32', expected: 'a number', misfit: "typeof v!=='number'"},
-  f64: {size: 8, array: 'F64', expected: 'a number', misfit: "typeof v!=='number'"},
+  u8: {size: 1, array: 'U8', expected: 'an integer from 0 to 255', fits: 'v===(v&255)'},
+  u16: {size: 2, array: 'U16', expected: 'an integer from 0 to 65535', fits: 'v===(v&65535)'},
+  u32: {size: 4, array: 'U32', expected: 'an integer from 0 to 4294967295', fits: 'v===v>>>0'},
+  i8: {size: 1, array: 'I8', expected: 'an integer from -128 to 127', fits: 'v===v<<24>>24'},
+  i16: {size: 2, array: 'I16', expected: 'an integer from -32768 to 32767', fits: 'v===v<<16>>16'},
+  i32: {size: 4, array: 'I32', expected: 'an integer from -2147483648 to 2147483647', fits: 'v===(v|0)'},
+  f32: {size: 4, array: 'F32', expected: 'a number', fits: ''},
+  f64: {size: 8, array: 'F64', expected: 'a number', fits: ''},
 } as const satisfies Record<string, NumberRule>;
 
 /** The index of the element of a typed array that lies `byte` bytes behind cell `c`. */
@@ -41,11 +41,13 @@ export class NumberType extends Type<number> {
     return {kind: this.kind, size: this.size};
   }
   override access(byte: number, path: string, captures: Captures): Access {
-    const {array, size, expected, misfit} = NUMBERS[this.kind];
+    const {array, size, expected, fits: inRange} = NUMBERS[this.kind];
     const place = `${array}[${element(size, byte)}]`;
+    const fits = `typeof v==='number'${inRange === '' ? '' : `&&${inRange}`}`;
     return {
       get: place,
-      check: `if(${misfit})${captures.add(refuse)}(${JSON.stringify(path)},${JSON.stringify(expected)},v);`,
+      fits,
+      check: `if(!(${fits}))${captures.add(refuse)}(${JSON.stringify(path)},${JSON.stringify(expected)},v);`,
       set: `${place}=v;`,
     };
   }
@@ -94,6 +96,7 @@ export class UintType extends Type<number> {
     const [h, w] = [captures.add(halves), captures.add(whole)];
     return {
       get: `(${low}+${high}*4294967296)`,
+      fits: `Number.isSafeInteger(v)&&v>=0`,
       check: `if(!Number.isSafeInteger(v)||v<0)${captures.add(refuse)}(${JSON.stringify(path)},${'"an integer from 0 to 2**53-1"'},v);`,
       // Mostly the high half stays as it is: then the low half alone is the one store.
       set: `{const l=v>>>0,q=(v-l)/4294967296;if(${high}===q)${low}=l;else{${h}[0]=l;${h}[1]=q;F64[${element(8, byte)}]=${w}[0];}}`,
@@ -113,6 +116,7 @@ export class BoolType extends Type<boolean> {
     const place = `U8[${element(1, byte)}]`;
     return {
       get: `(${place}!==0)`,
+      fits: `typeof v==='boolean'`,
       check: `if(typeof v!=='boolean')${captures.add(refuse)}(${JSON.stringify(path)},'true or false',v);`,
       set: `${place}=v?1:0;`,
     };

@@ -233,7 +233,7 @@ export class Slots<R extends object = object> {
     log.note(cell);
     log.publish();
     const generation = u32[generationWord]!;
-    this.engine.invalidate();
+    this.engine.memory.invalidate();
     this.gaveIn = log.serial;
     u32[generationWord] = generation + 1;
     u32[word + 1] = u32[word + 1]! - 1;
@@ -301,15 +301,6 @@ export class Slots<R extends object = object> {
     }
     if (free + live + retired !== used)
       checker.problem(path, `${used} slots used, but ${live} live, ${free} free and ${retired} retired`);
-  }
-
-  /** Of each extent in use: the word of its generations, the cell of its records, its slots ever used. */
-  *extents(): IterableIterator<[number, number, number]> {
-    for (let k = 0; this.firstOf(k) < this.used; k++) {
-      const from = this.firstOf(k);
-      const size = k === 0 ? this.first : from;
-      yield [this.word(from), this.cell(from), Math.min(size, this.used - from)];
-    }
   }
 
   private firstOf(k: number): number {

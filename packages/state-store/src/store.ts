@@ -271,8 +271,6 @@ export class Store<S extends Schema> {
       );
     this.letGo();
     engine.closed = true;
-    engine.validity.stamp = -1; // every access looks, and finds it closed
-    engine.validity.epoch++;
     engine.memory.detach();
   }
 

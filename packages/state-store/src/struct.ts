@@ -2,9 +2,10 @@ import {inspect} from 'node:util';
 import type {Checker} from './check.js';
 import type {Engine} from './engine.js';
 import {StoreError} from './errors.js';
+import {generate} from './generate.js';
 import {at} from './header.js';
 import {CELL} from './memory.js';
-import {type Access, type AnyType, arrays, Captures, refuse, Type, type TypeDescription} from './type.js';
+import {type Access, type AnyType, Captures, refuse, Type, type TypeDescription} from './type.js';
 
 export type Fields = Readonly<Record<string, AnyType>>;
 export type RecordOf<F extends Fields> = {-readonly [K in keyof F]: F[K]['value']} & RecordMeta<F>;
@@ -23,7 +24,7 @@ export interface Live {
   readonly $c: number; // its first cell
   readonly $g: number; // the 32-bit word that holds the generation of its slot
   readonly $n: number; // the generation it was made for
-  $r: number; // when it was last seen to be live, see Engine.validity
+  $r: number; // with one writer: when it was last seen to be live, see Validity in memory.ts
 }
 
 const FIELD = /^[A-Za-z_][A-Za-z0-9_]*$/;
@@ -139,10 +140,27 @@ export interface Compiled<R = Live> {
     stride: number,
     slow: (id: number) => R | undefined,
   ): (id: number) => R | undefined;
-  /** Moves one record over the live ones of `count` slots. */
-  scan(fn: (record: R) => void, generationWord: number, cell: number, count: number, stride: number): void;
+  /** The ways through the records of slots: `head` is the word of their head. */
+  walks(
+    head: number,
+    first: number,
+    stride: number,
+  ): {iterate(): IterableIterator<R>; scan(): R & {next(): boolean}};
   /** Gives back what the record owns elsewhere. */
   drop(cell: number): void;
+}
+
+/**
+ * The text that steps from slot to slot, extent by extent, of whatever is used by then; see Slots for what it reads. $g and
+ * $c are those of the slot it came to last, e is the word behind the generations of the extent, w the word they would
+ * begin at if slot 0 were in it.
+ */
+function step(found: string, ended: string): string {
+  return `let g=this.$g+1,c=this.$c+stride;for(;;g++,c+=stride){
+if(g>=this.e){const s=g-this.w,u=U32[head+2];if(!(s<u)){${ended}}
+const k=s<first?0:32-Math.clz32(s/first),f=k===0?0:first<<k-1,w=U32[head+8+k*2]*2-f;
+this.w=w;this.e=w+Math.min(k===0?first:f*2,u);g=w+s;c=U32[head+9+k*2]+(s-f)*stride;}
+const n=U32[g]|0;if(n&1){this.$c=c;this.$g=g;${found}}}`;
 }
 
 /** Extra getters of a record class, by name: the text of the body, which sees `this`. */
@@ -160,53 +178,70 @@ export function compile<F extends Fields>(
   extras?: Extras,
 ): Compiled<RecordOf<F>> {
   const captures = new Captures(engine);
-  const {validity} = engine;
-  const look = captures.add((record: Live) => {
-    if (engine.memory.u32[record.$g] !== record.$n) engine.stale(`record of ${type.name}`);
-    record.$r = validity.stamp;
-  });
-  const members: string[] = [];
+  const stale = captures.add(() => engine.stale(`record of ${type.name}`));
+  // Few bytecodes each: the compiler takes what has no more than 27 into its caller whatever else is there.
+  const members: string[] = [
+    'get $at(){if(this.$r!==V.epoch)return this.$again;return this.$c;}',
+    'get $again(){this.$r=look(this.$g,this.$n);return this.$c;}',
+  ];
+  const puts: string[] = [];
   const inits: string[] = [];
   const assigns: string[] = [];
   const drops: string[] = [];
-  const live = `if(this.$r!==V.epoch)${look}(this);`;
   for (const {name, type: field, offset} of type.placed) {
     const access = field.access(offset, `${path}.${name}`, captures);
     const firstCell = Math.floor(offset / CELL);
     const cells = Math.ceil((offset + field.size) / CELL) - firstCell;
     const save = cells === 1 ? `L.save(c+${firstCell});` : `L.saveRange(c+${firstCell},${cells});`;
-    members.push(`get ${name}(){${live}const c=this.$c;return ${access.get};}`);
-    // The check may replace v by what is stored, so the slow path, which comes back here, is taken before it.
-    const early = `if(M.mode${field.single ? '===2' : '!==1'})return void E.set(this,'${name}',v);`;
-    const late = field.single ? `if(M.mode!==0)${save}` : save;
+    members.push(`get ${name}(){const c=this.$at;return ${access.get};}`);
     // What may fail half-way is undone on its own, also when its caller catches the error and goes on.
     if (field.compound)
+      members.push(`set ${name}(v){const c=this.$at;E.transact(()=>{${access.check}${save}${access.set}});}`);
+    // The check may replace v by what is stored, so the detour, which comes back here, is taken before it.
+    else if (!field.single)
       members.push(
-        `set ${name}(v){${live}E.transact(()=>{${access.check}const c=this.$c;${save}${access.set}});}`,
+        `set ${name}(v){const c=this.$at;if(M.mode!==1)return void E.set(this,'${name}',v);${access.check}${save}${access.set}}`,
       );
-    else members.push(`set ${name}(v){${live}${early}${access.check}const c=this.$c;${late}${access.set}}`);
+    else {
+      const fits = access.fits ? `&&${access.fits}` : '';
+      const check = access.fits ? '' : access.check;
+      members.push(
+        `set ${name}(v){if(this.$r===V.direct${fits}){${check}const c=this.$c;${access.set}}else this.$put_${name}=v;}`,
+        `set $put_${name}(v){this.$r=put_${name}(this.$c,this.$g,this.$n,v);}`,
+      );
+      puts.push(
+        `function put_${name}(c,g,n,v){const r=look(g,n);if(M.mode===2)E.set(new R(c,g,n),'${name}',v);else{${access.check}if(M.mode!==0)${save}${access.set}}return r;}`,
+      );
+    }
     inits.push(`{let v=o.${name};if(v!==undefined){${access.check}${access.init ?? access.set}}}`);
     assigns.push(`{let v=o.${name};if(v!==undefined){${access.check}${access.set}}}`);
     if (access.drop) drops.push(access.drop);
   }
   for (const [name, body] of Object.entries(extras?.(captures) ?? {}))
-    members.push(`get ${name}(){${live}${body}}`);
+    members.push(`get ${name}(){this.$at;${body}}`);
   const json = type.placed.map(({name, type: field}) => `${name}:${captures.add(field)}.plain(this.${name})`);
   members.push('$set(o){E.assign(this,o);}');
   members.push(`toJSON(){return {${json.join(',')}};}`);
   const zero = Array.from({length: type.size / CELL}, (_, i) => `F64[c+${i}]=0;`);
   const zeroing = zero.length <= 16 ? zero.join('') : `F64.fill(0,c,c+${zero.length});`;
-  const source = `'use strict';const V=E.validity;${arrays(engine)}
+  const source = `function look(g,n){if(U32[g]!==n||V.closed)${stale}();return V.stamp;}
+${puts.join('\n')}
 const R=class{constructor(c,g,n){this.$c=c;this.$g=g;this.$n=n;this.$r=V.stamp;}
 ${members.join('\n')}};
 return {Record:R,init(c,o){${zeroing}${inits.join('')}},assign(c,o){${assigns.join('')}},
 getter(first,word,cell,stride,slow){return id=>{const s=id&67108863,n=(id-s)/33554432+1;
 if(s<first&&U32[word+s]===n)return new R(cell+s*stride,word+s,n);return slow(id);};},
-scan(f,w,c,count,stride){const r=new R(c,w,0);
-try{for(let i=0;i<count;i++){const n=U32[w+i];if(n&1){r.$c=c+i*stride;r.$g=w+i;r.$n=n;r.$r=V.stamp;f(r);}}}
-finally{r.$r=-2;r.$n=-1;}},drop(c){${drops.join('')}}};`;
-  const make = new Function('M', 'L', 'E', ...captures.names, source);
-  const compiled = make(engine.memory, engine.log, engine, ...captures.values) as Compiled<RecordOf<F>>;
+walks(head,first,stride){
+const I=class{constructor(){this.$c=-stride;this.$g=-1;this.e=0;this.w=0;}
+next(){${step('return {done:false,value:new R(c,g,n)};', 'return {done:true,value:undefined};')}}
+[Symbol.iterator](){return this;}};
+const C=class{constructor(){this.$c=-stride;this.$g=-1;this.$n=-1;this.$r=-1;this.e=0;this.w=0;}
+next(){${step('this.$n=n;this.$r=V.stamp;return true;', 'return false;')}}
+${members.join('\n')}};
+Object.setPrototypeOf(C.prototype,R.prototype);
+return {iterate:()=>new I(),scan:()=>new C()};},
+drop(c){${drops.join('')}}};`;
+  const compiled = generate<Compiled<RecordOf<F>>>(captures, source);
   Object.defineProperty(compiled.Record, 'name', {value: type.name});
   Object.defineProperty(compiled.Record.prototype, inspect.custom, {
     value(this: {toJSON(): object}) {

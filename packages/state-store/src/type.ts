@@ -19,6 +19,8 @@ export interface TypeDescription {
  */
 export interface Access {
   get: string;
+  /** An expression: true if `v` can be stored as it is. Given where that is quickly told. */
+  fits?: string;
   /** Throws unless `v` fits; must come before anything is written. */
   check: string;
   /** Stores `v`, all cells of the field saved already. */
@@ -52,17 +54,6 @@ export class Captures {
     this.values.push(value);
     return name;
   }
-}
-
-/** The typed arrays as generated code names them. */
-const ARRAYS =
-  'U8=M.u8,I8=M.i8,U16=M.u16,I16=M.i16,U32=M.u32,I32=M.i32,F32=M.f32,F64=M.f64,U64=M.u64,I64=M.i64';
-
-/** The text that declares them: constants if the segment never moves, which saves a third of an access. */
-export function arrays(engine: Engine): string {
-  return engine.settled
-    ? `const ${ARRAYS};`
-    : `let ${ARRAYS};M.onAttach(()=>{${ARRAYS.replaceAll(',', ';')}});`;
 }
 
 /** `V`: what a read gives. `I`: what a write takes. `J`: what toJSON gives. They exist for the compiler alone. */

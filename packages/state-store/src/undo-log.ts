@@ -95,7 +95,7 @@ export class UndoLog {
     // Spelled out: node:assert costs more than all the rest of a small transaction.
     if (before === LOGGED || this.head !== this.tail) assert.fail('a transaction was begun inside another');
     this.serial++;
-    this.memory.mode = LOGGED;
+    this.memory.enter(LOGGED);
     return before;
   }
 
@@ -150,7 +150,7 @@ export class UndoLog {
       if (this.u32[at.armed / 4] !== 0) this.wake();
     }
     this.last = -1;
-    this.memory.mode = after;
+    this.memory.enter(after);
     return changed;
   }
 
@@ -176,7 +176,7 @@ export class UndoLog {
     this.publish(); // an entry that was noted, but not published, is restored harmlessly
     this.rollbackTo({head: this.tail, undone: 0, beforeCommit: 0});
     this.settle();
-    this.memory.mode = after;
+    this.memory.enter(after);
   }
 
   /** One store: from here on, the transaction is done, or never was. */

@@ -97,7 +97,7 @@ export class Vector<V, I = V> implements Collection {
       log.save(this.head + 1);
       memory.u32[this.word + 2] = last;
       memory.u32[this.word + 3] = memory.u32[this.word + 3]! + 1;
-      this.engine.invalidate();
+      this.engine.memory.invalidate();
       return taken;
     });
   }
@@ -153,7 +153,7 @@ export class Vector<V, I = V> implements Collection {
     // Whole groups of lanes: a value never reaches beyond the block.
     memory.u32[this.word + 1] = Math.floor(heap.room(data) / (this.row.groupCells * CELL)) * this.row.lanes;
     memory.u32[this.word + 3] = memory.u32[this.word + 3]! + 1;
-    this.engine.invalidate();
+    this.engine.memory.invalidate();
     heap.free(old);
   }
 

@@ -301,26 +301,51 @@ test('a schema that cannot work is refused when it is written', t => {
     t.throws(make, {instanceOf: StoreError, code: 'ERR_SCHEMA'});
 });
 
-test('the moving record of a scan is nobody else: behind its removal and behind the scan it throws', async t => {
+test('the record of a scan moves, and is nobody else: behind its removal it throws', async t => {
   const Row = struct('Row', {hits: ty.u32});
-  const store = await fresh(t, 'memory', {rows: ty.table(Row, {capacity: 8})});
+  const store = await fresh(t, 'memory', {rows: ty.table(Row)});
   const {rows} = store.root;
-  for (let hits = 0; hits < 4; hits++) rows.insert({hits});
-
   const stale = {instanceOf: StoreError, code: 'ERR_STALE'} as const;
-  rows.scan(row => {
-    if (row.hits !== 2) return;
+  const none = rows.scan();
+  t.throws(() => none.hits, stale, 'before the first');
+  t.false(none.next());
+  for (let hits = 0; hits < 200; hits++) rows.insert({hits});
+  for (const row of rows) if (row.hits % 3 === 0) rows.remove(row);
+
+  const seen: number[] = [];
+  for (const row = rows.scan(); row.next(); ) {
+    seen.push(row.hits);
+    t.is(rows.get(row.$id)!.hits, row.hits);
+    if (row.hits !== 100) continue;
+    row.hits++;
+    t.is(row.hits, 101);
     rows.remove(row);
+    t.throws(() => row.hits, stale);
     t.throws(() => {
       row.hits = 500_000;
     }, stale);
-  });
+  }
+  t.deepEqual(
+    seen,
+    Array.from({length: 200}, (_, i) => i).filter(i => i % 3 !== 0),
+  );
+  t.deepEqual(
+    [...rows].map(row => row.hits),
+    seen.filter(i => i !== 100),
+  );
   t.deepEqual(store.check(), {ok: true, problems: []}, 'the free list was not written to');
 
-  let kept: {readonly hits: number} | undefined;
-  rows.scan(row => {
-    kept = row;
-  });
-  rows.insert({hits: 777});
-  t.throws(() => kept!.hits, stale);
+  const row = rows.scan();
+  t.true(row.next());
+  store.close();
+  t.throws(() => row.hits, {instanceOf: StoreError, code: 'ERR_CLOSED'});
+});
+
+test('records that are added during an iteration are part of it', async t => {
+  const store = await fresh(t, 'memory', {rows: ty.table(struct('Row', {hits: ty.u32}))});
+  const {rows} = store.root;
+  rows.insert({hits: 0});
+  let seen = 0;
+  for (const row of rows) if (row.hits === seen++ && seen < 1000) rows.insert({hits: seen});
+  t.is(seen, 1000);
 });

@@ -254,10 +254,10 @@ test('scan sees what for of sees', async t => {
   const all = Array.from({length: 200}, (_, x) => root.points.insert({x}));
   for (const [i, point] of all.entries()) if (i % 4 === 0) root.points.remove(point);
   const seen: [number, number, number][] = [];
-  root.points.scan(point => {
+  for (const point = root.points.scan(); point.next(); ) {
     seen.push([point.x, point.$id, point.$index]);
     point.x++;
-  });
+  }
   t.deepEqual(
     seen,
     [...root.points].map(point => [point.x - 1, point.$id, point.$index] as [number, number, number]),
