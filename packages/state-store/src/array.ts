@@ -12,17 +12,24 @@ export class FixedArray<V, I = V> {
     private readonly row: Row<V>,
     private readonly path: string,
     private readonly type: Type<V, I, unknown>,
+    /** As declared; it never changes. */
     readonly length: number,
     private readonly base: number,
     private readonly g: number,
     private readonly n: number,
   ) {}
 
+  /** The value at `index`, from the end if negative; undefined when there is none. */
   at(index: number): V | undefined {
     const i = this.resolve(index);
     return i < 0 ? undefined : this.row.get(this.base, i, this.g, this.n);
   }
 
+  /**
+   * Replaces one value.
+   *
+   * @throws StoreError ERR_VALUE: there is no such index, or the value does not fit
+   */
   set(index: number, value: I): void {
     const i = this.resolve(index);
     if (i < 0)
@@ -33,6 +40,7 @@ export class FixedArray<V, I = V> {
     if (!this.row.poke(this.base, i, value)) this.engine.transact(() => this.row.put(this.base, i, value));
   }
 
+  /** First to last. */
   *[Symbol.iterator](): IterableIterator<V> {
     for (let i = 0; i < this.length; i++) {
       this.resolve(i);
@@ -40,6 +48,7 @@ export class FixedArray<V, I = V> {
     }
   }
 
+  /** The values as plain data. */
   toJSON(): unknown[] {
     return [...this].map(v => this.type.plain(v));
   }

@@ -10,12 +10,13 @@ export interface StoreListing {
   name: string | null;
   /** The segment's key, as `ipcs -m` shows it. */
   key: string;
+  /** Of the segment. */
   bytes: number;
   /** The pid of the one writer; null: nobody writes, or several do. */
   owner: number | null;
   /** Processes (and keepers) that have it attached. */
   attached: number;
-  /** ISO 8601. */
+  /** ISO 8601; null: its header cannot be read. */
   created: string | null;
   /** Nobody has it attached: it waits for its next owner, or was forgotten. */
   orphaned: boolean;
@@ -23,7 +24,11 @@ export interface StoreListing {
   problem: string | null;
 }
 
-/** The stores of this user on backend 'sysv', by name. Nothing is changed. */
+/**
+ * The stores of this user on backend 'sysv', in the order of their names. Nothing is changed.
+ *
+ * @throws StoreError ERR_BACKEND: the compiled module of 'sysv' is missing
+ */
 export function listStores(): StoreListing[] {
   const listings: StoreListing[] = [];
   for (const {segment, bytes} of sysvSegments()) {
@@ -54,9 +59,10 @@ export function listStores(): StoreListing[] {
 }
 
 /**
- * Removes a store that nobody uses, by its name or by its segment's key ('0x...'), for one whose header is damaged.
+ * Removes a store on backend 'sysv' that nobody uses.
  *
- * @throws StoreError ERR_NOT_FOUND, ERR_BUSY
+ * @param nameOrKey - its name, or the key of its segment ('0x...') for one whose header is damaged
+ * @throws StoreError ERR_NOT_FOUND: there is none; ERR_BUSY: a process has it attached
  */
 export function removeStore(nameOrKey: string): void {
   const found = listStores().filter(({name, key}) => name === nameOrKey || key === nameOrKey);

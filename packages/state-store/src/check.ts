@@ -3,9 +3,11 @@ import {at} from './header.js';
 import {CLASSES, classOf, ENCLOSED, FREE, USED} from './heap.js';
 import {CELL} from './memory.js';
 
+/** What `store.check()` found. */
 export interface CheckResult {
+  /** True when there is no problem. */
   ok: boolean;
-  /** What is wrong, each with the path of what it concerns. */
+  /** What is wrong, each with the path of what it concerns; the first 100. */
   problems: string[];
 }
 

@@ -15,6 +15,7 @@ export interface Builder {
 /** What every collection can do besides its own trade. */
 export interface Collection {
   toJSON(): unknown;
+  /** @internal */
   verify(checker: Checker): void;
 }
 

@@ -11,9 +11,15 @@ import type {Schema, Store} from './store.js';
  * its own schema and has a format version, so it can be read on any machine and by any implementation of the format.
  */
 
-type Place = Pick<StoreOptions<Schema>, 'name' | 'backend' | 'path'>;
+/** Where a store lies. */
+export type Place = Pick<StoreOptions<Schema>, 'name' | 'backend' | 'path'>;
 
-/** A consistent copy of a store, whoever writes it meanwhile. */
+/**
+ * A consistent copy of a store as bytes, gzipped, whoever writes it meanwhile. It describes its own schema and can be read on
+ * any machine.
+ *
+ * @throws StoreError ERR_BUSY: it is written faster than it can be copied
+ */
 export function dumpStore(store: Store<Schema>): Buffer {
   const snapshot = store.snapshot();
   const bytes = Buffer.from(snapshot.memory);
@@ -29,7 +35,10 @@ export function dumpStore(store: Store<Schema>): Buffer {
 /**
  * Makes a store from a dump, under any name and on any backend.
  *
- * @throws StoreError ERR_FOREIGN, ERR_VERSION, ERR_CORRUPT for what is no dump; ERR_BUSY when there is a store already
+ * @param dump - what `dumpStore` gave
+ * @param place - `path` for backend 'file'
+ * @throws StoreError ERR_FOREIGN, ERR_VERSION, ERR_CORRUPT: this is no dump, or a damaged one; ERR_BUSY: there is a store already;
+ *   ERR_OPTIONS, ERR_BACKEND, ERR_LIMIT: as `openStore`
  */
 export async function loadStore(dump: Uint8Array, place: Place): Promise<void> {
   let bytes: Buffer;

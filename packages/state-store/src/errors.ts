@@ -18,8 +18,12 @@ export type StoreErrorCode =
   | 'ERR_TRANSACTION' // a transaction grew too large, or its function was asynchronous
   | 'ERR_INVALID'; // the user's own validation refused the state
 
-/** What a caller did wrong or must know. Broken invariants of the library itself are plain assertion errors. */
+/**
+ * What a caller did wrong or must know: the message says what was wrong, what was expected and what to do. Broken invariants
+ * of the library itself are plain assertion errors.
+ */
 export class StoreError extends Error {
+  /** What to tell errors apart by. */
   readonly code: StoreErrorCode;
   constructor(code: StoreErrorCode, message: string, options?: {cause?: unknown}) {
     super(message, options);

@@ -15,6 +15,15 @@ import {Type, type TypeDescription} from './type.js';
  */
 const FIRST_SLOTS = 16;
 
+/**
+ * Values in an order of your own, as a doubly linked list. Each has an id that stays, wherever its neighbours go.
+ *
+ * @typeParam I - what values are written as
+ * @example
+ * const id = store.root.queue.push('job 1');
+ * store.root.queue.insertBefore(id, 'urgent');
+ * store.root.queue.shift(); // 'urgent'
+ */
 export class List<V, I = V> implements Collection {
   private readonly slots: Slots;
   private readonly valueOf: SlotValues<V, I>;
@@ -30,6 +39,7 @@ export class List<V, I = V> implements Collection {
     this.ends = (head + slotsHeadCells(true)) * 2;
   }
 
+  /** Number of values. */
   get size(): number {
     this.engine.assertOpen();
     return this.slots.live;
@@ -42,27 +52,47 @@ export class List<V, I = V> implements Collection {
     return slot < 0 ? undefined : this.valueOf.get(slot);
   }
 
+  /** The first value, or undefined. */
   get first(): V | undefined {
     return this.endValue(0);
   }
+  /** The last value, or undefined. */
   get last(): V | undefined {
     return this.endValue(1);
   }
 
-  /** Adds at the end; returns the id by which the value can be found and removed. */
+  /**
+   * Adds at the end; returns the id by which the value can be found and removed.
+   *
+   * @throws StoreError ERR_VALUE: the value does not fit; ERR_FULL: the store has no room
+   */
   push(value: I): number {
     return this.engine.transact(() => this.insert(this.end(1), 0, value));
   }
-  /** Adds at the beginning. */
+  /**
+   * Adds at the beginning; returns the id.
+   *
+   * @throws StoreError ERR_VALUE, ERR_FULL: as `push`
+   */
   unshift(value: I): number {
     return this.engine.transact(() => this.insert(0, this.end(0), value));
   }
+  /**
+   * Adds behind the value with this id; returns the id of the new one.
+   *
+   * @throws StoreError ERR_STALE: the value with this id was removed; ERR_VALUE, ERR_FULL: as `push`
+   */
   insertAfter(id: number, value: I): number {
     return this.engine.transact(() => {
       const node = this.known(id) + 1;
       return this.insert(node, this.links(node - 1)[1], value);
     });
   }
+  /**
+   * Adds before the value with this id; returns the id of the new one.
+   *
+   * @throws StoreError ERR_STALE: the value with this id was removed; ERR_VALUE, ERR_FULL: as `push`
+   */
   insertBefore(id: number, value: I): number {
     return this.engine.transact(() => {
       const node = this.known(id) + 1;
@@ -70,15 +100,16 @@ export class List<V, I = V> implements Collection {
     });
   }
 
-  /** Takes the last value off; a struct comes as a plain object. */
+  /** Takes the last value off, undefined when there is none; a struct comes as a plain object. */
   pop(): V | undefined {
     return this.engine.transact(() => this.take(this.end(1)));
   }
+  /** Takes the first value off, undefined when there is none; a struct comes as a plain object. */
   shift(): V | undefined {
     return this.engine.transact(() => this.take(this.end(0)));
   }
 
-  /** False when it was gone already. */
+  /** Removes the value with this id. False when it was gone already. */
   remove(id: number): boolean {
     return this.engine.transact(() => {
       const slot = this.slots.slotOfId(id);
@@ -97,14 +128,17 @@ export class List<V, I = V> implements Collection {
       node = next;
     }
   }
+  /** First to last. The value at hand may be removed meanwhile. */
   *[Symbol.iterator](): IterableIterator<V> {
     for (const [, value] of this.entries()) yield value;
   }
 
+  /** The values as plain data, without their ids. */
   toJSON(): unknown[] {
     return [...this].map(v => this.type.plain(v));
   }
 
+  /** @internal */
   verify(checker: Checker): void {
     this.slots.verify(checker, (cell, slot) =>
       this.type.verify(checker, cell + 1, 0, `${this.path}[node ${slot}]`),
@@ -192,6 +226,7 @@ export class List<V, I = V> implements Collection {
   }
 }
 
+/** Its nodes in slots, its ends in the root record. */
 export class ListType<V, I, J> extends CollectionType<List<V, I>> {
   override readonly kind = 'list';
   override readonly size = (slotsHeadCells(true) + 1) * CELL;

@@ -23,6 +23,16 @@ const DELETED = 2 ** 32 - 1;
 const FIRST_SLOTS = 64;
 const FIRST_PLACES = 128;
 
+/**
+ * A hash map under the names of JavaScript's Map. Keys are strings, bytes or integers; values are of one type, structs
+ * live. The order is that of slots, not of insertion.
+ *
+ * @typeParam KI - what keys are written as
+ * @typeParam VI - what values are written as
+ * @example
+ * const {hits} = store.root; // t.map(t.string(), t.u32)
+ * store.transaction(() => hits.set('/', (hits.get('/') ?? 0) + 1));
+ */
 export class StoreMap<K, V, KI = K, VI = V> implements Collection {
   private readonly slots: Slots;
   private readonly keyOf: KeyCodec<K>;
@@ -54,11 +64,13 @@ export class StoreMap<K, V, KI = K, VI = V> implements Collection {
     this.valueOf = new SlotValues(this.slots, valueType, this.keyCells);
   }
 
+  /** Number of entries. */
   get size(): number {
     this.engine.assertOpen();
     return this.slots.live;
   }
 
+  /** True when there is an entry with this key. */
   has(key: K): boolean {
     return this.find(key) >= 0;
   }
@@ -69,7 +81,11 @@ export class StoreMap<K, V, KI = K, VI = V> implements Collection {
     return place < 0 ? undefined : this.valueOf.get(this.slotAt(place));
   }
 
-  /** Sets or replaces; a struct is copied in, what it leaves out is zero. */
+  /**
+   * Sets or replaces; a struct is copied in, what it leaves out is zero.
+   *
+   * @throws StoreError ERR_VALUE: key or value does not fit; ERR_FULL: the store has no room
+   */
   set(key: K, value: VI): this {
     const {memory, log} = this.engine;
     if (memory.mode === INDIRECT) return this.engine.transact(() => this.set(key, value));
@@ -93,6 +109,7 @@ export class StoreMap<K, V, KI = K, VI = V> implements Collection {
     return this;
   }
 
+  /** False when there was none. */
   delete(key: K): boolean {
     if (this.engine.memory.mode === INDIRECT) return this.engine.transact(() => this.delete(key));
     const place = this.find(key);
@@ -101,7 +118,11 @@ export class StoreMap<K, V, KI = K, VI = V> implements Collection {
     return true;
   }
 
-  /** Deletes all, as one transaction: a large map needs a large log. */
+  /**
+   * Deletes all, as one transaction: a large map needs a large log.
+   *
+   * @throws StoreError ERR_TRANSACTION: the log is too small for it; nothing was deleted. See `logSize`.
+   */
   clear(): void {
     this.engine.transact(() => {
       const {u32} = this.engine.memory;
@@ -113,20 +134,25 @@ export class StoreMap<K, V, KI = K, VI = V> implements Collection {
     });
   }
 
+  /** In the order of slots. The entry at hand may be deleted meanwhile. */
   *entries(): IterableIterator<[K, V]> {
     for (const slot of this.liveSlots())
       yield [this.keyOf.read(this.slots.cell(slot)), this.valueOf.get(slot)];
   }
+  /** In the order of slots. */
   *keys(): IterableIterator<K> {
     for (const slot of this.liveSlots()) yield this.keyOf.read(this.slots.cell(slot));
   }
+  /** In the order of slots. */
   *values(): IterableIterator<V> {
     for (const slot of this.liveSlots()) yield this.valueOf.get(slot);
   }
+  /** The same as `entries`. */
   [Symbol.iterator](): IterableIterator<[K, V]> {
     return this.entries();
   }
 
+  /** The entries as plain data. */
   toJSON(): [K, unknown][] {
     return [...this.liveSlots()].map(slot => [
       this.keyOf.read(this.slots.cell(slot)),
@@ -134,6 +160,7 @@ export class StoreMap<K, V, KI = K, VI = V> implements Collection {
     ]);
   }
 
+  /** @internal */
   verify(checker: Checker): void {
     const {u32} = this.engine.memory;
     this.slots.verify(checker, (cell, slot) => {
@@ -261,6 +288,7 @@ export class StoreMap<K, V, KI = K, VI = V> implements Collection {
   }
 }
 
+/** Its entries in slots, an index of hashes beside them. */
 export class MapType<K, KI, V, VI, VJ> extends CollectionType<StoreMap<K, V, KI, VI>> {
   override readonly kind = 'map';
   override readonly size = (slotsHeadCells(true) + HEAD_CELLS) * CELL;

@@ -16,7 +16,7 @@ import {UnionType} from './union.js';
 import {BytesType, FlatBufferType, StringType} from './variable.js';
 import {Vector} from './vector.js';
 
-/** New name to old name: 'Struct.field' for fields, 'name' for what stands at the root. */
+/** What has another name now: `{'Struct.newField': 'oldField', newRoot: 'oldRoot'}`. */
 export type Renames = Readonly<Record<string, string>>;
 
 export interface Side {

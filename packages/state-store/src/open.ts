@@ -35,10 +35,11 @@ import {type RootOf, type Schema, Store} from './store.js';
 import {type Fields, Struct} from './struct.js';
 import {LEAST_LOG_CELLS, UndoLog} from './undo-log.js';
 
+/** Of `openStore`. Sizes are bytes, or texts like '512KB', '64MB', '2GB' in units of 1024. */
 export interface StoreOptions<S extends Schema> {
-  /** Names the store among those of this user: letters, digits, '.', '_' and '-'. */
+  /** Names the store among those of this user: 1 to 60 letters, digits, '.', '_' and '-'. */
   name: string;
-  /** Bytes, or a text like '64MB'. Used when the store is made; one that exists keeps its size. */
+  /** Needed to make a store; at most 4 GiB on Node 20. One that exists keeps its size, but is no smaller than this once it is rebuilt. */
   size?: number | string;
   /** Where it lies: a SysV segment (the default), a file, or this process alone. */
   backend?: 'sysv' | 'file' | 'memory';
@@ -46,30 +47,44 @@ export interface StoreOptions<S extends Schema> {
   path?: string;
   /** Of backend 'memory': `store.shared` of another thread, to read its store here. */
   shared?: SharedArrayBuffer;
-  /** May be left out by readers: the store holds its own. */
+  /** What stands at the root. `readStore` goes without: the store holds its own. */
   schema: S;
-  /** Read only; any number of readers beside any writers. */
+  /** Reads only, beside any writers; any number of readers. The store must be there. */
   readonly?: boolean;
-  /** 'many': several processes write, one transaction at a time. All of them must say so. */
+  /** 'many': several processes write, at most 64, one transaction at a time. All of them must say so. The default is 'one'. */
   writers?: 'one' | 'many';
   /** When the store is full it grows, up to this; a transaction that was under way runs a second time. */
   maxSize?: number | string;
-  /** Bytes of the undo log, which bounds what one transaction can change. A sixteenth of `size`, at most 768 KB, unless given. */
+  /** Of the undo log, which bounds what one transaction can change: 12 bytes for each cell of 8. A sixteenth of `size`, 16 KB to 768 KB, unless given. */
   logSize?: number | string;
-  /** For a schema that changed: what has another name now, as {'Struct.newField': 'oldField', newRoot: 'oldRoot'}. */
+  /** For a schema that changed: what has another name now, as `{'Struct.newField': 'oldField', newRoot: 'oldRoot'}`. */
   renames?: Renames;
-  /** For a schema that changed in ways that names and wider types do not explain: fills what was left empty. */
+  /** For a schema that changed in ways that names and wider types do not explain: fills what was left empty, in one transaction. `from` is the old root, live and read-only. */
   migrate?: (from: Record<string, unknown>, to: RootOf<S>) => void;
   /** Rebuilds the store without gaps before it is opened. */
   compact?: boolean;
-  /** Looks at what is there, after recovery; throws when it should not be worked with. */
+  /** Looks at what is there, after recovery; a throw refuses it: `openStore` throws `ERR_INVALID`, the store stays as it is. */
   validate?: (root: RootOf<S>) => void;
 }
 
 /** Stores this thread holds as a writer: its own identity in the owner word does not say whether it still does. */
 const held = new Set<string>();
 
-/** Makes the store, or opens the one that is there: then what a dead writer left half done is undone first. */
+/**
+ * Makes the store, or opens the one that is there: then what a dead writer left half done is undone first, and what was
+ * made with another schema is carried over. A store that is refused is left as it was.
+ *
+ * @throws StoreError ERR_OPTIONS, ERR_SCHEMA: it was asked for what cannot be;
+ *   ERR_NOT_FOUND: there is no store, and no `size` to make one or `readonly: true`;
+ *   ERR_BUSY: another process writes it, or is about to remove it;
+ *   ERR_BACKEND, ERR_LIMIT, ERR_FULL: the backend is missing, or the kernel, the disk or `size` has too little room;
+ *   ERR_FOREIGN, ERR_VERSION, ERR_CORRUPT: what is there is no store of this user, of another format, or damaged;
+ *   ERR_SCHEMA_MISMATCH, ERR_VALUE: it cannot be carried over, or a reader's schema is another one;
+ *   ERR_INVALID: `validate` refused it
+ * @example
+ * const store = await openStore({name: 'shop', size: '1MB', schema: {starts: t.uint}});
+ * store.root.starts++;
+ */
 export async function openStore<const S extends Schema>(options: StoreOptions<S>): Promise<Store<S>> {
   if (typeof options !== 'object' || options === null)
     throw new StoreError('ERR_OPTIONS', 'openStore expects an object with name, size, backend and schema.');
@@ -100,7 +115,11 @@ export async function openStore<const S extends Schema>(options: StoreOptions<S>
   });
 }
 
-/** Opens a store for reading by the schema it holds itself. */
+/**
+ * Opens a store for reading by the schema it holds itself. Only `name`, `backend`, `path` and `shared` are looked at.
+ *
+ * @throws StoreError ERR_NOT_FOUND: there is none; ERR_OPTIONS, ERR_BACKEND, ERR_FOREIGN, ERR_VERSION, ERR_CORRUPT: as `openStore`
+ */
 export async function readStore(
   options: Omit<StoreOptions<Schema>, 'schema' | 'readonly'>,
 ): Promise<Store<Schema>> {

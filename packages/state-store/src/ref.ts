@@ -15,6 +15,7 @@ import {type Access, type Captures, refuse, Type, type TypeDescription} from './
  *
  * A record that was removed leaves null behind: its slot has another generation by then.
  */
+/** The name of a record, for as long as it lives. Plain data has its `$id`. */
 export class RefType<F extends Fields> extends Type<
   TableRecord<F> | null,
   RecordOf<F> | null,
@@ -47,7 +48,7 @@ export class RefType<F extends Fields> extends Type<
   override plain(value: TableRecord<F> | null): number | null {
     return value === null ? null : value.$id;
   }
-  /** A ref is null anyway. */
+  /** Itself: a ref may be null anyway. */
   override optional(): RefType<F> {
     return this;
   }

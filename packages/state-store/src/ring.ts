@@ -15,11 +15,17 @@ import {Type, type TypeDescription} from './type.js';
  */
 const HEAD_CELLS = 3;
 
+/**
+ * The last `capacity` values pushed: the oldest makes room for the newest.
+ *
+ * @typeParam I - what values are written as
+ */
 export class Ring<V, I = V> implements Collection {
   private readonly row: Row<V>;
   private readonly word: number;
   private readonly data: number;
   private readonly lives: number; // word
+  /** Values it keeps, as declared. */
   readonly capacity: number;
   constructor(
     private readonly engine: Engine,
@@ -40,18 +46,19 @@ export class Ring<V, I = V> implements Collection {
     this.lives = lives * 2;
   }
 
-  /** Values ever pushed. */
+  /** Number of values ever pushed, also of those that made room. */
   get pushed(): number {
     this.engine.assertOpen();
     const {u32} = this.engine.memory;
     return u32[this.word]! + u32[this.word + 1]! * 2 ** 32;
   }
 
+  /** Number of values there are, at most `capacity`. */
   get length(): number {
     return Math.min(this.pushed, this.capacity);
   }
 
-  /** The value at `index`, 0 the oldest, -1 the newest. */
+  /** The value at `index`, 0 the oldest, -1 the newest; undefined when there is none. */
   at(index: number): V | undefined {
     const {length} = this;
     const i = index < 0 ? length + index : index;
@@ -59,6 +66,11 @@ export class Ring<V, I = V> implements Collection {
     return this.read(this.pushed - length + i);
   }
 
+  /**
+   * Adds a value, in the place of the oldest when all are taken.
+   *
+   * @throws StoreError ERR_VALUE: the value does not fit
+   */
   push(value: I): void {
     this.engine.transact(() => {
       const {memory, log} = this.engine;
@@ -81,14 +93,17 @@ export class Ring<V, I = V> implements Collection {
     });
   }
 
+  /** Oldest first. */
   *[Symbol.iterator](): IterableIterator<V> {
     for (let k = this.pushed - this.length; k < this.pushed; k++) yield this.read(k);
   }
 
+  /** The values as plain data, oldest first. */
   toJSON(): unknown[] {
     return [...this].map(v => this.type.plain(v));
   }
 
+  /** @internal */
   verify(checker: Checker): void {
     const stride = strideOf(this.type);
     for (let i = 0; i < this.length; i++) {
@@ -103,6 +118,7 @@ export class Ring<V, I = V> implements Collection {
   }
 }
 
+/** Its places in one piece. */
 export class RingType<V, I, J> extends CollectionType<Ring<V, I>> {
   override readonly kind = 'ring';
   override readonly size = HEAD_CELLS * CELL;

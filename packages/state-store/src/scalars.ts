@@ -29,6 +29,7 @@ export function element(size: number, byte: number): string {
   return byte === 0 ? scaled : `${scaled}+${byte / size}`;
 }
 
+/** `t.u8` to `t.i32`, `t.f32`, `t.f64`. */
 export class NumberType extends Type<number> {
   override readonly size: number;
   override readonly align: number;
@@ -53,6 +54,7 @@ export class NumberType extends Type<number> {
   }
 }
 
+/** `t.u64` and `t.i64`. */
 export class BigType extends Type<bigint> {
   override readonly size = 8;
   override readonly align = 8;
@@ -104,6 +106,7 @@ export class UintType extends Type<number> {
   }
 }
 
+/** A uint8_t of 0 or 1. */
 export class BoolType extends Type<boolean> {
   override readonly kind = 'bool';
   override readonly size = 1;
@@ -127,7 +130,7 @@ export class BoolType extends Type<boolean> {
   }
 }
 
-/** One of a list of names, stored as its number in one byte. */
+/** One of a list of names `N`, stored as its number in one byte. */
 export class EnumType<N extends string> extends Type<N> {
   override readonly kind = 'enum';
   override readonly size = 1;

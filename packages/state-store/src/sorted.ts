@@ -25,12 +25,19 @@ const PREV = 12; // also: the last node, in the head
 const LEVEL = 13;
 const FIRST_SLOTS = 16;
 
+/** Bounds of keys, and which way to go between them. */
 export interface Range<K> {
+  /** Keys above this one. */
   gt?: K;
+  /** This key and those above. */
   gte?: K;
+  /** Keys below this one. */
   lt?: K;
+  /** This key and those below. */
   lte?: K;
+  /** From the last to the first. */
   reverse?: boolean;
+  /** Entries, at most. */
   limit?: number;
 }
 
@@ -39,6 +46,14 @@ function compare(a: unknown, b: unknown): number {
   return (a as number) < (b as number) ? -1 : (a as number) > (b as number) ? 1 : 0;
 }
 
+/**
+ * A map in the order of its keys: numbers, bytes and times as they compare, strings by UTF-16 units as `<` does.
+ *
+ * @typeParam KI - what keys are written as
+ * @typeParam VI - what values are written as
+ * @example
+ * for (const [due, job] of store.root.timers.range({lte: Date.now(), limit: 10})) run(job);
+ */
 export class SortedMap<K, V, KI = K, VI = V> implements Collection {
   private readonly slots: Slots;
   private readonly keyRow: Row<K>;
@@ -66,20 +81,28 @@ export class SortedMap<K, V, KI = K, VI = V> implements Collection {
     this.head = (head + slotsHeadCells(true)) * 2;
   }
 
+  /** Number of entries. */
   get size(): number {
     this.engine.assertOpen();
     return this.slots.live;
   }
 
+  /** True when there is an entry with this key. */
   has(key: K): boolean {
     return this.find(key) !== 0;
   }
 
+  /** The value, live if it is a struct, or undefined. */
   get(key: K): V | undefined {
     const node = this.find(key);
     return node === 0 ? undefined : this.valueOf.get(node - 1);
   }
 
+  /**
+   * Sets or replaces; a struct is copied in, what it leaves out is zero.
+   *
+   * @throws StoreError ERR_VALUE: key or value does not fit; ERR_FULL: the store has no room
+   */
   set(key: K, value: VI): this {
     return this.engine.transact(() => {
       const node = this.find(key);
@@ -89,6 +112,7 @@ export class SortedMap<K, V, KI = K, VI = V> implements Collection {
     });
   }
 
+  /** False when there was none. */
   delete(key: K): boolean {
     return this.engine.transact(() => {
       const node = this.find(key);
@@ -97,14 +121,20 @@ export class SortedMap<K, V, KI = K, VI = V> implements Collection {
     });
   }
 
+  /** The entry with the lowest key, or undefined. */
   first(): [K, V] | undefined {
     return this.entry(this.link(0, 0));
   }
+  /** The entry with the highest key, or undefined. */
   last(): [K, V] | undefined {
     return this.entry(this.link(0, PREV));
   }
 
-  /** Entries in the order of their keys, or backwards, between bounds. The entry at hand may be deleted meanwhile. */
+  /**
+   * Entries in the order of their keys, or backwards, between bounds. The entry at hand may be deleted meanwhile.
+   *
+   * @param options - none: all of them
+   */
   *range({
     gt,
     gte,
@@ -142,23 +172,29 @@ export class SortedMap<K, V, KI = K, VI = V> implements Collection {
       node = next;
     }
   }
+  /** All entries, lowest key first: the same as `range()`. */
   entries(): IterableIterator<[K, V]> {
     return this.range();
   }
+  /** Lowest first. */
   *keys(): IterableIterator<K> {
     for (const [key] of this.range()) yield key;
   }
+  /** In the order of their keys. */
   *values(): IterableIterator<V> {
     for (const [, value] of this.range()) yield value;
   }
+  /** The same as `entries`. */
   [Symbol.iterator](): IterableIterator<[K, V]> {
     return this.range();
   }
 
+  /** The entries as plain data, lowest key first. */
   toJSON(): [unknown, unknown][] {
     return [...this].map(([key, value]) => [this.keyType.plain(key), this.valueType.plain(value)]);
   }
 
+  /** @internal */
   verify(checker: Checker): void {
     this.slots.verify(checker, (cell, slot) => {
       this.keyType.verify(checker, cell + LINK_CELLS, 0, `${this.path}[node ${slot}] (its key)`);
@@ -291,6 +327,7 @@ export class SortedMap<K, V, KI = K, VI = V> implements Collection {
   }
 }
 
+/** A skip list, its nodes in slots. */
 export class SortedType<K, KI, V, VI, VJ> extends CollectionType<SortedMap<K, V, KI, VI>> {
   override readonly kind = 'sorted';
   override readonly size = (slotsHeadCells(true) + LINK_CELLS) * CELL;

@@ -16,20 +16,26 @@ import type {TypeDescription} from './type.js';
 import {copyConsistently, UndoLog} from './undo-log.js';
 import {type Change, watchCommits} from './watch.js';
 
+/** What stands at the root: scalars, structs and collections by name. */
 export type Schema = Fields;
 /** The root record: scalars are plain properties, collections are what they are. */
 export type RootOf<S extends Schema> = {
   -readonly [K in keyof S as S[K] extends CollectionType<unknown> ? never : K]: S[K]['value'];
 } & {readonly [K in keyof S as S[K] extends CollectionType<unknown> ? K : never]: S[K]['value']};
 
+/** What `store.info()` tells. */
 export interface StoreInfo {
+  /** As it was opened. */
   name: string;
-  backend: Backing['kind'];
+  /** Where it lies. */
+  backend: 'sysv' | 'file' | 'memory';
+  /** Bytes of the segment. */
   size: number;
   /** Bytes handed out to collections; the rest is free. */
   used: number;
   /** The pid of the one writer, or undefined. */
   owner: number | undefined;
+  /** When it was made, or rebuilt. */
   created: Date;
   /** How often it was opened for writing. */
   epoch: number;
@@ -40,7 +46,13 @@ export interface StoreInfo {
 const COPIES = 50;
 const OPTIMISTIC_READS = 3;
 
+/**
+ * An open store: what `openStore` and `readStore` give. After `close()` everything of it throws `ERR_CLOSED`.
+ *
+ * @typeParam S - the schema
+ */
 export class Store<S extends Schema> {
+  /** The state itself: scalars as plain properties, collections by their names. */
   readonly root: RootOf<S>;
   private readonly addressed: boolean;
   private readonly collections = new Map<string, unknown>();
@@ -69,16 +81,30 @@ export class Store<S extends Schema> {
   }
 
   /**
-   * Runs `fn` as one transaction: all its writes or none of them, whatever kills the process; a throw undoes them.
-   * Inside another transaction it joins that one. `fn` must not be asynchronous.
+   * Runs `fn` as one transaction: all its writes or none of them, whatever kills the process; an error undoes them.
+   * Inside another transaction it joins that one.
+   *
+   * @param fn - must not be asynchronous: await first, then write. With `maxSize` it may run a second time, in a larger store
+   * @returns what `fn` gives; what it throws goes on to the caller
+   * @throws StoreError ERR_TRANSACTION: it changed more than the undo log holds (see `logSize`), or `fn` gave a promise;
+   *   ERR_FULL: the store has no room; ERR_READONLY: it was opened for reading; ERR_BUSY: with several writers, another one
+   *   kept the lock for 10 s
+   * @example
+   * store.transaction(() => {
+   *   from.balance -= 5;
+   *   to.balance += 5;
+   * });
    */
   transaction<R>(fn: () => R): R {
     return this.engine.transact(fn);
   }
 
   /**
-   * Runs `fn` on the state between two transactions, whoever writes meanwhile; never makes a writer wait. What `fn` gives
-   * must be plain: live records may be those of a copy. `fn` may run several times.
+   * Runs `fn` on the state between two transactions, whoever writes meanwhile; never makes a writer wait.
+   *
+   * @param fn - may run several times, and must give plain data: live records may be those of a copy
+   * @returns what `fn` gives
+   * @throws StoreError ERR_BUSY: it is written faster than it can be copied
    */
   read<R>(fn: (root: RootOf<S>) => R): R {
     const {engine} = this;
@@ -107,7 +133,12 @@ export class Store<S extends Schema> {
     }
   }
 
-  /** A copy of the whole store as it is between two transactions, read-only and of this process alone. */
+  /**
+   * A copy of the whole store as it is between two transactions, read-only and of this process alone; as large as the
+   * store. `close()` frees it.
+   *
+   * @throws StoreError ERR_BUSY: it is written faster than it can be copied
+   */
   snapshot(): Store<S> {
     this.engine.assertOpen();
     this.followIfMoved();
@@ -134,8 +165,13 @@ export class Store<S extends Schema> {
   }
 
   /**
-   * Waits for transactions of whatever process, without polling: gives what `select` gives after each, if it changed.
-   * Several commits may come as one. Ends when `signal` does.
+   * Waits for transactions of whatever process, without polling. Several commits may come as one. A lone store of a number,
+   * a boolean or an enum outside a transaction wakes nobody.
+   *
+   * @param select - runs as in `read` after each commit; only a change of what it gives is reported. Without it, every commit is
+   * @param options - `signal` ends the iteration
+   * @example
+   * for await (const {value} of store.watch(root => root.served)) console.log(value);
    */
   watch<T = undefined>(
     select?: (root: RootOf<S>) => T,
@@ -146,13 +182,17 @@ export class Store<S extends Schema> {
     return watchCommits(() => this.engine.memory, this.backing.bell, look, signal);
   }
 
-  /** The whole segment, for native code. Write to regions of t.raw only. */
+  /** The whole segment, for native code. Write to regions of `t.raw` only. Another array after the store grew. */
   get memory(): Uint8Array {
     this.engine.assertOpen();
     return this.engine.memory.u8;
   }
 
-  /** Of backend 'memory': what another thread needs to open this store. */
+  /**
+   * Of backend 'memory': what another thread needs to open this store for reading.
+   *
+   * @throws StoreError ERR_BACKEND: it is on another backend
+   */
   get shared(): SharedArrayBuffer {
     this.engine.assertOpen();
     const {buffer} = this.backing.bytes;
@@ -164,7 +204,12 @@ export class Store<S extends Schema> {
     return buffer;
   }
 
-  /** Where the records of a table lie in `memory`. */
+  /**
+   * Where the records of a table lie in `memory`.
+   *
+   * @param table - its name; it must have been declared with a `capacity`
+   * @throws StoreError ERR_OPTIONS: there is no such table, or it has no `capacity`
+   */
   layout(table: keyof S & string): TableLayout {
     this.engine.assertOpen();
     const collection = this.collections.get(table);
@@ -176,6 +221,7 @@ export class Store<S extends Schema> {
     return collection.layout();
   }
 
+  /** Size, use, owner and history, as of now. */
   info(): StoreInfo {
     this.engine.assertOpen();
     const {memory, header, name} = this.engine;
@@ -207,18 +253,22 @@ export class Store<S extends Schema> {
     return this.schema.describe();
   }
 
-  /** All that is in the store as plain data. */
+  /** All that is in the store as plain data. `JSON.stringify` cannot take it where a `t.u64` or `t.i64` is: it has no bigint. */
   toJSON(): {[K in keyof S]: S[K]['json']} {
     return (this.root as unknown as {toJSON(): {[K in keyof S]: S[K]['json']}}).toJSON();
   }
 
-  /** Backend 'file': returns when all that was written is on the disk. */
+  /** Backend 'file': returns when all that was written is on the disk. The others have nothing to do. */
   sync(): void {
     this.engine.assertOpen();
     this.backing.sync?.();
   }
 
-  /** Lets go of the store; it stays for the next one. Records and collections throw from now on. */
+  /**
+   * Lets go of the store, a `file` after a `sync()`; it stays for the next one. A second call does nothing.
+   *
+   * @throws StoreError ERR_TRANSACTION: called inside a transaction
+   */
   close(): void {
     if (this.engine.closed) return;
     if (!this.engine.readonly) this.backing.sync?.();
@@ -226,7 +276,11 @@ export class Store<S extends Schema> {
     this.backing.detach();
   }
 
-  /** Removes the store and all that is in it. */
+  /**
+   * Removes the store and all that is in it.
+   *
+   * @throws StoreError ERR_READONLY: it was opened for reading; ERR_TRANSACTION: called inside a transaction
+   */
   destroy(): void {
     this.engine.assertWritable();
     this.release();
@@ -234,12 +288,12 @@ export class Store<S extends Schema> {
     this.backing.bell.remove();
   }
 
-  /** The segment itself is nothing to print. */
+  /** @internal The segment itself is nothing to print. */
   [inspect.custom](): string {
     return this.engine.closed ? `Store '${this.engine.name}' (closed)` : `Store ${inspect(this.info())}`;
   }
 
-  /** What a migration needs of either side. */
+  /** @internal What a migration needs of either side. */
   side(): Side {
     return {
       schema: this.schema.fields,

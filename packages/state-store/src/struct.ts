@@ -7,15 +7,24 @@ import {at} from './header.js';
 import {CELL} from './memory.js';
 import {type Access, type AnyType, Captures, refuse, Type, type TypeDescription} from './type.js';
 
+/** The fields of a struct: types by name. */
 export type Fields = Readonly<Record<string, AnyType>>;
+/** A live record: its properties read and write the segment. */
 export type RecordOf<F extends Fields> = {-readonly [K in keyof F]: F[K]['value']} & RecordMeta<F>;
+/** What fills a record: any of its fields, as plain data. */
 export type InitOf<F extends Fields> = {readonly [K in keyof F]?: F[K]['init'] | undefined};
+/** A record as plain data, nothing in it live. */
 export type PlainOf<F extends Fields> = {[K in keyof F]: F[K]['json']};
 
+/** What every record has besides its fields. */
 export interface RecordMeta<F extends Fields> {
-  /** A plain object with the same fields, nested records included. */
+  /** The fields as plain data, inner structs included; a ref becomes the `$id` of what it names. */
   toJSON(): PlainOf<F>;
-  /** Sets several fields as one transaction; inner structs, arrays and unions as plain data. */
+  /**
+   * Sets several fields as one transaction; inner structs, arrays and unions as plain data.
+   *
+   * @throws StoreError ERR_VALUE: there is no such field, or a value does not fit; nothing is written then
+   */
   $set(fields: InitOf<F>): void;
 }
 
@@ -66,14 +75,18 @@ export function layOut(name: string, fields: Fields): {placed: Placed[]; size: n
   return {placed, size: Math.max(CELL, Math.ceil(offset / CELL) * CELL)};
 }
 
+/** What `struct` makes: a type of records, laid out as a C struct with the same members. */
 export class Struct<F extends Fields> extends Type<RecordOf<F>, InitOf<F>, PlainOf<F>> {
   override readonly kind = 'struct';
   override readonly align = CELL;
   override readonly single = false;
   override readonly size: number;
+  /** @internal */
   readonly placed: readonly Placed[];
   constructor(
+    /** As given to `struct`. */
     readonly name: string,
+    /** As given to `struct`. */
     readonly fields: F,
   ) {
     super();
@@ -117,6 +130,17 @@ export class Struct<F extends Fields> extends Type<RecordOf<F>, InitOf<F>, Plain
   }
 }
 
+/**
+ * Declares a type of records, for tables and other collections, or as a field of another struct.
+ *
+ * @param name - letters, digits and _; it is part of the schema, and refs and migrations go by it
+ * @param fields - types by name, laid out in this order as C does. A field is named by letters, digits and _, and none is
+ *   called as what every object has (`constructor`, `toString`, ...)
+ * @throws StoreError ERR_SCHEMA: a name that cannot be, no field, or what is no type
+ * @example
+ * const Peer = struct('Peer', {host: t.string(), score: t.u16});
+ * const Conn = struct('Conn', {fd: t.i32, peer: t.ref(() => Peer), since: t.timestamp.optional()});
+ */
 export function struct<const F extends Fields>(name: string, fields: F): Struct<F> {
   return new Struct(name, fields);
 }

@@ -17,22 +17,26 @@ import {
 } from './struct.js';
 import type {TypeDescription} from './type.js';
 
+/** What tells a record of a table from the others. */
 export interface TableMeta {
   /** Names this record for ever: no other record of the table gets this number. */
   readonly $id: number;
   /** The slot, 0 to capacity-1: small, dense, used again after a remove. */
   readonly $index: number;
 }
+/** A live record of a table. It throws `ERR_STALE` once it is removed, and never reads another one. */
 export type TableRecord<F extends Fields> = RecordOf<F> & TableMeta;
 
 /** A record that moves: next() goes to the following one, from before the first; false: there is none. */
 export type Scan<F extends Fields> = TableRecord<F> & {next(): boolean};
 
+/** Where native code finds the records of a table that was declared with a `capacity`. */
 export interface TableLayout {
   /** Of the first field of record 0, from the start of the segment. */
   byteOffset: number;
   /** Bytes from one record to the next. */
   stride: number;
+  /** Records there is room for. */
   capacity: number;
   /** Of each field within its record. */
   fields: Record<string, {byteOffset: number; byteLength: number}>;
@@ -54,7 +58,16 @@ export function compileFor<F extends Fields>(slots: Slots, struct: Struct<F>): C
   return compiled;
 }
 
-/** Records of one struct, named by stable ids. */
+/**
+ * Records of one struct, named by stable ids.
+ *
+ * @example
+ * const conn = store.root.conns.insert({fd: 12, stage: 'sending'});
+ * conn.sent += 4096;
+ * store.root.conns.get(conn.$id)?.sent; // 4096, also by another process
+ * for (const {fd} of store.root.conns) console.log(fd);
+ * store.root.conns.remove(conn);
+ */
 export class Table<F extends Fields> {
   private readonly compiled: Compiled<TableRecord<F>>;
   private readonly slots: Slots<TableRecord<F>>;
@@ -89,12 +102,19 @@ export class Table<F extends Fields> {
     return this.slots.live;
   }
 
+  /** Slots there are now; without a declared `capacity` it doubles when they are taken. */
   get capacity(): number {
     this.engine.assertOpen();
     return this.slots.capacity;
   }
 
-  /** Adds a record; what `init` leaves out is zero, false, empty, null or the first name. */
+  /**
+   * Adds a record and gives it, live.
+   *
+   * @param init - what it leaves out is zero, false, empty, null or the first name of an enum; names that the struct does
+   *   not have are not looked at
+   * @throws StoreError ERR_VALUE: a value does not fit; ERR_FULL: the table has its `capacity`, or the store no room
+   */
   insert(init: InitOf<F>): TableRecord<F> {
     const {memory, log} = this.engine;
     if (memory.mode === LOGGED) {
@@ -115,10 +135,14 @@ export class Table<F extends Fields> {
     }
   }
 
-  /** The record with this id, or undefined when it was removed (or never was). */
+  /** The record with this `$id`, or undefined when it was removed (or never was). */
   readonly get: (id: number) => TableRecord<F> | undefined;
 
-  /** Removes a record by itself or by its id. False when it was gone already. */
+  /**
+   * Removes a record by itself or by its `$id`. False when it was gone already.
+   *
+   * @throws StoreError ERR_VALUE: this is no record of this table
+   */
   remove(recordOrId: TableRecord<F> | number): boolean {
     const {memory, log} = this.engine;
     if (memory.mode === INDIRECT) return this.engine.transact(() => this.remove(recordOrId));
@@ -156,19 +180,24 @@ export class Table<F extends Fields> {
   private readonly iterate: () => IterableIterator<TableRecord<F>>;
 
   /**
-   * The same at the speed of a typed array, for loops over many records: one record that moves.
+   * The same at the speed of a typed array, for loops over many records: one record that moves. It is a record like any
+   * other, but a different one after each next(): keep its `$id`, not it.
    *
-   *     for (const row = table.scan(); row.next(); ) sum += row.hits;
-   *
-   * It is a record like any other, but a different one after each next(): keep its $id, not it.
+   * @example
+   * for (const row = table.scan(); row.next(); ) sum += row.hits;
    */
   readonly scan: () => Scan<F>;
 
+  /** The records as plain data, each with its `$id`. */
   toJSON(): (PlainOf<F> & {$id: number})[] {
     return [...this].map(record => ({$id: record.$id, ...record.toJSON()}));
   }
 
-  /** Where native code finds the records. */
+  /**
+   * Where native code finds the records.
+   *
+   * @throws StoreError ERR_OPTIONS: the table was declared without a `capacity`, so its records lie in several places
+   */
   layout(): TableLayout {
     if (!this.fixed)
       throw new StoreError(
@@ -186,7 +215,7 @@ export class Table<F extends Fields> {
     };
   }
 
-  /** Takes over the slots of another table, each in the same life: ids stay what they are. The records are empty. */
+  /** @internal Takes over the slots of another table, each in the same life: ids stay what they are. The records are empty. */
   adopt(other: Table<Fields>): void {
     for (let slot = 0; slot < other.slots.used; slot++) {
       const cell = this.slots.adopt(slot, other.slots.generation(slot));
@@ -194,20 +223,21 @@ export class Table<F extends Fields> {
     }
   }
 
-  /** Writes the fields of an empty record. */
+  /** @internal Writes the fields of an empty record. */
   fill(slot: number, init: object): void {
     const cell = this.slots.cell(slot);
     this.engine.log.saveRange(cell, this.slots.stride);
     this.compiled.init(cell, init);
   }
 
-  /** The record here that a record of another table was adopted as. */
+  /** @internal The record here that a record of another table was adopted as. */
   counterpart(other: Table<Fields>, record: object): TableRecord<F> | undefined {
     if (!other.slots.holds(record)) return undefined;
     const slot = other.slots.slotOf(record);
     return this.slots.record(slot, other.slots.generation(slot));
   }
 
+  /** @internal */
   verify(checker: Checker): void {
     this.slots.verify(checker, (cell, slot) => this.struct.verify(checker, cell, 0, `${this.path}[${slot}]`));
   }
@@ -231,13 +261,15 @@ export class Table<F extends Fields> {
   }
 }
 
+/** Of `t.table`. */
 export interface TableOptions {
-  /** Slots, all reserved in one piece when the store is made. A table without it grows as long as the store has room. */
+  /** Records, 1 to 2^26, all their room reserved in one piece when the store is made. A table without it grows as long as the store has room. */
   capacity?: number;
 }
 
 const FIRST_EXTENT = 64;
 
+/** Its records in slots: one piece with a `capacity`, several that double without. */
 export class TableType<F extends Fields> extends CollectionType<Table<F>> {
   override readonly kind = 'table';
   override readonly size: number;

@@ -2,14 +2,21 @@ import type {Checker} from './check.js';
 import type {Engine} from './engine.js';
 import {StoreError, show} from './errors.js';
 
-/** The schema as plain data: what is fingerprinted, stored in the segment and compared. */
+/** A type as plain data: what is fingerprinted, stored in the segment and compared. */
 export interface TypeDescription {
+  /** Such as 'u8', 'string', 'struct' or 'table'; docs/state-store/format.md lists them. */
   kind: string;
+  /** Bytes in the record around it. */
   size: number;
+  /** Of a struct, or of the one that a ref names. */
   name?: string;
+  /** Of what has a fixed number of values or bytes. */
   length?: number;
+  /** Of an enum; the tags of a union. */
   names?: readonly string[];
+  /** What it is made of: the values of a collection, key and value of a map, the variants of a union. */
   of?: TypeDescription[];
+  /** Of a struct, each with its offset in bytes. */
   fields?: {name: string; offset: number; type: TypeDescription}[];
 }
 
@@ -56,34 +63,49 @@ export class Captures {
   }
 }
 
-/** `V`: what a read gives. `I`: what a write takes. `J`: what toJSON gives. They exist for the compiler alone. */
+/**
+ * What all that `t` makes has in common. `value`, `init` and `json` exist for the compiler alone.
+ *
+ * @typeParam V - what a read gives
+ * @typeParam I - what a write takes
+ * @typeParam J - what toJSON gives
+ */
 export abstract class Type<V, I = V, J = V> {
+  /** What a read gives, as a type: `typeof Visit.value`. */
   declare readonly value: V;
+  /** What a write takes. */
   declare readonly init: I;
+  /** What toJSON gives. */
   declare readonly json: J;
+  /** Such as 'u8' or 'table'. */
   abstract readonly kind: string;
+  /** Bytes in the record around it. */
   abstract readonly size: number;
+  /** Its offset in the record is a multiple of this, in bytes. */
   abstract readonly align: number;
-  /** One machine store writes it whole, so that outside a transaction it needs no log. */
+  /** @internal One machine store writes it whole, so that outside a transaction it needs no log. */
   abstract readonly single: boolean;
-  /** Made of several values, of which a later one may be refused when earlier ones are written. */
+  /** @internal Made of several values, of which a later one may be refused when earlier ones are written. */
   get compound(): boolean {
     return false;
   }
+  /** The type as plain data. */
   abstract describe(): TypeDescription;
+  /** @internal */
   abstract access(byte: number, path: string, captures: Captures): Access;
-  /** Part of check(): looks at the field `byte` bytes behind `cell` and trusts nothing there. */
+  /** @internal Part of check(): looks at the field `byte` bytes behind `cell` and trusts nothing there. */
   verify(_checker: Checker, _cell: number, _byte: number, _path: string): void {}
-  /** A value as plain data, nothing in it live. */
+  /** @internal A value as plain data, nothing in it live. */
   plain(value: V): J {
     return value as unknown as J;
   }
-  /** The same, or null. */
+  /** The same type, or null: null until something is written. One byte more, rounded up. */
   optional(): Type<V | null, I | null, J | null> {
     return new OptionalType(this);
   }
 }
 
+/** A type of whatever values. */
 // biome-ignore lint/suspicious/noExplicitAny: the one place where "some type" must match every V, I and J, in both directions
 export type AnyType = Type<any, any, any>;
 

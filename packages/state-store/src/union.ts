@@ -3,13 +3,17 @@ import {StoreError, show} from './errors.js';
 import {CELL} from './memory.js';
 import {type Access, type AnyType, type Captures, refuse, Type, type TypeDescription} from './type.js';
 
+/** The types a union chooses from, by tag. */
 export type Variants = Readonly<Record<string, AnyType>>;
+/** What a read of a union gives. Narrow it by its `tag`. */
 export type UnionOf<U extends Variants> = {
   [K in keyof U & string]: {readonly tag: K; readonly value: U[K]['value']};
 }[keyof U & string];
+/** What a write of a union takes. */
 export type UnionInit<U extends Variants> = {
   [K in keyof U & string]: {readonly tag: K; readonly value: U[K]['init']};
 }[keyof U & string];
+/** A union as plain data. */
 export type UnionPlain<U extends Variants> = {
   [K in keyof U & string]: {tag: K; value: U[K]['json']};
 }[keyof U & string];

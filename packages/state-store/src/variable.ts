@@ -68,6 +68,7 @@ abstract class VariableType<V, I = V> extends Type<V, I> {
   }
 }
 
+/** A string of any length: u32 first cell of the content | u32 length. */
 export class StringType extends VariableType<string> {
   override readonly kind = 'string';
   protected override read({memory}: Engine, cell: number, length: number): string {

@@ -15,6 +15,12 @@ import {Type, type TypeDescription} from './type.js';
 const HEAD_CELLS = 2;
 const FIRST_BYTES = 56;
 
+/**
+ * Values of one type in a row. Room doubles when it is full. A live record of a struct is stale once values are popped or
+ * move to a larger place.
+ *
+ * @typeParam I - what values are written as
+ */
 export class Vector<V, I = V> implements Collection {
   private readonly row: Row<V>;
   private readonly word: number;
@@ -35,6 +41,7 @@ export class Vector<V, I = V> implements Collection {
     this.word = head * 2;
   }
 
+  /** Number of values. */
   get length(): number {
     this.engine.assertOpen();
     return this.engine.memory.u32[this.word + 2]!;
@@ -46,6 +53,12 @@ export class Vector<V, I = V> implements Collection {
     return i < 0 ? undefined : this.read(i);
   }
 
+  /**
+   * Replaces one value.
+   *
+   * @param index - from the end if negative
+   * @throws StoreError ERR_VALUE: there is no such index, or the value does not fit
+   */
   set(index: number, value: I): void {
     if (this.engine.memory.mode === INDIRECT) {
       this.engine.transact(() => this.set(index, value));
@@ -61,7 +74,11 @@ export class Vector<V, I = V> implements Collection {
     if (!this.row.poke(data, i, value)) this.engine.transact(() => this.row.put(data, i, value));
   }
 
-  /** Adds values at the end; returns the new length. */
+  /**
+   * Adds values at the end, all of them or none; returns the new length.
+   *
+   * @throws StoreError ERR_VALUE: a value does not fit; ERR_FULL: the store has no room
+   */
   push(...values: I[]): number {
     return this.engine.transact(() => {
       const {memory, log} = this.engine;
@@ -82,7 +99,7 @@ export class Vector<V, I = V> implements Collection {
     });
   }
 
-  /** Takes the last value off; a struct comes as a plain object, for its record is gone. */
+  /** Takes the last value off, undefined when there is none; a struct comes as a plain object, for its record is gone. */
   pop(): V | undefined {
     return this.engine.transact(() => {
       if (this.length === 0) return undefined;
@@ -102,14 +119,17 @@ export class Vector<V, I = V> implements Collection {
     });
   }
 
+  /** First to last. */
   *[Symbol.iterator](): IterableIterator<V> {
     for (let i = 0; i < this.length; i++) yield this.read(i);
   }
 
+  /** The values as plain data. */
   toJSON(): unknown[] {
     return [...this].map(v => this.type.plain(v));
   }
 
+  /** @internal */
   verify(checker: Checker): void {
     const [data, capacity, length] = [...this.engine.memory.u32.subarray(this.word, this.word + 3)] as [
       number,
@@ -164,6 +184,7 @@ export class Vector<V, I = V> implements Collection {
   }
 }
 
+/** Its values in one block, which doubles. */
 export class VectorType<V, I, J> extends CollectionType<Vector<V, I>> {
   override readonly kind = 'vector';
   override readonly size = HEAD_CELLS * CELL;

@@ -2,10 +2,11 @@ import type {Bell} from './bell.js';
 import {at} from './header.js';
 import type {Memory} from './memory.js';
 
+/** What `store.watch()` gives. */
 export interface Change<T> {
   /** Changes with every transaction; not consecutive. */
   version: number;
-  /** What the selection gave. */
+  /** What `select` gave. */
   value: T;
 }
 
