@@ -62,7 +62,7 @@ async function main() {
   const start = performance.now();
   const stamps = new Stamps(join(modules, '.zlr-setup.json'));
 
-  const manifests = ['.', ...packages].map(each => join(each, 'package.json'));
+  const manifests = ['.', 'scripts/api-docs', ...packages].map(each => join(each, 'package.json'));
   const installed = fingerprint(
     root,
     ['pnpm-lock.yaml', 'pnpm-workspace.yaml', '.npmrc', 'patches', ...manifests],
