@@ -8,7 +8,7 @@ import {CELL} from './memory.js';
 import {BigType, NumberType, TimestampType, UintType} from './scalars.js';
 import {SlotValues, structOf, valueCells} from './slot-values.js';
 import {buildSlots, Slots, slotsHeadCells} from './slots.js';
-import {Type, type TypeDescription} from './type.js';
+import {type AnyType, refuse, Type, type TypeDescription} from './type.js';
 import {BytesType, StringType} from './variable.js';
 
 /*
@@ -41,9 +41,21 @@ export interface Range<K> {
   limit?: number;
 }
 
+/** Both must be keys: what compares neither way, such as NaN, would seem equal to everything. */
 function compare(a: unknown, b: unknown): number {
   if (a instanceof Uint8Array && b instanceof Uint8Array) return Buffer.compare(a, b);
   return (a as number) < (b as number) ? -1 : (a as number) > (b as number) ? 1 : 0;
+}
+
+/** A key as it reads back, or undefined when it has no place among keys of this type: NaN has none. */
+function asStored(type: AnyType, key: unknown): unknown {
+  if (type instanceof StringType || type instanceof FixedStringType)
+    return typeof key === 'string' ? key : undefined;
+  if (type instanceof BytesType) return key instanceof Uint8Array ? key : undefined;
+  if (type instanceof BigType) return typeof key === 'bigint' ? key : undefined;
+  const number = type instanceof TimestampType && key instanceof Date ? key.getTime() : key;
+  if (typeof number !== 'number' || Number.isNaN(number)) return undefined;
+  return type.kind === 'f32' ? Math.fround(number) : number;
 }
 
 /**
@@ -88,13 +100,13 @@ export class SortedMap<K, V, KI = K, VI = V> implements Collection {
   }
 
   /** True when there is an entry with this key. */
-  has(key: K): boolean {
-    return this.find(key) !== 0;
+  has(key: K | KI): boolean {
+    return this.find(asStored(this.keyType, key)) !== 0;
   }
 
   /** The value, live if it is a struct, or undefined. */
-  get(key: K): V | undefined {
-    const node = this.find(key);
+  get(key: K | KI): V | undefined {
+    const node = this.find(asStored(this.keyType, key));
     return node === 0 ? undefined : this.valueOf.get(node - 1);
   }
 
@@ -103,9 +115,9 @@ export class SortedMap<K, V, KI = K, VI = V> implements Collection {
    *
    * @throws StoreError ERR_VALUE: key or value does not fit; ERR_FULL: the store has no room
    */
-  set(key: K, value: VI): this {
+  set(key: K | KI, value: VI): this {
     return this.engine.transact(() => {
-      const node = this.find(key);
+      const node = this.find(this.demanded(key));
       if (node !== 0) this.valueOf.put(node - 1, value);
       else this.slots.outlive(this.add(key, value));
       return this;
@@ -113,10 +125,10 @@ export class SortedMap<K, V, KI = K, VI = V> implements Collection {
   }
 
   /** False when there was none. */
-  delete(key: K): boolean {
+  delete(key: K | KI): boolean {
     return this.engine.transact(() => {
-      const node = this.find(key);
-      if (node !== 0) this.removeNode(node, key);
+      const node = this.find(asStored(this.keyType, key));
+      if (node !== 0) this.removeNode(node);
       return node !== 0;
     });
   }
@@ -134,16 +146,17 @@ export class SortedMap<K, V, KI = K, VI = V> implements Collection {
    * Entries in the order of their keys, or backwards, between bounds. The entry at hand may be deleted meanwhile.
    *
    * @param options - none: all of them
+   * @throws StoreError ERR_VALUE: a bound is no key, such as NaN
    */
   *range({
-    gt,
-    gte,
-    lt,
-    lte,
     reverse = false,
     limit = Number.POSITIVE_INFINITY,
-  }: Range<K> = {}): IterableIterator<[K, V]> {
+    ...bounds
+  }: Range<K | KI> = {}): IterableIterator<[K, V]> {
     this.engine.assertOpen();
+    const [gt, gte, lt, lte] = [bounds.gt, bounds.gte, bounds.lt, bounds.lte].map(bound =>
+      bound === undefined ? undefined : this.demanded(bound),
+    );
     const above = (key: K) =>
       (gt === undefined || compare(key, gt) > 0) && (gte === undefined || compare(key, gte) >= 0);
     const below = (key: K) =>
@@ -252,8 +265,15 @@ export class SortedMap<K, V, KI = K, VI = V> implements Collection {
     return node === 0 ? undefined : [this.keyAt(node), this.valueOf.get(node - 1)];
   }
 
+  private demanded(key: unknown): unknown {
+    const stored = asStored(this.keyType, key);
+    if (stored === undefined)
+      refuse(`${this.path} (its key)`, `a ${this.keyType.kind} that has a place in the order of keys`, key);
+    return stored;
+  }
+
   /** The last node in each lane whose key is below `key`. */
-  private trail(key: K, inclusive = false): number[] {
+  private trail(key: unknown, inclusive = false): number[] {
     this.engine.assertOpen();
     const path = new Array<number>(LANES).fill(0);
     let node = 0;
@@ -271,18 +291,21 @@ export class SortedMap<K, V, KI = K, VI = V> implements Collection {
     return path;
   }
 
-  private find(key: K): number {
+  /** The node of a key as it is stored, or 0. */
+  private find(key: unknown): number {
+    this.engine.assertOpen();
+    if (key === undefined) return 0;
     const node = this.link(this.trail(key)[0]!, 0);
     return node !== 0 && compare(this.keyAt(node), key) === 0 ? node : 0;
   }
-  private after(key: K, inclusive: boolean): number {
+  private after(key: unknown, inclusive: boolean): number {
     return this.link(this.trail(key, !inclusive)[0]!, 0);
   }
-  private before(key: K, inclusive: boolean): number {
+  private before(key: unknown, inclusive: boolean): number {
     return this.trail(key, inclusive)[0]!;
   }
 
-  private add(key: K, value: VI): number {
+  private add(key: K | KI, value: VI): number {
     const {memory} = this.engine;
     const slot = this.slots.take();
     const cell = this.slots.cell(slot);
@@ -303,8 +326,8 @@ export class SortedMap<K, V, KI = K, VI = V> implements Collection {
     return slot;
   }
 
-  private removeNode(node: number, key: K): void {
-    const path = this.trail(key);
+  private removeNode(node: number): void {
+    const path = this.trail(this.keyAt(node));
     const level = this.link(node, LEVEL);
     for (let lane = 0; lane < level; lane++) this.point(path[lane]!, lane, this.link(node, lane));
     this.point(this.link(node, 0), PREV, this.link(node, PREV));
