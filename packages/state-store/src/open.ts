@@ -33,6 +33,7 @@ import {decodeSchema, encodeSchema, schemaFrom} from './schema-blob.js';
 import {parseSize} from './size.js';
 import {type RootOf, type Schema, Store} from './store.js';
 import {type Fields, Struct} from './struct.js';
+import {Type} from './type.js';
 import {LEAST_LOG_CELLS, UndoLog} from './undo-log.js';
 
 /** Of `openStore`. Sizes are bytes, or texts like '512KB', '64MB', '2GB' in units of 1024. */
@@ -67,6 +68,24 @@ export interface StoreOptions<S extends Schema> {
   validate?: (root: RootOf<S>) => void;
 }
 
+/** The compiler sees to it that none is missing. */
+const OPTIONS = {
+  name: true,
+  size: true,
+  backend: true,
+  path: true,
+  shared: true,
+  schema: true,
+  readonly: true,
+  writers: true,
+  maxSize: true,
+  logSize: true,
+  renames: true,
+  migrate: true,
+  compact: true,
+  validate: true,
+} satisfies Record<keyof StoreOptions<Schema>, true>;
+
 /** Stores this thread holds as a writer: its own identity in the owner word does not say whether it still does. */
 const held = new Set<string>();
 
@@ -88,6 +107,12 @@ const held = new Set<string>();
 export async function openStore<const S extends Schema>(options: StoreOptions<S>): Promise<Store<S>> {
   if (typeof options !== 'object' || options === null)
     throw new StoreError('ERR_OPTIONS', 'openStore expects an object with name, size, backend and schema.');
+  const unknown = Object.keys(options).find(option => !(option in OPTIONS));
+  if (unknown !== undefined)
+    throw new StoreError(
+      'ERR_OPTIONS',
+      `there is no option ${show(unknown)}; there are ${Object.keys(OPTIONS).join(', ')}.`,
+    );
   const {name, readonly = false, writers = 'one', schema} = options;
   if (typeof name !== 'string' || !/^[A-Za-z0-9._-]+$/.test(name) || name.length > NAME_BYTES)
     throw new StoreError(
@@ -96,6 +121,16 @@ export async function openStore<const S extends Schema>(options: StoreOptions<S>
     );
   if (writers !== 'one' && writers !== 'many')
     throw new StoreError('ERR_OPTIONS', `writers: ${show(writers)}; expected 'one' or 'many'.`);
+  if (typeof schema !== 'object' || schema === null || schema instanceof Type)
+    throw new StoreError(
+      'ERR_OPTIONS',
+      `schema: ${show(schema)}; expected an object of types by name, such as {starts: t.uint, conns: t.table(Conn)}.`,
+    );
+  if (options.shared !== undefined && !readonly)
+    throw new StoreError(
+      'ERR_OPTIONS',
+      'shared: the store of another thread can only be read here; open it with readonly: true.',
+    );
   const size = options.size === undefined || readonly ? undefined : parseSize(options.size, 'size');
   const maxSize = options.maxSize === undefined ? undefined : parseSize(options.maxSize, 'maxSize');
   const root = new Struct('Root', schema);

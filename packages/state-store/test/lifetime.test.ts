@@ -154,6 +154,13 @@ test('options that cannot work are refused', async t => {
     {backend: 'file'},
     {writers: 'two'},
     {logSize: '?'},
+    {maxsize: '2MB'},
+    {readOnly: true},
+    {schema: undefined},
+    {schema: null},
+    {schema: ty.u8},
+    {schema: struct('One', {a: ty.u8})},
+    {shared: new SharedArrayBuffer(2 ** 20)},
   ];
   for (const wrong of bad)
     await t.throwsAsync(
@@ -162,6 +169,11 @@ test('options that cannot work are refused', async t => {
       JSON.stringify(wrong),
     );
   await t.throwsAsync(openStore(undefined as never), {code: 'ERR_OPTIONS'});
+  const typo = openStore({name: freshName(), backend: 'memory', schema, sise: '1MB'} as never);
+  await t.throwsAsync(typo, {
+    code: 'ERR_OPTIONS',
+    message: /no option "sise"; there are name, size, backend/,
+  });
 });
 
 test('a segment of somebody else is left as it is', async t => {
