@@ -120,7 +120,12 @@ function open(full: string, where: string): number {
     return openSync(full, constants.O_RDWR | constants.O_NOFOLLOW);
   } catch (cause) {
     const {code, message} = cause as NodeJS.ErrnoException;
-    if (code === 'ENOENT') throw new StoreError('ERR_NOT_FOUND', `there is no ${where}.`, {cause});
+    if (code === 'ENOENT')
+      throw new StoreError(
+        'ERR_NOT_FOUND',
+        `there is no ${where}; openStore makes it when it is given a size and not readonly.`,
+        {cause},
+      );
     throw new StoreError('ERR_FOREIGN', `${where} cannot be opened: ${message}`, {cause});
   }
 }

@@ -26,7 +26,10 @@ export function attachMemory(name: string, size: number | undefined, shared?: Sh
   }
   if (known) return attach(name, known, false);
   if (size === undefined)
-    throw new StoreError('ERR_NOT_FOUND', `there is no memory store '${name}' in this thread.`);
+    throw new StoreError(
+      'ERR_NOT_FOUND',
+      `there is no memory store '${name}' in this thread; openStore makes it when it is given a size and not readonly.`,
+    );
   const made = {shared: reserve(name, size), attached: 0};
   segments.set(name, made);
   return attach(name, made, true);

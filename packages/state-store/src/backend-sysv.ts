@@ -193,7 +193,7 @@ export function attachSysv(name: string, size: number | undefined): Backing {
     if (size === undefined)
       throw new StoreError(
         'ERR_NOT_FOUND',
-        `there is no store '${name}' on backend 'sysv' (${describe(key, name)}).`,
+        `there is no store '${name}' on backend 'sysv' (${describe(key, name)}); openStore makes it when it is given a size and not readonly.`,
       );
     throw new StoreError(
       'ERR_BUSY',

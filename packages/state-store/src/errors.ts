@@ -9,7 +9,7 @@ export type StoreErrorCode =
   | 'ERR_BUSY' // another live process is the writer
   | 'ERR_BACKEND' // the backend is missing or the kernel refused
   | 'ERR_LIMIT' // a kernel limit or the room on a file system is too small
-  | 'ERR_NOT_FOUND' // a read-only open of a store that does not exist
+  | 'ERR_NOT_FOUND' // there is no such store, and none was to be made
   | 'ERR_VALUE' // a value does not fit its field
   | 'ERR_FULL' // a table or the segment has no room left
   | 'ERR_STALE' // a handle to a record that was removed

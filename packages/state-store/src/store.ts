@@ -199,7 +199,7 @@ export class Store<S extends Schema> {
     if (!(buffer instanceof SharedArrayBuffer))
       throw new StoreError(
         'ERR_BACKEND',
-        `store '${this.engine.name}' is on backend '${this.backing.kind}': other threads open it by its name.`,
+        `store '${this.engine.name}' is on backend '${this.backing.kind}'; only one on backend 'memory' can be handed to another thread.`,
       );
     return buffer;
   }

@@ -169,6 +169,11 @@ test('options that cannot work are refused', async t => {
       JSON.stringify(wrong),
     );
   await t.throwsAsync(openStore(undefined as never), {code: 'ERR_OPTIONS'});
+  for (const backend of BACKENDS) {
+    const name = freshName();
+    const absent = openStore({name, backend, ...pathOf(name, backend), schema});
+    await t.throwsAsync(absent, {code: 'ERR_NOT_FOUND', message: /given a size and not readonly/}, backend);
+  }
   const typo = openStore({name: freshName(), backend: 'memory', schema, sise: '1MB'} as never);
   await t.throwsAsync(typo, {
     code: 'ERR_OPTIONS',

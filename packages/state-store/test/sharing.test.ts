@@ -171,6 +171,24 @@ for (const backend of BACKENDS)
     t.deepEqual(store.check().problems, []);
   });
 
+test.serial('a worker thread is told that a sysv store stays with the main thread', async t => {
+  const store = await fresh(t, 'sysv', schema);
+  t.throws(() => store.shared, {code: 'ERR_BACKEND', message: /only one on backend 'memory'/});
+  const worker = new Worker(
+    `import('tsx/esm/api').then(async ({register}) => {
+      register();
+      const {readStore} = await import(${JSON.stringify(new URL('../src/index.ts', import.meta.url).href)});
+      const {workerData, parentPort} = require('node:worker_threads');
+      await readStore(workerData).catch(({code, message}) => parentPort.postMessage([code, message]));
+    });`,
+    {eval: true, workerData: {name: store.info().name, backend: 'sysv'}},
+  );
+  const [[code, message]] = (await once(worker, 'message')) as [[string, string]];
+  t.is(code, 'ERR_BACKEND');
+  t.regex(message, /main thread only .*open the store there, or use backend 'memory'/);
+  await once(worker, 'exit');
+});
+
 test.serial('a worker thread reads the memory store of its parent', async t => {
   const store = await fresh(t, 'memory', schema);
   store.root.accounts.set('parent', 5);
