@@ -1,3 +1,4 @@
+import {inspect} from 'node:util';
 import type {Checker} from './check.js';
 import type {Engine} from './engine.js';
 import type {Memory} from './memory.js';
@@ -17,6 +18,17 @@ export interface Collection {
   toJSON(): unknown;
   /** @internal */
   verify(checker: Checker): void;
+}
+
+/** Has console.log show what is in collections of this class; by itself it would show the engine. */
+export function printable(collection: object): void {
+  const prototype = Object.getPrototypeOf(collection) as object;
+  if (inspect.custom in prototype) return;
+  Object.defineProperty(prototype, inspect.custom, {
+    value(this: Collection & {readonly engine: Engine}) {
+      return this.engine.closed ? `${this.constructor.name} (closed)` : this.toJSON();
+    },
+  });
 }
 
 /** A type that stands only at the root: its fixed-size head lies in the root record, the rest anywhere. */

@@ -2,7 +2,7 @@ import {inspect} from 'node:util';
 import {describesAddress, rebase} from './address.js';
 import type {Backing} from './backing.js';
 import {Checker, type CheckResult} from './check.js';
-import {type Collection, CollectionType} from './collection.js';
+import {type Collection, CollectionType, printable} from './collection.js';
 import {Engine} from './engine.js';
 import {StoreError, show} from './errors.js';
 import {growInto} from './grow.js';
@@ -68,6 +68,7 @@ export class Store<S extends Schema> {
     for (const {name, type, offset} of schema.placed) {
       if (!(type instanceof CollectionType)) continue;
       const collection = type.open(engine, header.rootCell + offset / CELL, name);
+      if (!(collection instanceof Uint8Array)) printable(collection as object);
       engine.opened.set(offset / CELL, collection);
       this.collections.set(name, collection);
     }

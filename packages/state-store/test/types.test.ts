@@ -1,5 +1,6 @@
 // What each type and collection promises beyond reading back what was written.
 
+import {inspect} from 'node:util';
 import test from 'ava';
 import * as flatbuffers from 'flatbuffers';
 import {struct, t as ty} from '../src/index.js';
@@ -344,3 +345,18 @@ for (const backend of BACKENDS)
     t.is(JSON.stringify(store.toJSON()), before);
     t.deepEqual(store.check().problems, []);
   });
+
+test('a collection is printed as what is in it, and a closed one too', async t => {
+  const store = await fresh(t, 'memory', schema);
+  const {points, byName, row, last, queue, sorted} = store.root;
+  points.insert({x: 1});
+  byName.set('a', {x: 2});
+  row.push({x: 3});
+  last.push({x: 4});
+  queue.push({x: 5});
+  sorted.set('b', 6);
+  for (const collection of [points, byName, row, last, queue, sorted])
+    t.is(inspect(collection), inspect(collection.toJSON()));
+  store.close();
+  t.is(inspect(points), 'Table (closed)');
+});
