@@ -3,10 +3,13 @@ import {type Builder, type Collection, CollectionType} from './collection.js';
 import type {Engine} from './engine.js';
 import {StoreError} from './errors.js';
 import {isKeyType, type KeyCodec, keyCells, keyCodec} from './keys.js';
+import {KnownKeys} from './known-keys.js';
 import {CELL, INDIRECT, LOGGED} from './memory.js';
 import {SlotValues, structOf, valueCells} from './slot-values.js';
 import {buildSlots, Slots, slotsHeadCells} from './slots.js';
+import type {Live} from './struct.js';
 import {type AnyType, Type, type TypeDescription} from './type.js';
+import {StringType} from './variable.js';
 
 /*
  * A hash map: entries in slots (key cells, then value cells), and an index of open addressing with linear probing.
@@ -39,6 +42,8 @@ export class StoreMap<K, V, KI = K, VI = V> implements Collection {
   private readonly valueOf: SlotValues<V, VI>;
   private readonly keyCells: number;
   private readonly extra: number; // word of the map's own head
+  /** Of structs the records, so that a get makes none; of other values the slots. */
+  private readonly known: KnownKeys<Live | number> | undefined;
   constructor(
     private readonly engine: Engine,
     head: number,
@@ -62,6 +67,8 @@ export class StoreMap<K, V, KI = K, VI = V> implements Collection {
     engine.assertInside(path, index, mask + 1);
     this.keyOf = keyCodec(key, engine, path);
     this.valueOf = new SlotValues(this.slots, valueType, this.keyCells);
+    // Beside other writers a slot may get another key without a word to this process.
+    if (key instanceof StringType && engine.access === 'one') this.known = new KnownKeys(engine.log);
   }
 
   /** Number of entries. */
@@ -72,13 +79,13 @@ export class StoreMap<K, V, KI = K, VI = V> implements Collection {
 
   /** True when there is an entry with this key. */
   has(key: K): boolean {
-    return this.find(key) >= 0;
+    return this.slotOf(key) >= 0;
   }
 
   /** The value, live if it is a struct, or undefined. */
   get(key: K): V | undefined {
-    const place = this.find(key);
-    return place < 0 ? undefined : this.valueOf.get(this.slotAt(place));
+    const known = this.known?.get(key) ?? this.search(key);
+    return typeof known === 'number' ? this.valueOf.get(known) : (known as V | undefined);
   }
 
   /**
@@ -89,9 +96,9 @@ export class StoreMap<K, V, KI = K, VI = V> implements Collection {
   set(key: K, value: VI): this {
     const {memory, log} = this.engine;
     if (memory.mode === INDIRECT) return this.engine.transact(() => this.set(key, value));
-    const place = this.find(key);
-    if (place >= 0) {
-      this.valueOf.put(this.slotAt(place), value);
+    const there = this.slotOf(key);
+    if (there >= 0) {
+      this.valueOf.put(there, value);
       return this;
     }
     this.keyOf.check(key);
@@ -115,6 +122,7 @@ export class StoreMap<K, V, KI = K, VI = V> implements Collection {
     const place = this.find(key);
     if (place < 0) return false;
     this.engine.transact(() => this.removeAt(place));
+    this.known?.forget(key);
     return true;
   }
 
@@ -132,6 +140,7 @@ export class StoreMap<K, V, KI = K, VI = V> implements Collection {
         if (slot !== 0 && slot !== DELETED) this.removeAt(place);
       }
     });
+    this.known?.clear();
   }
 
   /** In the order of slots. The entry at hand may be deleted meanwhile. */
@@ -196,6 +205,22 @@ export class StoreMap<K, V, KI = K, VI = V> implements Collection {
   private slotAt(place: number): number {
     const {u32} = this.engine.memory;
     return u32[(u32[this.extra]! + place) * 2 + 1]! - 1;
+  }
+
+  /** The slot of a key's entry, or -1. */
+  private slotOf(key: K): number {
+    const known = this.known?.get(key) ?? this.search(key) ?? -1;
+    return typeof known === 'number' ? known : this.slots.slotOf(known);
+  }
+
+  /** The record of a key's entry, or of other values the slot, as `known` has it. */
+  private search(key: K): Live | number | undefined {
+    const place = this.find(key);
+    if (place < 0) return undefined;
+    const slot = this.slotAt(place);
+    const found = this.slots.make ? (this.valueOf.get(slot) as Live) : slot;
+    this.known?.learn(key as string, found);
+    return found;
   }
 
   /** The place of a key, or -1 - the hash in mind for `add`. */

@@ -43,6 +43,8 @@ export class UndoLog {
   private u32!: Uint32Array;
   /** Tells the transactions of this process apart. */
   serial = 0;
+  /** Counts what was taken back: what a process has learned of the segment since may be wrong. */
+  undos = 0;
   /** Wakes those who watch for commits. */
   bell: (() => void) | undefined;
   private undone: (() => void)[] = [];
@@ -57,6 +59,7 @@ export class UndoLog {
     this.capacity = logCapacity(logCells);
     this.mask = this.capacity - 1;
     memory.onAttach(() => {
+      this.undos++; // it may have been let go of
       this.u32 = memory.u32;
     });
   }
@@ -167,6 +170,7 @@ export class UndoLog {
 
   /** Takes back what was done since. Its entries stay in the log: undoing them once more changes nothing. */
   rollbackTo(point: Savepoint): void {
+    this.undos++;
     this.restore(point.head);
     this.beforeCommit.length = point.beforeCommit;
     while (this.undone.length > point.undone) this.undone.pop()!();
