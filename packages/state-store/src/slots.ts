@@ -56,6 +56,7 @@ export class Slots<R extends object = object> {
   readonly number: number;
   readonly stride: number; // cells
   readonly first: number; // slots of extent 0
+  readonly extents: number; // there is room for
   /** By which a slot is divided by `first`, if that is a power of two: all that grow have one. */
   private readonly shift: number;
   private readonly generations: number; // word, of extent 0
@@ -78,6 +79,7 @@ export class Slots<R extends object = object> {
     this.stride = u32[word + 4]!;
     this.number = u32[word + 3]!;
     this.first = u32[word + 6]!;
+    this.extents = u32[word + 7]!;
     this.shift = (this.first & (this.first - 1)) === 0 ? 31 - Math.clz32(this.first) : -1;
     this.generations = u32[word + 8]! * 2;
     this.records = u32[word + 9]!;

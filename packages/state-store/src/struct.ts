@@ -164,11 +164,13 @@ export interface Compiled<R = Live> {
     stride: number,
     slow: (id: number) => R | undefined,
   ): (id: number) => R | undefined;
-  /** The ways through the records of slots: `head` is the word of their head. */
+  /** The ways through the records of slots: `head` is the word of their head, the last two are of extent 0. */
   walks(
     head: number,
     first: number,
     stride: number,
+    generationWord: number,
+    cell: number,
   ): {iterate(): IterableIterator<R>; scan(): R & {next(): boolean}};
   /** Gives back what the record owns elsewhere. */
   drop(cell: number): void;
@@ -177,13 +179,16 @@ export interface Compiled<R = Live> {
 /**
  * The text that steps from slot to slot, extent by extent, of whatever is used by then; see Slots for what it reads. $g and
  * $c are those of the slot it came to last, e is the word behind the generations of the extent, w the word they would
- * begin at if slot 0 were in it.
+ * begin at if slot 0 were in it. Where there is but one extent, two numbers less are to be kept in registers.
  */
-function step(found: string, ended: string): string {
-  return `let g=this.$g+1,c=this.$c+stride;for(;;g++,c+=stride){
-if(g>=this.e){const s=g-this.w,u=U32[head+2];if(!(s<u)){${ended}}
+function step(extents: number, found: string, ended: string): string {
+  const search =
+    extents === 1
+      ? `if((g-word|0)>=(U32[head+2]|0)){${ended}}`
+      : `if(g>=this.e){const s=g-this.w,u=U32[head+2];if(!(s<u)){${ended}}
 const k=s<first?0:32-Math.clz32(s/first),f=k===0?0:first<<k-1,w=U32[head+8+k*2]*2-f;
-this.w=w;this.e=w+Math.min(k===0?first:f*2,u);g=w+s;c=U32[head+9+k*2]+(s-f)*stride;}
+this.w=w;this.e=w+Math.min(k===0?first:f*2,u);g=w+s;c=U32[head+9+k*2]+(s-f)*stride;}`;
+  return `let g=this.$g+1,c=this.$c+stride;for(;;g++,c+=stride){${search}
 const n=U32[g]|0;if(n&1){this.$c=c;this.$g=g;${found}}}`;
 }
 
@@ -200,6 +205,8 @@ export function compile<F extends Fields>(
   engine: Engine,
   path = type.name,
   extras?: Extras,
+  /** Of the slots the records lie in: 1, or more. */
+  extents = 1,
 ): Compiled<RecordOf<F>> {
   const captures = new Captures(engine);
   const stale = captures.add(() => engine.stale(`record of ${type.name}`));
@@ -248,6 +255,8 @@ export function compile<F extends Fields>(
   members.push(`toJSON(){return {${json.join(',')}};}`);
   const zero = Array.from({length: type.size / CELL}, (_, i) => `F64[c+${i}]=0;`);
   const zeroing = zero.length <= 16 ? zero.join('') : `F64.fill(0,c,c+${zero.length});`;
+  const cursor =
+    extents === 1 ? 'this.$c=cell-stride;this.$g=word-1;' : 'this.$c=-stride;this.$g=-1;this.e=0;this.w=0;';
   const source = `function look(g,n){if(U32[g]!==n||V.closed)${stale}();return V.stamp;}
 ${puts.join('\n')}
 const R=class{constructor(c,g,n){this.$c=c;this.$g=g;this.$n=n;this.$r=V.stamp;}
@@ -255,13 +264,12 @@ ${members.join('\n')}};
 return {Record:R,init(c,o){${zeroing}${inits.join('')}},assign(c,o){${assigns.join('')}},
 getter(first,word,cell,stride,slow){return id=>{const s=id&67108863,n=(id-s)/33554432+1;
 if(s<first&&U32[word+s]===n)return new R(cell+s*stride,word+s,n);return slow(id);};},
-walks(head,first,stride){
-const I=class{constructor(){this.$c=-stride;this.$g=-1;this.e=0;this.w=0;}
-next(){${step('return {done:false,value:new R(c,g,n)};', 'return {done:true,value:undefined};')}}
+walks(head,first,stride,word,cell){
+const I=class{constructor(){${cursor}}
+next(){${step(extents, 'return {done:false,value:new R(c,g,n)};', 'return {done:true,value:undefined};')}}
 [Symbol.iterator](){return this;}};
-const C=class{constructor(){this.$c=-stride;this.$g=-1;this.$n=-1;this.$r=-1;this.e=0;this.w=0;}
-next(){${step('this.$n=n;this.$r=V.stamp;return true;', 'return false;')}}
-${members.join('\n')}};
+const C=class{constructor(){${cursor}this.$n=-1;this.$r=-1;}
+next(){${step(extents, 'this.$n=n;this.$r=V.stamp;return true;', 'return false;')}}};
 Object.setPrototypeOf(C.prototype,R.prototype);
 return {iterate:()=>new I(),scan:()=>new C()};},
 drop(c){${drops.join('')}}};`;

@@ -51,7 +51,9 @@ export function compileFor<F extends Fields>(slots: Slots, struct: Struct<F>): C
       $id: `return ${owner}.idOf(${owner}.slotAt(this.$g),this.$n);`,
     };
   };
-  const compiled = compile(struct, slots.engine, slots.path, extras) as unknown as Compiled<TableRecord<F>>;
+  const compiled = compile(struct, slots.engine, slots.path, extras, slots.extents) as unknown as Compiled<
+    TableRecord<F>
+  >;
   Object.defineProperty(compiled.Record.prototype, OWNER, {value: slots});
   const {Record} = compiled;
   slots.make = (cell, word, generation) => new Record(cell, word, generation);
@@ -91,7 +93,14 @@ export class Table<F extends Fields> {
         return this.slots.record(id % SLOT_SPACE, Math.floor(id / SLOT_SPACE) * 2 + 1);
       },
     );
-    const {iterate, scan} = this.compiled.walks(head * 2, this.slots.first, this.slots.stride);
+    const {slots} = this;
+    const {iterate, scan} = this.compiled.walks(
+      head * 2,
+      slots.first,
+      slots.stride,
+      slots.word(0),
+      slots.cell(0),
+    );
     this.iterate = iterate;
     this.scan = scan;
   }
