@@ -103,7 +103,9 @@ class Table {
     const at = this.find(index);
     if (at === 0) return undefined;
     const start = this.bb.__vector(at);
-    return Array.from({length: this.bb.__vector_len(at)}, (_, i) => each(start + i * 4));
+    const length = this.bb.__vector_len(at);
+    if (!(start + length * 4 <= this.bb.capacity())) throw new Error(`a list of ${length} in it has no end`);
+    return Array.from({length}, (_, i) => each(start + i * 4));
   }
   tables(index: number): Table[] | undefined {
     return this.vector(index, at => new Table(this.bb, this.bb.__indirect(at)));
@@ -113,24 +115,28 @@ class Table {
   }
 }
 
-function read(table: Table, depth = 0): TypeDescription {
-  if (depth > 64) throw new Error('its types are nested without end');
-  const description: TypeDescription = {kind: table.string(slot.kind) ?? '', size: table.int(slot.size)};
+/** Its keys are in the order in which the types themselves give them, of which the fingerprint is made. */
+function read(table: Table, left: {tables: number}, depth = 0): TypeDescription {
+  if (depth > 64 || --left.tables < 0) throw new Error('its types are nested without end');
+  const [kind, size] = [table.string(slot.kind) ?? '', table.int(slot.size)];
   const [name, names, of, fields] = [
     table.string(slot.name),
     table.strings(slot.names),
     table.tables(slot.of),
     table.tables(slot.fields),
   ];
-  if (name !== undefined) description.name = name;
+  const description: TypeDescription =
+    kind === 'struct' && name !== undefined
+      ? {kind, name, size}
+      : {kind, size, ...(name === undefined ? {} : {name})};
   if (table.int(slot.length) !== 0) description.length = table.int(slot.length);
   if (names) description.names = names;
-  if (of) description.of = of.map(each => read(each, depth + 1));
+  if (of) description.of = of.map(each => read(each, left, depth + 1));
   if (fields)
     description.fields = fields.map(each => ({
       name: each.string(field.name) ?? '',
       offset: each.int(field.offset),
-      type: read(each.table(field.type), depth + 1),
+      type: read(each.table(field.type), left, depth + 1),
     }));
   return description;
 }
@@ -138,7 +144,8 @@ function read(table: Table, depth = 0): TypeDescription {
 export function decodeSchema(bytes: Uint8Array, where: string): TypeDescription {
   try {
     const bb = new flatbuffers.ByteBuffer(bytes);
-    return read(new Table(bb, bb.readInt32(0)));
+    // No more tables than there are words: damaged offsets may run in many circles.
+    return read(new Table(bb, bb.readInt32(0)), {tables: bytes.length / 4});
   } catch (cause) {
     throw new StoreError(
       'ERR_CORRUPT',
@@ -150,7 +157,7 @@ export function decodeSchema(bytes: Uint8Array, where: string): TypeDescription 
 
 /** A schema from its description, for tools that read a store without the program that made it. */
 export function schemaFrom(root: TypeDescription): Fields {
-  const structs = new Map<string, Struct<Fields>>();
+  const structs = new Map<string, {struct: Struct<Fields>; description: string}>();
   const make = (d: TypeDescription): AnyType => {
     const of = () => d.of!.map(make) as [AnyType, AnyType];
     switch (d.kind) {
@@ -193,13 +200,14 @@ export function schemaFrom(root: TypeDescription): Fields {
         return new UnionType(Object.fromEntries(d.names!.map((tag, i) => [tag, make(d.of![i]!)])));
       case 'ref':
         return new RefType(
-          () => structs.get(d.name!) ?? new Struct(d.name!, {unknown: new NumberType('u8')}),
+          () => structs.get(d.name!)?.struct ?? new Struct(d.name!, {unknown: new NumberType('u8')}),
         );
       case 'struct': {
-        const known = structs.get(d.name!);
-        if (known && JSON.stringify(known.describe()) === JSON.stringify(d)) return known;
+        // One struct, wherever it stands: refs tell structs apart.
+        const [known, description] = [structs.get(d.name!), JSON.stringify(d)];
+        if (known?.description === description) return known.struct;
         const struct = new Struct(d.name!, Object.fromEntries(d.fields!.map(f => [f.name, make(f.type)])));
-        structs.set(d.name!, struct);
+        structs.set(d.name!, {struct, description});
         return struct;
       }
       case 'table':

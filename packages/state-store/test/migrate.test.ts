@@ -1,6 +1,6 @@
 // A store goes on under another schema: what it held is carried over, ids and refs included, or nothing is changed.
 import test from 'ava';
-import {openStore, struct, t as ty} from '../src/index.js';
+import {openStore, readStore, struct, t as ty} from '../src/index.js';
 import {BACKENDS, fresh, freshName, pathOf} from './helpers/stores.js';
 
 const Peer = struct('Peer', {host: ty.string(20), hits: ty.u16, mood: ty.enum('good', 'bad'), old: ty.u8});
@@ -202,4 +202,19 @@ test('a reader of a store that was rebuilt is told so', async t => {
   t.throws(() => reader.read(root => root.count), {code: 'ERR_SCHEMA_MISMATCH', message: /rebuilt/});
   reader.close();
   store.destroy();
+});
+
+test('a struct that stands in several collections is one for those who read the schema from the store', async t => {
+  const name = freshName();
+  const Part = struct('Part', {n: ty.u8});
+  const schema = {
+    refs: ty.table(struct('Ref', {to: ty.ref(() => Part)})),
+    parts: ty.table(Part),
+    more: ty.list(Part),
+  };
+  const store = await fresh(t, 'sysv', schema, {name});
+  store.root.refs.insert({to: store.root.parts.insert({n: 1})});
+  const reader = await readStore({name});
+  t.deepEqual(reader.check().problems, []);
+  reader.close();
 });
