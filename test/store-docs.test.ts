@@ -183,6 +183,34 @@ test('a reader written from the format page alone reads every type and collectio
   );
 });
 
+test('the same reader reads what was set aside', async t => {
+  const {struct, t: ty} = await import('@zlr/state-store');
+  const Part = struct(
+    'Part',
+    {n: ty.i64, name: ty.string()},
+    {
+      validate({n}) {
+        if (n < 0n) throw new Error(`n is ${n}`);
+      },
+    },
+  );
+  const where = {
+    name: `aside-${process.pid}`,
+    backend: 'file',
+    path: join(folder(t), 'aside.store'),
+  } as const;
+  const schema = {parts: ty.map(ty.string(), Part)};
+  const maker = await openStore({...where, size: '256KB', schema});
+  for (const n of [1n, -2n, 3n, -4n]) maker.root.parts.set(`part ${n}`, {n, name: 'λ'.repeat(40)});
+  maker.close();
+  const store = await openStore({...where, schema});
+  const expected = store.quarantine();
+  t.is(expected.length, 2);
+  store.close();
+  const reader = join(root, 'docs/state-store/read-segment.mjs');
+  t.deepEqual(JSON.parse(await output(reader, where.path, '--quarantine')), expected);
+});
+
 const examples = join(root, 'examples/store');
 for (const file of readdirSync(examples).filter(name => name.endsWith('.mjs')))
   test(`examples/store/${file} prints what its comments say`, async t => {
@@ -209,7 +237,7 @@ test('the pieces of the guide run one after the other and print what their comme
   const made = folder(t);
   const name = `guide-${process.pid}`;
   const pieces = [...guide.matchAll(/```js\n\/\/ (\w+\.mjs)( dies of SIGKILL)?\n([\s\S]*?)```/g)];
-  t.is(pieces.length, 7);
+  t.is(pieces.length, 8);
   for (const [, file, dies, code] of pieces) {
     const script = join(made, file!);
     writeFileSync(script, code!.replaceAll("name: 'guide'", `name: '${name}'`));

@@ -1,4 +1,4 @@
-// Prints what is in a store, by its bytes alone: node read-segment.mjs FILE
+// Prints what is in a store, by its bytes alone: node read-segment.mjs FILE; with --quarantine, what was set aside.
 // Written from format.md and nothing else; it imports no part of the library. A test compares it with the library.
 import {readFileSync} from 'node:fs';
 
@@ -263,5 +263,15 @@ function find(head, hash, slot) {
   }
 }
 
+// --- what was set aside, oldest first
+const quarantine = [];
+for (let entry = u32(336); entry !== 0; entry = u32(entry * CELL)) {
+  if (u32((entry - 1) * CELL + 4) !== USED) throw new Error(`no entry at cell ${entry}`);
+  const text = bytes.toString('utf8', (entry + 1) * CELL, (entry + 1) * CELL + u32(entry * CELL + 4));
+  quarantine.unshift(JSON.parse(text));
+}
+if (quarantine.length !== u32(340)) throw new Error(`${quarantine.length} entries, not ${u32(340)}`);
+
 const plainly = (_key, v) => (typeof v === 'bigint' ? `${v}n` : v instanceof Uint8Array ? [...v] : v);
-console.log(JSON.stringify(value(root, rootAt), plainly, 1));
+const shown = process.argv[3] === '--quarantine' ? quarantine : value(root, rootAt);
+console.log(JSON.stringify(shown, plainly, 1));

@@ -16,8 +16,11 @@ export const pages = [
       'throws `ERR_CLOSED`, a write through one opened for reading `ERR_READONLY`, and a segment that contradicts itself ' +
       '`ERR_CORRUPT`; the entries below do not repeat it.',
     sections: [
-      {title: 'Opening', names: ['openStore', 'StoreOptions', 'Renames', 'readStore']},
-      {title: 'An open store', names: ['Store', 'RootOf', 'StoreInfo', 'CheckResult', 'Change']},
+      {title: 'Opening', names: ['openStore', 'StoreOptions', 'Renames', 'readStore', 'repairStore']},
+      {
+        title: 'An open store',
+        names: ['Store', 'RootOf', 'StoreInfo', 'CheckResult', 'RepairResult', 'SetAside', 'Change'],
+      },
       {
         title: 'Copies and housekeeping',
         names: ['dumpStore', 'loadStore', 'Place', 'listStores', 'removeStore', 'StoreListing'],
@@ -32,7 +35,7 @@ export const pages = [
       'What a schema is written in, and the types that TypeScript infers from it. What each type reads as and takes, side ' +
       'by side: [the table in the README](../../../packages/state-store/README.md#types).',
     sections: [
-      {title: 'Declaring', names: ['struct', 't', 'Schema', 'Fields', 'Variants']},
+      {title: 'Declaring', names: ['struct', 'StructOptions', 't', 'Schema', 'Fields', 'Variants']},
       {title: 'Records', names: ['RecordOf', 'RecordMeta', 'InitOf', 'PlainOf']},
       {title: 'Unions', names: ['UnionOf', 'UnionInit', 'UnionPlain']},
       {title: 'Types of types', names: ['Type', 'AnyType', 'Struct', 'TypeDescription', '*']},

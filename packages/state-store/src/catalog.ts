@@ -1,6 +1,6 @@
 import {removeSysv, sysvSegments} from './backend-sysv.js';
 import {StoreError} from './errors.js';
-import {type Header, readHeader, readOwner, recognise} from './header.js';
+import {at, type Header, readHeader, readOwner, recognise} from './header.js';
 import {Memory} from './memory.js';
 import {isAlive, NOBODY, pidOf} from './process-identity.js';
 
@@ -20,6 +20,8 @@ export interface StoreListing {
   created: string | null;
   /** Nobody has it attached: it waits for its next owner, or was forgotten. */
   orphaned: boolean;
+  /** Values that were set aside; see store.quarantine(). */
+  quarantined: number;
   /** What is wrong with its header; null: nothing. */
   problem: string | null;
 }
@@ -52,6 +54,7 @@ export function listStores(): StoreListing[] {
       attached: segment.attached,
       created: header ? new Date(header.created).toISOString() : null,
       orphaned: segment.attached === 0,
+      quarantined: header ? memory.u32[at.quarantine / 4 + 1]! : 0,
       problem,
     });
   }

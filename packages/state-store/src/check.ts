@@ -1,4 +1,5 @@
 import type {Engine} from './engine.js';
+import {StoreError} from './errors.js';
 import {at} from './header.js';
 import {CLASSES, classOf, ENCLOSED, FREE, USED} from './heap.js';
 import {CELL} from './memory.js';
@@ -17,8 +18,8 @@ const MOST = 100;
 /** Walks all that can be reached from the root, then all that cannot. Reads only, believes nothing, always ends. */
 export class Checker {
   readonly problems: string[] = [];
-  private readonly reached = new Map<number, string>();
-  private readonly extents = new Map<number, {end: number; path: string}>();
+  protected readonly reached = new Map<number, string>();
+  readonly extents = new Map<number, {end: number; path: string}>();
   constructor(readonly engine: Engine) {}
 
   /** Notes that `path` owns these cells above the limit of the heap. */
@@ -33,6 +34,16 @@ export class Checker {
     const base = memory.u64[at.base / CELL]!;
     if (address !== 0n && (address < base || address >= base + BigInt(memory.byteLength)))
       this.problem(path, `the address ${address} lies outside the segment`);
+  }
+
+  /** Reads what may be damaged; undefined when it is, which its own verify tells. */
+  attempt<R>(read: () => R): R | undefined {
+    try {
+      return read();
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      return undefined;
+    }
   }
 
   problem(path: string, what: string): void {
@@ -58,6 +69,30 @@ export class Checker {
     return true;
   }
 
+  /** Of the extents noted: those that growing left among the blocks, and what is wrong with the others. */
+  layout(): {enclosed: [number, number][]; faults: [path: string, what: string][]} {
+    const {heap, memory} = this.engine;
+    const heapEnd = memory.u32[at.heap / 4 + 1]!;
+    const enclosed: [number, number][] = [];
+    const faults: [string, string][] = [];
+    let from = heap.limit;
+    for (const [start, {end, path}] of [...this.extents].sort(([a], [b]) => a - b)) {
+      if (start < heap.limit) {
+        const before = enclosed.at(-1)?.[1] ?? heap.start;
+        if (start < before) faults.push([path, `its extent at cell ${start} lies before cell ${before}`]);
+        enclosed.push([start, end]);
+        continue;
+      }
+      // Extents begin on a cache line, so up to seven cells lie idle between two.
+      if (start < from || start > from + 7)
+        faults.push([path, `its extent at cell ${start} does not join what ends at ${from}`]);
+      from = end;
+    }
+    if (heapEnd - from > 7 || heapEnd < from)
+      faults.push(['heap', `nobody owns the extents from cell ${from} to ${heapEnd}`]);
+    return {enclosed, faults};
+  }
+
   /** The heap itself: blocks end to end, each reached or on the free list of its class, none on both or neither. */
   heap(): void {
     const {heap, memory} = this.engine;
@@ -70,19 +105,8 @@ export class Checker {
       );
       return;
     }
-    let from = heap.limit;
-    const enclosed: [number, number][] = [];
-    for (const [start, {end, path}] of [...this.extents].sort(([a], [b]) => a - b)) {
-      if (start < heap.limit) {
-        enclosed.push([start, end]);
-        continue;
-      }
-      // Extents begin on a cache line, so up to seven cells lie idle between two.
-      if (start < from || start > from + 7)
-        this.problem(path, `its extent at cell ${start} does not join what ends at ${from}`);
-      from = end;
-    }
-    if (heapEnd - from > 7) this.problem('heap', `nobody owns the extents from cell ${from} to ${heapEnd}`);
+    const {enclosed, faults} = this.layout();
+    for (const [path, what] of faults) this.problem(path, what);
     const free = new Set<number>();
     const blocks = new Set<number>();
     for (let block = heap.start; block < heap.top; ) {

@@ -54,8 +54,38 @@ export class Engine {
     return this.memory.u64[at.base / CELL]!;
   }
 
+  /** Runs `fn` on each item, in transactions of as many as the log has room for at `cells` saved cells an item. */
+  inSteps<T>(items: readonly T[], cells: number, fn: (item: T, index: number) => void): void {
+    const step = Math.max(Math.floor(this.log.capacity / 2 / cells), 1);
+    for (let from = 0; from < items.length; from += step)
+      this.transact(() => {
+        for (let i = from; i < Math.min(from + step, items.length); i++) fn(items[i]!, i);
+      });
+  }
+
+  private looking = false;
+
+  /** Runs users' code that may look, but not write. */
+  look<R>(fn: () => R): R {
+    const {memory} = this;
+    const {mode} = memory;
+    memory.enter(INDIRECT);
+    this.looking = true;
+    try {
+      return fn();
+    } finally {
+      this.looking = false;
+      memory.enter(mode);
+    }
+  }
+
   assertWritable(): void {
     this.assertOpen();
+    if (this.looking)
+      throw new StoreError(
+        'ERR_READONLY',
+        `store '${this.name}' is being validated: validate may look, but not write.`,
+      );
     if (this.readonly)
       throw new StoreError(
         'ERR_READONLY',

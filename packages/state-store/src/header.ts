@@ -32,6 +32,8 @@ import {NOBODY} from './process-identity.js';
  *  320  heapTop        u32     first cell never handed out
  *  324  epoch          u32     how often the store was opened for writing
  *  328  heapLimit      u32     end of the blocks; above it lie extents, taken from the end of the heap downwards
+ *  336  quarantine     u32 payload cell, u32 entries      what was set aside, see ledger.ts; a cell that is logged shares
+ *                              none with heapLimit, which is not
  *  512  free           120 x u32   first free block of each size class, see heap.ts
  * 1024  writers        64 x u64    with several writers: who they are
  *  ...  zero up to 4096
@@ -65,6 +67,7 @@ export const at = {
   heapTop: 320,
   epoch: 324,
   heapLimit: 328,
+  quarantine: 336,
   free: 512,
   writers: 1024,
   writersCount: 64,

@@ -166,7 +166,8 @@ export class Heap {
     this.list(block, u32[block * 2]!);
   }
 
-  private list(block: number, cells: number): void {
+  /** Makes these cells a free block. Part of a transaction. */
+  list(block: number, cells: number): void {
     const {log} = this;
     const {u32} = this.memory;
     const head = at.free / 4 + classOf(cells);

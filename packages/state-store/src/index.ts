@@ -7,12 +7,14 @@ export {dumpStore, loadStore, type Place} from './dump.js';
 export {StoreError, type StoreErrorCode} from './errors.js';
 // An exported schema's type is spelled with these and their like, so that declaration files can name it.
 export type {FixedBytesType, FixedStringType} from './fixed.js';
+export type {SetAside} from './ledger.js';
 export type {List, ListType} from './list.js';
 export type {MapType, StoreMap} from './map.js';
 export type {Renames} from './migrate.js';
-export {openStore, readStore, type StoreOptions} from './open.js';
+export {openStore, readStore, repairStore, type StoreOptions} from './open.js';
 export type {RawType} from './raw.js';
 export type {RefType} from './ref.js';
+export type {RepairResult} from './repair.js';
 export type {Ring, RingType} from './ring.js';
 export type {BigType, BoolType, EnumType, NumberType, TimestampType, UintType} from './scalars.js';
 export type {Range, SortedMap, SortedType} from './sorted.js';
@@ -24,6 +26,7 @@ export {
   type RecordMeta,
   type RecordOf,
   Struct,
+  type StructOptions,
   struct,
 } from './struct.js';
 export {t} from './t.js';

@@ -162,7 +162,11 @@ abstract class PackedKey<K> implements KeyCodec<K> {
   verify(checker: Checker, cell: number, path: string): void {
     const {u32} = this.engine.memory;
     const bytes = this.bytesOf(u32[cell * 2]!);
-    if (!this.inline(u32[cell * 2]!)) checker.block(u32[cell * 2 + 1]!, bytes, `${path} (its key)`);
+    if (!this.inline(u32[cell * 2]!) && !checker.block(u32[cell * 2 + 1]!, bytes, `${path} (its key)`))
+      return;
+    // Its padding is compared, too.
+    const found = checker.attempt(() => this.prepare(this.read(cell)) !== undefined && this.matches(cell));
+    if (found === false) checker.problem(`${path} (its key)`, 'is not padded with zeros');
   }
 
   protected inline(lengthWord: number): boolean {

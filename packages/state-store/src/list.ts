@@ -1,10 +1,10 @@
 import type {Checker} from './check.js';
-import {type Builder, type Collection, CollectionType} from './collection.js';
+import {type Builder, CollectionType, type Slotted} from './collection.js';
 import type {Engine} from './engine.js';
 import {StoreError, show} from './errors.js';
 import {CELL} from './memory.js';
 import {SlotValues, structOf, valueCells} from './slot-values.js';
-import {buildSlots, Slots, slotsHeadCells} from './slots.js';
+import {buildSlots, LASTING, Slots, slotsHeadCells} from './slots.js';
 import {Type, type TypeDescription} from './type.js';
 
 /*
@@ -24,18 +24,20 @@ const FIRST_SLOTS = 16;
  * store.root.queue.insertBefore(id, 'urgent');
  * store.root.queue.shift(); // 'urgent'
  */
-export class List<V, I = V> implements Collection {
-  private readonly slots: Slots;
+export class List<V, I = V> implements Slotted {
+  /** @internal */
+  readonly slots: Slots;
   private readonly valueOf: SlotValues<V, I>;
   private readonly ends: number; // word
   constructor(
     private readonly engine: Engine,
     head: number,
     private readonly path: string,
-    private readonly type: Type<V, I, unknown>,
+    /** @internal */
+    readonly valueType: Type<V, I, unknown>,
   ) {
-    this.slots = new Slots(engine, head, path, structOf(type), 1, 1 + valueCells(type));
-    this.valueOf = new SlotValues(this.slots, type, 1);
+    this.slots = new Slots(engine, head, path, structOf(valueType), 1, 1 + valueCells(valueType));
+    this.valueOf = new SlotValues(this.slots, valueType, 1);
     this.ends = (head + slotsHeadCells(true)) * 2;
   }
 
@@ -135,14 +137,22 @@ export class List<V, I = V> implements Collection {
 
   /** The values as plain data, without their ids. */
   toJSON(): unknown[] {
-    return [...this].map(v => this.type.plain(v));
+    return [...this].map(v => this.valueType.plain(v));
   }
 
   /** @internal */
   verify(checker: Checker): void {
-    this.slots.verify(checker, (cell, slot) =>
-      this.type.verify(checker, cell + 1, 0, `${this.path}[node ${slot}]`),
-    );
+    this.slots.verify(checker, (_cell, slot) => this.verifySlot(checker, slot));
+    this.verifyOrder(checker);
+  }
+
+  /** @internal */
+  verifySlot(checker: Checker, slot: number): void {
+    this.valueType.verify(checker, this.slots.cell(slot) + 1, 0, `${this.path}[node ${slot}]`);
+  }
+
+  /** @internal */
+  verifyOrder(checker: Checker): void {
     let count = 0;
     let previous = 0;
     for (let node = this.end(0); node !== 0; ) {
@@ -163,6 +173,48 @@ export class List<V, I = V> implements Collection {
       checker.problem(this.path, `its last node is ${previous - 1}, its head says ${this.end(1) - 1}`);
     if (count !== this.slots.live)
       checker.problem(this.path, `${count} nodes in its chain, ${this.slots.live} in its slots`);
+  }
+
+  /** @internal */
+  valueAt(slot: number): V {
+    return this.valueOf.get(slot);
+  }
+  /** @internal */
+  removeSlot(slot: number): void {
+    this.unlink(slot);
+  }
+
+  /** @internal */
+  misfits(): [] {
+    return [];
+  }
+
+  /** @internal As far as the chain is whole from its first node, then from its last one back; what hangs on neither comes last. */
+  relink(): void {
+    const {slots, engine} = this;
+    const seen = new Set<number>();
+    const follow = (from: number, which: 0 | 1): number[] => {
+      const nodes: number[] = [];
+      for (let node = from; slots.isLive(node - 1) && !seen.has(node); node = this.links(node - 1)[which]) {
+        seen.add(node);
+        nodes.push(node);
+      }
+      return nodes;
+    };
+    const order = [...follow(this.end(0), 1), ...follow(this.end(1), 0).reverse()];
+    for (let slot = 0; slot < slots.used; slot++)
+      if (slots.isLive(slot) && !seen.has(slot + 1)) order.push(slot + 1);
+    const {u32} = engine.memory;
+    const write = (word: number, a: number, b: number) => {
+      if (u32[word] === a && u32[word + 1] === b) return;
+      engine.log.save(word >> 1);
+      u32[word] = a;
+      u32[word + 1] = b;
+    };
+    engine.inSteps(order, 1, (node, i) =>
+      write(slots.cell(node - 1) * 2, order[i - 1] ?? 0, order[i + 1] ?? 0),
+    );
+    engine.transact(() => write(this.ends, order[0] ?? 0, order.at(-1) ?? 0));
   }
 
   private end(which: 0 | 1): number {
@@ -220,7 +272,7 @@ export class List<V, I = V> implements Collection {
   private take(node: number): V | undefined {
     if (node === 0) return undefined;
     const value = this.valueOf.get(node - 1);
-    const taken = structOf(this.type) ? (this.type.plain(value) as V) : value;
+    const taken = structOf(this.valueType) ? (this.valueType.plain(value) as V) : value;
     this.unlink(node - 1);
     return taken;
   }
@@ -229,6 +281,7 @@ export class List<V, I = V> implements Collection {
 /** Its nodes in slots, its ends in the root record. */
 export class ListType<V, I, J> extends CollectionType<List<V, I>> {
   override readonly kind = 'list';
+  override readonly lasting = LASTING;
   override readonly size = (slotsHeadCells(true) + 1) * CELL;
   constructor(private readonly of: Type<V, I, J>) {
     super();

@@ -1,12 +1,12 @@
 import type {Checker} from './check.js';
-import {type Builder, type Collection, CollectionType} from './collection.js';
+import {type Builder, CollectionType, type Slotted} from './collection.js';
 import type {Engine} from './engine.js';
 import {StoreError} from './errors.js';
 import {isKeyType, type KeyCodec, keyCells, keyCodec} from './keys.js';
 import {KnownKeys} from './known-keys.js';
 import {CELL, INDIRECT, LOGGED} from './memory.js';
 import {SlotValues, structOf, valueCells} from './slot-values.js';
-import {buildSlots, Slots, slotsHeadCells} from './slots.js';
+import {buildSlots, LASTING, Slots, slotsHeadCells} from './slots.js';
 import type {Live} from './struct.js';
 import {type AnyType, Type, type TypeDescription} from './type.js';
 import {StringType} from './variable.js';
@@ -36,8 +36,9 @@ const FIRST_PLACES = 128;
  * const {hits} = store.root; // t.map(t.string(), t.u32)
  * store.transaction(() => hits.set('/', (hits.get('/') ?? 0) + 1));
  */
-export class StoreMap<K, V, KI = K, VI = V> implements Collection {
-  private readonly slots: Slots;
+export class StoreMap<K, V, KI = K, VI = V> implements Slotted {
+  /** @internal */
+  readonly slots: Slots;
   private readonly keyOf: KeyCodec<K>;
   private readonly valueOf: SlotValues<V, VI>;
   private readonly keyCells: number;
@@ -49,7 +50,8 @@ export class StoreMap<K, V, KI = K, VI = V> implements Collection {
     head: number,
     private readonly path: string,
     key: Type<K, KI, unknown>,
-    private readonly valueType: Type<V, VI, unknown>,
+    /** @internal */
+    readonly valueType: Type<V, VI, unknown>,
   ) {
     this.keyCells = keyCells(key);
     this.slots = new Slots(
@@ -171,12 +173,21 @@ export class StoreMap<K, V, KI = K, VI = V> implements Collection {
 
   /** @internal */
   verify(checker: Checker): void {
+    this.slots.verify(checker, (_cell, slot) => this.verifySlot(checker, slot));
+    this.verifyOrder(checker);
+  }
+
+  /** @internal */
+  verifySlot(checker: Checker, slot: number): void {
+    const cell = this.slots.cell(slot);
+    const path = `${this.path}[entry ${slot}]`;
+    this.keyOf.verify(checker, cell, path);
+    this.valueType.verify(checker, cell + this.keyCells, 0, path);
+  }
+
+  /** @internal */
+  verifyOrder(checker: Checker): void {
     const {u32} = this.engine.memory;
-    this.slots.verify(checker, (cell, slot) => {
-      const path = `${this.path}[entry ${slot}]`;
-      this.keyOf.verify(checker, cell, path);
-      this.valueType.verify(checker, cell + this.keyCells, 0, path);
-    });
     const [index, mask, filled] = [u32[this.extra]!, u32[this.extra + 1]!, u32[this.extra + 2]!];
     if (index > this.engine.heap.start && !checker.block(index, (mask + 1) * CELL, `${this.path}.index`))
       return;
@@ -188,13 +199,94 @@ export class StoreMap<K, V, KI = K, VI = V> implements Collection {
       if (slot === 0 || slot === DELETED) continue;
       if (!this.slots.isLive(slot - 1) || seen.has(slot))
         checker.problem(this.path, `its index names entry ${slot - 1}, which is not there or named twice`);
-      else if (this.find(this.keyOf.read(this.slots.cell(slot - 1))) !== place)
+      else if (checker.attempt(() => this.find(this.keyAt(slot - 1))) !== place)
         checker.problem(this.path, `entry ${slot - 1} cannot be found by its key`);
       seen.add(slot);
     }
     if (taken !== filled) checker.problem(this.path, `${taken} places filled, its head says ${filled}`);
     if (seen.size !== this.slots.live)
       checker.problem(this.path, `${seen.size} entries in the index, ${this.slots.live} in the slots`);
+  }
+
+  /** @internal */
+  valueAt(slot: number): V {
+    return this.valueOf.get(slot);
+  }
+  /** @internal */
+  keyAt(slot: number): K {
+    return this.keyOf.read(this.slots.cell(slot));
+  }
+  /** @internal */
+  removeSlot(slot: number): void {
+    const place = this.find(this.keyAt(slot));
+    if (place < 0 || this.slotAt(place) !== slot)
+      this.engine.corrupt(this.path, `cannot find entry ${slot} by its key`);
+    this.known?.clear();
+    this.removeAt(place);
+  }
+
+  /**
+   * @internal The index keeps the hash of each key. A key that could not have come to its place, while that hash could, is not the one
+   * the entry was stored under. Of entries with the same key nobody can say which was meant.
+   */
+  misfits(sound: (slot: number) => boolean): [slot: number, reason: string][] {
+    const {u32} = this.engine.memory;
+    const [index, mask] = [u32[this.extra]!, u32[this.extra + 1]!];
+    const found = new Map<number, string>();
+    for (let place = 0; place <= mask; place++) {
+      const slot = u32[(index + place) * 2 + 1]! - 1;
+      if (!this.slots.isLive(slot) || !sound(slot)) continue;
+      const [stored, hash] = [u32[(index + place) * 2]!, this.keyOf.prepare(this.keyAt(slot))!];
+      if (stored !== hash && this.leads(stored, place) && !this.leads(hash, place))
+        found.set(slot, 'its key is not the one it was stored under');
+    }
+    const first = new Map<unknown, number>();
+    for (const slot of this.liveSlots()) {
+      if (!sound(slot) || found.has(slot)) continue;
+      const key = this.keyAt(slot);
+      const name = key instanceof Uint8Array ? Buffer.from(key).toString('latin1') : key;
+      const other = first.get(name);
+      if (other === undefined) first.set(name, slot);
+      else
+        for (const each of [other, slot])
+          found.set(each, `has the key of entry ${each === slot ? other : slot}`);
+    }
+    return [...found];
+  }
+
+  /** True when probing for a hash comes to this place. */
+  private leads(hash: number, place: number): boolean {
+    const {u32} = this.engine.memory;
+    const [index, mask] = [u32[this.extra]!, u32[this.extra + 1]!];
+    for (let at = hash & mask; at !== place; at = (at + 1) & mask)
+      if (u32[(index + at) * 2 + 1] === 0) return false;
+    return true;
+  }
+
+  /** @internal */
+  relink(): void {
+    this.known?.clear();
+    let places = FIRST_PLACES;
+    while (this.slots.live * 4 > places) places *= 2;
+    this.engine.transact(() => {
+      const {memory, log, heap} = this.engine;
+      const fresh = heap.alloc(places * CELL);
+      memory.f64.fill(0, fresh, fresh + places);
+      const {u32} = memory;
+      let filled = 0;
+      for (const slot of this.liveSlots()) {
+        const hash = this.keyOf.prepare(this.keyAt(slot))!;
+        let place = hash & (places - 1);
+        while (u32[(fresh + place) * 2 + 1] !== 0) place = (place + 1) & (places - 1);
+        u32[(fresh + place) * 2] = hash;
+        u32[(fresh + place) * 2 + 1] = slot + 1;
+        filled++;
+      }
+      log.saveRange(this.extra >> 1, HEAD_CELLS);
+      u32[this.extra] = fresh;
+      u32[this.extra + 1] = places - 1;
+      u32[this.extra + 2] = filled;
+    });
   }
 
   private *liveSlots(): IterableIterator<number> {
@@ -316,6 +408,7 @@ export class StoreMap<K, V, KI = K, VI = V> implements Collection {
 /** Its entries in slots, an index of hashes beside them. */
 export class MapType<K, KI, V, VI, VJ> extends CollectionType<StoreMap<K, V, KI, VI>> {
   override readonly kind = 'map';
+  override readonly lasting = LASTING;
   override readonly size = (slotsHeadCells(true) + HEAD_CELLS) * CELL;
   constructor(
     private readonly key: Type<K, KI, unknown>,

@@ -2,6 +2,7 @@ import {ArrayType} from './array.js';
 import {CollectionType} from './collection.js';
 import {StoreError, show} from './errors.js';
 import {FixedBytesType, FixedStringType} from './fixed.js';
+import type {Ledger} from './ledger.js';
 import {List} from './list.js';
 import {StoreMap} from './map.js';
 import {RawType} from './raw.js';
@@ -24,6 +25,7 @@ export interface Side {
   /** Live records and collections. */
   root: Record<string, unknown>;
   collections: ReadonlyMap<string, unknown>;
+  ledger: Ledger;
   transact<R>(fn: () => R): R;
 }
 
@@ -85,6 +87,7 @@ export class Migration {
           });
       }
     }
+    for (const entry of this.from.ledger.entries()) this.to.transact(() => this.to.ledger.add(entry));
   }
 
   private readonly tables = new Map<object, Table<Fields>>();

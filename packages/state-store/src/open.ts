@@ -25,10 +25,13 @@ import {
   stateOf,
   writeHeader,
 } from './header.js';
+import {restoreHeads} from './heads.js';
+import type {SetAside} from './ledger.js';
 import {delist, enlist, lock, otherWriter, unlock} from './lock.js';
 import {CELL, Memory} from './memory.js';
 import {Migration, type Renames} from './migrate.js';
 import {isAlive, isOfThisBoot, NOBODY, ownIdentity, pidOf} from './process-identity.js';
+import type {RepairResult} from './repair.js';
 import {decodeSchema, encodeSchema, schemaFrom} from './schema-blob.js';
 import {parseSize} from './size.js';
 import {type RootOf, type Schema, Store} from './store.js';
@@ -158,6 +161,31 @@ export async function openStore<const S extends Schema>(options: StoreOptions<S>
 export async function readStore(
   options: Omit<StoreOptions<Schema>, 'schema' | 'readonly'>,
 ): Promise<Store<Schema>> {
+  return openDescribed(options, 'none');
+}
+
+/**
+ * Repairs a store that nobody has open for writing, by the schema it holds itself: `repair` of the store, and what must
+ * come before it can be opened.
+ *
+ * @param place - only `name`, `backend` and `path` are looked at
+ * @throws StoreError ERR_BUSY: it is being written; ERR_CORRUPT: it cannot even be opened; as `readStore` and `repair` besides
+ */
+export async function repairStore(
+  place: Omit<StoreOptions<Schema>, 'schema' | 'readonly'>,
+): Promise<RepairResult> {
+  const store = openDescribed(place, 'one');
+  try {
+    return store.repair();
+  } finally {
+    store.close();
+  }
+}
+
+function openDescribed(
+  options: Omit<StoreOptions<Schema>, 'schema' | 'readonly'>,
+  access: Access,
+): Store<Schema> {
   const backing = attach(options as StoreOptions<Schema>, undefined);
   const memory = new Memory(backing.bytes);
   try {
@@ -167,8 +195,9 @@ export async function readStore(
       backing.where,
     );
     return enter(backing, header.name, new Struct('Root', schemaFrom(description)), {
-      access: 'none',
+      access,
       described: true,
+      mend: access !== 'none',
     });
   } catch (error) {
     backing.detach();
@@ -209,6 +238,8 @@ export interface Entry<S extends Schema> {
   };
   /** The schema is the store's own, so there is nothing to compare. */
   described?: boolean;
+  /** It is opened to be repaired. */
+  mend?: boolean;
 }
 
 /** Turns an attached segment into a store: recognises or builds it, claims it, recovers it. */
@@ -260,6 +291,9 @@ export function enter<S extends Schema>(
         return enter(backing.successor(), name, root, rest);
       }
     }
+    const doubtful =
+      kind === 'ours' && access !== 'none' && predecessor !== NOBODY && !isOfThisBoot(predecessor);
+    if (doubtful || entry.mend) mendHeads(memory, backing, log, header, root);
     const store = new Store(
       new Engine(
         name,
@@ -278,7 +312,8 @@ export function enter<S extends Schema>(
     );
     if (locked) unlock(memory);
     locked = false;
-    if (kind === 'ours' && predecessor !== NOBODY && !isOfThisBoot(predecessor)) doubt(store, backing);
+    if (doubtful) doubt(store, backing);
+    if (access !== 'none') examine(store, backing);
     validate(store, entry.validate);
     return store;
   } catch (error) {
@@ -348,14 +383,56 @@ function recover(memory: Memory, backing: Backing, log: UndoLog, access: Access)
   return log.recover(backing.where);
 }
 
+/** What is damaged in the heads of collections would send all that is read and written elsewhere. */
+function mendHeads(
+  memory: Memory,
+  backing: Backing,
+  log: UndoLog,
+  header: Header,
+  root: Struct<Fields>,
+): void {
+  const mended = restoreHeads(memory, log, header, root);
+  if (mended.length > 0)
+    process.emitWarning(`${backing.where}: the heads of ${mended.join(', ')} were damaged and made anew.`, {
+      code: 'ZLR_REPAIR',
+    });
+}
+
 /** The writer before died with its boot: a disk may have kept some of its pages and lost others. */
 function doubt(store: Store<Schema>, backing: Backing): void {
-  const {ok, problems} = store.check();
-  if (!ok)
+  if (store.check().ok) return;
+  const {setAside, problems} = store.repair();
+  report(backing, setAside);
+  if (problems.length > 0)
     throw new StoreError(
       'ERR_CORRUPT',
       `${backing.where} was being written when its machine stopped, and is damaged: ${problems.slice(0, 3).join('; ')}.`,
     );
+}
+
+/** Runs the structs' own validate, on a store that is mended first if they came upon damage. */
+function examine(store: Store<Schema>, backing: Backing): void {
+  try {
+    report(backing, store.examine());
+  } catch (error) {
+    if (!(error instanceof StoreError) || error.code !== 'ERR_CORRUPT') throw error;
+    const {setAside, problems} = store.repair();
+    report(backing, setAside);
+    if (problems.length > 0) throw error;
+    report(backing, store.examine());
+  }
+}
+
+/** Nothing is set aside in silence. */
+function report(backing: Backing, setAside: SetAside[]): void {
+  const [first] = setAside;
+  if (first === undefined) return;
+  const {length} = setAside;
+  const what = length === 1 ? 'a value was' : `${length} values were`;
+  process.emitWarning(
+    `${backing.where}: ${what} set aside, ${length === 1 ? '' : 'the first '}from '${first.collection}': ${first.reason}. Nothing of it is lost: see store.quarantine() or zlr inspect --quarantine.`,
+    {code: 'ZLR_QUARANTINE'},
+  );
 }
 
 function validate<S extends Schema>(store: Store<S>, check: ((root: RootOf<S>) => void) | undefined): void {

@@ -12,6 +12,7 @@ const PAGE = 4096;
  */
 export class RawType extends CollectionType<Buffer> {
   override readonly kind = 'raw';
+  override readonly lasting: readonly number[] = [0, 1];
   override readonly size = CELL;
   constructor(readonly bytes: number) {
     super();

@@ -1,5 +1,5 @@
 import type {Checker} from './check.js';
-import {type Builder, type Collection, CollectionType} from './collection.js';
+import {type Builder, CollectionType, type Rowed} from './collection.js';
 import {cellsOf, compileRow, type Row, rowCells, strideOf} from './element.js';
 import type {Engine} from './engine.js';
 import {StoreError, show} from './errors.js';
@@ -20,7 +20,9 @@ const HEAD_CELLS = 3;
  *
  * @typeParam I - what values are written as
  */
-export class Ring<V, I = V> implements Collection {
+export class Ring<V, I = V> implements Rowed {
+  /** @internal */
+  readonly headCells = HEAD_CELLS;
   private readonly row: Row<V>;
   private readonly word: number;
   private readonly data: number;
@@ -28,10 +30,14 @@ export class Ring<V, I = V> implements Collection {
   /** Values it keeps, as declared. */
   readonly capacity: number;
   constructor(
-    private readonly engine: Engine,
-    private readonly head: number,
-    private readonly path: string,
-    private readonly type: Type<V, I, unknown>,
+    /** @internal */
+    readonly engine: Engine,
+    /** @internal */
+    readonly head: number,
+    /** @internal */
+    readonly path: string,
+    /** @internal */
+    readonly type: Type<V, I, unknown>,
     declared: number,
   ) {
     const {u32} = engine.memory;
@@ -105,22 +111,58 @@ export class Ring<V, I = V> implements Collection {
 
   /** @internal */
   verify(checker: Checker): void {
-    const stride = strideOf(this.type);
-    for (let i = 0; i < this.length; i++) {
-      const from = i * stride;
-      this.type.verify(checker, this.data + Math.floor(from / CELL), from % CELL, `${this.path}[place ${i}]`);
-    }
+    if (this.verifyHead(checker)) for (let i = 0; i < this.filled; i++) this.verifyPlace(checker, i);
+  }
+
+  /** @internal */
+  get filled(): number {
+    return this.length;
+  }
+
+  /** @internal */
+  verifyHead(checker: Checker): boolean {
+    if (this.pushed <= Number.MAX_SAFE_INTEGER) return true;
+    checker.problem(this.path, `${this.pushed} values pushed, which cannot be`);
+    return false;
+  }
+
+  /** @internal */
+  verifyPlace(checker: Checker, place: number): void {
+    const {cell, byte} = this.where(place);
+    this.type.verify(checker, cell, byte, `${this.path}[place ${place}]`);
+  }
+
+  /** @internal */
+  valueIn(place: number): V {
+    return this.row.get(this.data, place, this.lives + place, this.engine.memory.u32[this.lives + place]!);
+  }
+
+  /** @internal */
+  where(place: number): {cell: number; cells: number; byte: number} {
+    const {first, count} = cellsOf(this.type, this.data, place);
+    return {cell: first, cells: count, byte: (strideOf(this.type) * place) % CELL};
+  }
+
+  /** @internal */
+  expire(): void {} // its handle reads what is there: zeros
+
+  /** @internal */
+  forsake(): void {
+    const {memory, log} = this.engine;
+    log.save(this.head);
+    memory.u32.fill(0, this.word, this.word + 2);
+    this.engine.memory.invalidate();
   }
 
   private read(k: number): V {
-    const place = k % this.capacity;
-    return this.row.get(this.data, place, this.lives + place, this.engine.memory.u32[this.lives + place]!);
+    return this.valueIn(k % this.capacity);
   }
 }
 
 /** Its places in one piece. */
 export class RingType<V, I, J> extends CollectionType<Ring<V, I>> {
   override readonly kind = 'ring';
+  override readonly lasting: readonly number[] = [2, 3, 4];
   override readonly size = HEAD_CELLS * CELL;
   constructor(
     private readonly of: Type<V, I, J>,

@@ -2,6 +2,7 @@ import type {Checker} from './check.js';
 import type {Builder} from './collection.js';
 import type {Engine} from './engine.js';
 import {StoreError} from './errors.js';
+import {CELL} from './memory.js';
 import type {Live, Struct} from './struct.js';
 import type {AnyType} from './type.js';
 
@@ -25,10 +26,13 @@ const GROWING = 24;
 
 /** An id is life * 2^26 + slot: 67 million slots, each 134 million lives; a slot that has lived them all is left alone. */
 export const SLOT_SPACE = 2 ** 26;
-const LAST_GENERATION = 2 ** 28 - 1;
+export const LAST_GENERATION = 2 ** 28 - 1;
 
 /** Names the Slots a record class belongs to, on its prototype. */
 export const OWNER = Symbol('slots');
+
+/** Words of the head that never change: all but free, live, used, capacity and the extents beyond the first. */
+export const LASTING = [3, 4, 6, 7, 8, 9] as const;
 
 export function slotsHeadCells(growing: boolean): number {
   return 4 + (growing ? GROWING : FIXED);
@@ -287,12 +291,16 @@ export class Slots<R extends object = object> {
     let retired = 0;
     for (let slot = 0; slot < used; slot++) {
       const generation = this.generation(slot);
-      if (generation > LAST_GENERATION) retired++;
+      if (generation > LAST_GENERATION + 1)
+        checker.problem(path, `slot ${slot} is in life ${generation}, which none reaches`);
+      else if (generation > LAST_GENERATION) retired++;
       if (generation & 1) {
         live++;
         cells(this.cell(slot), slot);
       }
     }
+    for (let slot = used; slot < capacity; slot++)
+      if (this.generation(slot) & 1) checker.problem(path, `slot ${slot} is in use, above all ${used} used`);
     if (live !== this.live) checker.problem(path, `${live} live slots, its head says ${this.live}`);
     let free = 0;
     for (let next = u32[this.head * 2]!; next !== 0; next = u32[this.cell(next - 1) * 2]!) {
@@ -357,7 +365,9 @@ export class Slots<R extends object = object> {
     if (k >= memory.u32[this.head * 2 + 7]!) return;
     const start = memory.u32[(this.head + 4 + k) * 2]!;
     if (start === 0) return;
-    if (start >= heap.limit) memory.atomics.store(memory.u32, this.head * 2 + 5, this.capacity * 2);
+    // What lies beyond the segment is no growth, but damage.
+    const inside = start + this.extentCells(k) <= memory.byteLength / CELL;
+    if (start >= heap.limit && inside) memory.atomics.store(memory.u32, this.head * 2 + 5, this.capacity * 2);
     else memory.atomics.store(memory.u64, this.head + 4 + k, 0n);
   }
 }

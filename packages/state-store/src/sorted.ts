@@ -1,5 +1,5 @@
 import type {Checker} from './check.js';
-import {type Builder, type Collection, CollectionType} from './collection.js';
+import {type Builder, CollectionType, type Slotted} from './collection.js';
 import {compileRow, type Row} from './element.js';
 import type {Engine} from './engine.js';
 import {StoreError} from './errors.js';
@@ -7,7 +7,7 @@ import {FixedStringType} from './fixed.js';
 import {CELL} from './memory.js';
 import {BigType, NumberType, TimestampType, UintType} from './scalars.js';
 import {SlotValues, structOf, valueCells} from './slot-values.js';
-import {buildSlots, Slots, slotsHeadCells} from './slots.js';
+import {buildSlots, LASTING, Slots, slotsHeadCells} from './slots.js';
 import {type AnyType, refuse, Type, type TypeDescription} from './type.js';
 import {BytesType, StringType} from './variable.js';
 
@@ -47,6 +47,34 @@ function compare(a: unknown, b: unknown): number {
   return (a as number) < (b as number) ? -1 : (a as number) > (b as number) ? 1 : 0;
 }
 
+/** The indexes that some longest rising row of these keys can do without. */
+function outOfOrder(keys: readonly unknown[]): number[] {
+  const forward = rises(keys, compare);
+  const backward = rises([...keys].reverse(), (a, b) => compare(b, a)).reverse();
+  const longest = forward.reduce((a, b) => Math.max(a, b), 0);
+  const partners = new Map<number, number>();
+  const part = forward.map((length, i) => length + backward[i]! - 1 === longest);
+  forward.forEach((length, i) => {
+    if (part[i]) partners.set(length, (partners.get(length) ?? 0) + 1);
+  });
+  return [...keys.keys()].filter(i => !part[i] || partners.get(forward[i]!)! > 1);
+}
+
+/** Of each key the length of the longest rising row that ends with it. */
+function rises(keys: readonly unknown[], order: (a: unknown, b: unknown) => number): number[] {
+  const least: unknown[] = []; // of all rows of some length, the least last key
+  return keys.map(key => {
+    let [low, high] = [0, least.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (order(least[middle], key) < 0) low = middle + 1;
+      else high = middle;
+    }
+    least[low] = key;
+    return low + 1;
+  });
+}
+
 /** A key as it reads back, or undefined when it has no place among keys of this type: NaN has none. */
 function asStored(type: AnyType, key: unknown): unknown {
   if (type instanceof StringType || type instanceof FixedStringType)
@@ -66,8 +94,9 @@ function asStored(type: AnyType, key: unknown): unknown {
  * @example
  * for (const [due, job] of store.root.timers.range({lte: Date.now(), limit: 10})) run(job);
  */
-export class SortedMap<K, V, KI = K, VI = V> implements Collection {
-  private readonly slots: Slots;
+export class SortedMap<K, V, KI = K, VI = V> implements Slotted {
+  /** @internal */
+  readonly slots: Slots;
   private readonly keyRow: Row<K>;
   private readonly valueOf: SlotValues<V, VI>;
   private readonly head: number; // word of the links of the head
@@ -77,7 +106,8 @@ export class SortedMap<K, V, KI = K, VI = V> implements Collection {
     head: number,
     private readonly path: string,
     private readonly keyType: Type<K, KI, unknown>,
-    private readonly valueType: Type<V, VI, unknown>,
+    /** @internal */
+    readonly valueType: Type<V, VI, unknown>,
   ) {
     this.keyCells = valueCells(keyType);
     this.slots = new Slots(
@@ -178,7 +208,7 @@ export class SortedMap<K, V, KI = K, VI = V> implements Collection {
             : this.link(0, 0);
     for (let left = limit, steps = 0; node !== 0 && left > 0; left--) {
       if (++steps > this.slots.used) this.engine.corrupt(this.path, 'runs in a circle');
-      const key = this.keyAt(node);
+      const key = this.keyOf(node);
       if (!(reverse ? above(key) : below(key))) return;
       const next = this.link(node, reverse ? PREV : 0);
       if (above(key) && below(key)) yield [key, this.valueOf.get(node - 1)];
@@ -209,10 +239,19 @@ export class SortedMap<K, V, KI = K, VI = V> implements Collection {
 
   /** @internal */
   verify(checker: Checker): void {
-    this.slots.verify(checker, (cell, slot) => {
-      this.keyType.verify(checker, cell + LINK_CELLS, 0, `${this.path}[node ${slot}] (its key)`);
-      this.valueType.verify(checker, cell + LINK_CELLS + this.keyCells, 0, `${this.path}[node ${slot}]`);
-    });
+    this.slots.verify(checker, (_cell, slot) => this.verifySlot(checker, slot));
+    this.verifyOrder(checker);
+  }
+
+  /** @internal */
+  verifySlot(checker: Checker, slot: number): void {
+    const cell = this.slots.cell(slot) + LINK_CELLS;
+    this.keyType.verify(checker, cell, 0, `${this.path}[node ${slot}] (its key)`);
+    this.valueType.verify(checker, cell + this.keyCells, 0, `${this.path}[node ${slot}]`);
+  }
+
+  /** @internal */
+  verifyOrder(checker: Checker): void {
     let sum = 0;
     for (let lane = 0; lane < LANES; lane++) {
       let previous = 0;
@@ -230,7 +269,8 @@ export class SortedMap<K, V, KI = K, VI = V> implements Collection {
             this.path,
             `node ${node - 1} of level ${this.link(node, LEVEL)} stands in lane ${lane}`,
           );
-        if (previous !== 0 && compare(this.keyAt(previous), this.keyAt(node)) >= 0)
+        const follows = () => compare(this.keyOf(previous), this.keyOf(node)) < 0;
+        if (previous !== 0 && checker.attempt(follows) === false)
           checker.problem(this.path, `node ${node - 1} is out of order in lane ${lane}`);
         if (lane === 0 && this.link(node, PREV) !== previous)
           checker.problem(this.path, `node ${node - 1} does not know the one before it`);
@@ -246,6 +286,96 @@ export class SortedMap<K, V, KI = K, VI = V> implements Collection {
     if (sum !== 0) checker.problem(this.path, `${sum} places in lanes are missing`);
   }
 
+  /** @internal */
+  valueAt(slot: number): V {
+    return this.valueOf.get(slot);
+  }
+  /** @internal */
+  keyAt(slot: number): K {
+    return this.keyOf(slot + 1);
+  }
+  /** @internal */
+  removeSlot(slot: number): void {
+    this.removeNode(slot + 1);
+  }
+
+  /**
+   * @internal Where the chain is whole, it is keys that are wrong: those without which the others are in order, all of them if several
+   * choices are as good. Of nodes with the same key nobody can say which was meant.
+   */
+  misfits(sound: (slot: number) => boolean): [slot: number, reason: string][] {
+    const found = new Map<number, string>();
+    const nodes: {slot: number; key: K}[] = [];
+    for (const slot of this.chain() ?? this.liveSlots()) {
+      if (!sound(slot)) continue;
+      const key = this.keyAt(slot);
+      const placeless = (typeof key === 'number' || key instanceof Date) && Number.isNaN(Number(key));
+      if (placeless) found.set(slot, 'its key has no place in an order');
+      else nodes.push({slot, key});
+    }
+    if (this.chain())
+      for (const i of outOfOrder(nodes.map(({key}) => key)))
+        found.set(nodes[i]!.slot, 'its key is not where the chain has it');
+    const left = nodes.filter(({slot}) => !found.has(slot)).sort((a, b) => compare(a.key, b.key));
+    left.forEach(({slot, key}, i) => {
+      const twin = [left[i - 1], left[i + 1]].find(other => other && compare(other.key, key) === 0);
+      if (twin) found.set(slot, `has the key of node ${twin.slot}`);
+    });
+    return [...found];
+  }
+
+  /** The slots in the order of the chain, if it has all of them, forwards and backwards. */
+  private chain(): number[] | undefined {
+    const slots: number[] = [];
+    let previous = 0;
+    for (let node = this.link(0, 0); node !== 0; node = this.link(node, 0)) {
+      if (!this.slots.isLive(node - 1) || slots.length === this.slots.used) return undefined;
+      if (this.link(node, PREV) !== previous) return undefined;
+      slots.push(node - 1);
+      previous = node;
+    }
+    return previous === this.link(0, PREV) && slots.length === this.liveSlots().length ? slots : undefined;
+  }
+
+  private liveSlots(): number[] {
+    return Array.from({length: this.slots.used}, (_, slot) => slot).filter(slot => this.slots.isLive(slot));
+  }
+
+  /** @internal */
+  relink(): void {
+    const {engine} = this;
+    const nodes = this.liveSlots()
+      .map(slot => ({node: slot + 1, level: this.levelOf(slot + 1), key: this.keyAt(slot)}))
+      .sort((a, b) => compare(a.key, b.key));
+    // From the end, so that the next node of each lane is known.
+    const next = new Array<number>(LANES).fill(0);
+    const links = nodes.map(() => [] as number[]);
+    for (let i = nodes.length - 1; i >= 0; i--) {
+      const {node, level} = nodes[i]!;
+      links[i] = next.map((to, lane) => (lane < level ? to : 0));
+      next.fill(node, 0, level);
+    }
+    const write = (node: number, words: number[]) => {
+      const {u32} = engine.memory;
+      const word = this.wordOf(node);
+      if (words.every((value, k) => u32[word + k] === value)) return;
+      engine.log.saveRange(word >> 1, LINK_CELLS);
+      words.forEach((value, k) => {
+        u32[word + k] = value;
+      });
+    };
+    engine.inSteps(nodes, LINK_CELLS, ({node, level}, i) =>
+      write(node, [...links[i]!, nodes[i - 1]?.node ?? 0, level]),
+    );
+    engine.transact(() => write(0, [...next, nodes.at(-1)?.node ?? 0, 0]));
+  }
+
+  /** Any level will do that a node can have. */
+  private levelOf(node: number): number {
+    const level = this.link(node, LEVEL);
+    return level >= 1 && level <= LANES ? level : this.levelFor(node - 1);
+  }
+
   private wordOf(node: number): number {
     return node === 0 ? this.head : this.slots.cell(node - 1) * 2;
   }
@@ -257,12 +387,12 @@ export class SortedMap<K, V, KI = K, VI = V> implements Collection {
     this.engine.log.save(word >> 1);
     this.engine.memory.u32[word] = to;
   }
-  private keyAt(node: number): K {
+  private keyOf(node: number): K {
     return this.keyRow.get(this.slots.cell(node - 1) + LINK_CELLS, 0, 0, 0);
   }
   private entry(node: number): [K, V] | undefined {
     this.engine.assertOpen();
-    return node === 0 ? undefined : [this.keyAt(node), this.valueOf.get(node - 1)];
+    return node === 0 ? undefined : [this.keyOf(node), this.valueOf.get(node - 1)];
   }
 
   private demanded(key: unknown): unknown {
@@ -282,7 +412,7 @@ export class SortedMap<K, V, KI = K, VI = V> implements Collection {
         if (steps > this.slots.used) this.engine.corrupt(this.path, 'runs in a circle');
         const next = this.link(node, lane);
         if (next === 0) break;
-        const order = compare(this.keyAt(next), key);
+        const order = compare(this.keyOf(next), key);
         if (order > 0 || (order === 0 && !inclusive)) break;
         node = next;
       }
@@ -296,7 +426,7 @@ export class SortedMap<K, V, KI = K, VI = V> implements Collection {
     this.engine.assertOpen();
     if (key === undefined) return 0;
     const node = this.link(this.trail(key)[0]!, 0);
-    return node !== 0 && compare(this.keyAt(node), key) === 0 ? node : 0;
+    return node !== 0 && compare(this.keyOf(node), key) === 0 ? node : 0;
   }
   private after(key: unknown, inclusive: boolean): number {
     return this.link(this.trail(key, !inclusive)[0]!, 0);
@@ -313,7 +443,7 @@ export class SortedMap<K, V, KI = K, VI = V> implements Collection {
     this.keyRow.init(cell + LINK_CELLS, 0, key);
     this.valueOf.init(slot, value);
     // Compared as it reads back, so that what is stored rounded is sorted as it is stored.
-    const path = this.trail(this.keyAt(slot + 1));
+    const path = this.trail(this.keyOf(slot + 1));
     const level = this.levelFor(slot);
     memory.u32[cell * 2 + LEVEL] = level;
     for (let lane = 0; lane < level; lane++) {
@@ -327,7 +457,7 @@ export class SortedMap<K, V, KI = K, VI = V> implements Collection {
   }
 
   private removeNode(node: number): void {
-    const path = this.trail(this.keyAt(node));
+    const path = this.trail(this.keyOf(node));
     const level = this.link(node, LEVEL);
     for (let lane = 0; lane < level; lane++) this.point(path[lane]!, lane, this.link(node, lane));
     this.point(this.link(node, 0), PREV, this.link(node, PREV));
@@ -353,6 +483,7 @@ export class SortedMap<K, V, KI = K, VI = V> implements Collection {
 /** A skip list, its nodes in slots. */
 export class SortedType<K, KI, V, VI, VJ> extends CollectionType<SortedMap<K, V, KI, VI>> {
   override readonly kind = 'sorted';
+  override readonly lasting = LASTING;
   override readonly size = (slotsHeadCells(true) + LINK_CELLS) * CELL;
   constructor(
     private readonly key: Type<K, KI, unknown>,

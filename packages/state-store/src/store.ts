@@ -7,13 +7,18 @@ import {Engine} from './engine.js';
 import {StoreError, show} from './errors.js';
 import {growInto} from './grow.js';
 import {at, hasMoved, readOwner} from './header.js';
+import {wrongHeads} from './heads.js';
+import {examine} from './invariants.js';
+import {Ledger, type SetAside} from './ledger.js';
 import {CELL, LOGGED, Memory} from './memory.js';
 import type {Side} from './migrate.js';
 import {NOBODY, pidOf} from './process-identity.js';
+import {Repair, type RepairResult} from './repair.js';
 import {ALWAYS_LIVE, compile, type Fields, type Struct} from './struct.js';
 import {Table, type TableLayout} from './table.js';
 import type {TypeDescription} from './type.js';
 import {copyConsistently, UndoLog} from './undo-log.js';
+import {verifyHeader} from './verify-header.js';
 import {type Change, watchCommits} from './watch.js';
 
 /** What stands at the root: scalars, structs and collections by name. */
@@ -41,6 +46,8 @@ export interface StoreInfo {
   epoch: number;
   /** Cells that opening it wrote back because a writer died in a transaction. */
   recovered: number;
+  /** Values that were set aside and not forgotten yet; see quarantine(). */
+  quarantined: number;
 }
 
 const COPIES = 50;
@@ -56,6 +63,7 @@ export class Store<S extends Schema> {
   readonly root: RootOf<S>;
   private readonly addressed: boolean;
   private readonly collections = new Map<string, unknown>();
+  private readonly ledger: Ledger;
   constructor(
     private readonly engine: Engine,
     private backing: Backing,
@@ -65,6 +73,7 @@ export class Store<S extends Schema> {
     private readonly letGo: () => void,
   ) {
     const {header} = engine;
+    this.ledger = new Ledger(engine);
     for (const {name, type, offset} of schema.placed) {
       if (!(type instanceof CollectionType)) continue;
       const collection = type.open(engine, header.rootCell + offset / CELL, name);
@@ -108,10 +117,15 @@ export class Store<S extends Schema> {
    * @throws StoreError ERR_BUSY: it is written faster than it can be copied
    */
   read<R>(fn: (root: RootOf<S>) => R): R {
+    return this.still(store => fn(store.root));
+  }
+
+  /** Runs `fn` on this store, or a copy of it, that nobody writes meanwhile. */
+  private still<R>(fn: (store: Store<S>) => R): R {
     const {engine} = this;
     engine.assertOpen();
-    if (engine.access === 'one') return fn(this.root);
-    if (engine.memory.mode === LOGGED) return fn(this.root);
+    if (engine.access === 'one') return fn(this);
+    if (engine.memory.mode === LOGGED) return fn(this);
     this.followIfMoved();
     const {memory} = engine;
     const load = (offset: number) => memory.atomics.load(memory.u32, offset / 4);
@@ -119,7 +133,7 @@ export class Store<S extends Schema> {
       const before = load(at.logTail);
       if (load(at.logHead) !== before) continue;
       try {
-        const result = fn(this.root);
+        const result = fn(this);
         if (load(at.logHead) === before) return result;
       } catch (error) {
         // What was half written may throw anything; only on a still store does it mean something.
@@ -128,7 +142,7 @@ export class Store<S extends Schema> {
     }
     const snapshot = this.snapshot();
     try {
-      return fn(snapshot.root);
+      return fn(snapshot);
     } finally {
       snapshot.close();
     }
@@ -237,16 +251,53 @@ export class Store<S extends Schema> {
       created: new Date(header.created),
       epoch: words[at.epoch / 4]!,
       recovered: this.recovered,
+      quarantined: this.ledger.size,
     };
+  }
+
+  /**
+   * What was set aside because a check refused it, oldest first: plain data, whatever schema it was of.
+   *
+   * @throws StoreError ERR_CORRUPT: the chain of entries is damaged, see `repair`
+   */
+  quarantine(): SetAside[] {
+    return this.still(store => store.ledger.entries());
+  }
+
+  /**
+   * Gives up an entry for good; its room is free again.
+   *
+   * @param entry - as `quarantine` gave it
+   * @returns false when there is none like it
+   * @throws StoreError ERR_READONLY
+   */
+  forget(entry: SetAside): boolean {
+    return this.engine.transact(() => this.ledger.remove(entry));
   }
 
   /** Looks through the whole store for anything that cannot be: structure, refs, free lists, leaks. Changes nothing. */
   check(): CheckResult {
     this.engine.assertOpen();
     const checker = new Checker(this.engine);
+    verifyHeader(checker);
+    const {memory, header} = this.engine;
+    for (const {path, word, is, should} of wrongHeads(memory, header, this.schema))
+      checker.problem(path, `its head has ${is} at byte ${word * 4} of the segment, not ${should}`);
     this.walk(checker);
+    this.ledger.verify(checker);
     checker.heap();
     return {ok: checker.problems.length === 0, problems: checker.problems};
+  }
+
+  /**
+   * Makes a damaged store whole again, as far as can be told: what is damaged is set aside, the rest lives on. For stray
+   * writes of native code, or a disk that kept some pages and lost others.
+   *
+   * @throws StoreError ERR_FULL: there is no room for the entries, what was done stays done; ERR_BUSY: others write it;
+   * ERR_TRANSACTION: inside a transaction; ERR_READONLY
+   */
+  repair(): RepairResult {
+    return new Repair(this.engine, this.side(), this.schema, () => this.check()).run();
   }
 
   /** The schema, as it stands in the segment. */
@@ -294,12 +345,18 @@ export class Store<S extends Schema> {
     return this.engine.closed ? `Store '${this.engine.name}' (closed)` : `Store ${inspect(this.info())}`;
   }
 
+  /** @internal Sets aside what the structs' own validate refuses. */
+  examine(): SetAside[] {
+    return examine(this.engine, this.ledger, this.collections.values());
+  }
+
   /** @internal What a migration needs of either side. */
   side(): Side {
     return {
       schema: this.schema.fields,
       root: this.root as Record<string, unknown>,
       collections: this.collections,
+      ledger: this.ledger,
       transact: fn => this.engine.transact(fn),
     };
   }

@@ -28,6 +28,15 @@ export interface RecordMeta<F extends Fields> {
   $set(fields: InitOf<F>): void;
 }
 
+/** Of `struct`. */
+export interface StructOptions<F extends Fields> {
+  /**
+   * An invariant of each record: throws to refuse it. Run over all records in tables, maps, lists and sorted maps when the
+   * store is opened for writing; one that is refused is set aside, see store.quarantine(). It may look, not write.
+   */
+  validate?(record: RecordOf<F>): void;
+}
+
 /** Where a record lies and which life of its slot it is. Generated code keeps these names, so fields may not start with $. */
 export interface Live {
   readonly $c: number; // its first cell
@@ -83,13 +92,19 @@ export class Struct<F extends Fields> extends Type<RecordOf<F>, InitOf<F>, Plain
   override readonly size: number;
   /** @internal */
   readonly placed: readonly Placed[];
+  /** As given to `struct`. */
+  readonly validate: StructOptions<F>['validate'];
   constructor(
     /** As given to `struct`. */
     readonly name: string,
     /** As given to `struct`. */
     readonly fields: F,
+    {validate}: StructOptions<F> = {},
   ) {
     super();
+    if (validate !== undefined && typeof validate !== 'function')
+      throw new StoreError('ERR_SCHEMA', `struct('${name}'): validate is a function that throws.`);
+    this.validate = validate;
     if (!FIELD.test(name))
       throw new StoreError('ERR_SCHEMA', `struct('${name}'): a struct is named by letters, digits and _.`);
     if (typeof fields !== 'object' || fields === null || Object.keys(fields).length === 0)
@@ -136,13 +151,18 @@ export class Struct<F extends Fields> extends Type<RecordOf<F>, InitOf<F>, Plain
  * @param name - letters, digits and _; it is part of the schema, and refs and migrations go by it
  * @param fields - types by name, laid out in this order as C does. A field is named by letters, digits and _, and none is
  *   called as what every object has (`constructor`, `toString`, ...)
+ * @param options - an invariant of each record, see StructOptions; no part of the schema
  * @throws StoreError ERR_SCHEMA: a name that cannot be, no field, or what is no type
  * @example
  * const Peer = struct('Peer', {host: t.string(), score: t.u16});
  * const Conn = struct('Conn', {fd: t.i32, peer: t.ref(() => Peer), since: t.timestamp.optional()});
  */
-export function struct<const F extends Fields>(name: string, fields: F): Struct<F> {
-  return new Struct(name, fields);
+export function struct<const F extends Fields>(
+  name: string,
+  fields: F,
+  options?: StructOptions<F>,
+): Struct<F> {
+  return new Struct(name, fields, options);
 }
 
 export interface Compiled<R = Live> {

@@ -3,7 +3,7 @@ import {type Builder, CollectionType} from './collection.js';
 import type {Engine} from './engine.js';
 import {StoreError, show} from './errors.js';
 import {CELL, INDIRECT, LOGGED} from './memory.js';
-import {buildSlots, OWNER, SLOT_SPACE, Slots, slotsHeadCells} from './slots.js';
+import {buildSlots, LASTING, OWNER, SLOT_SPACE, Slots, slotsHeadCells} from './slots.js';
 import {
   type Compiled,
   compile,
@@ -72,7 +72,8 @@ export function compileFor<F extends Fields>(slots: Slots, struct: Struct<F>): C
  */
 export class Table<F extends Fields> {
   private readonly compiled: Compiled<TableRecord<F>>;
-  private readonly slots: Slots<TableRecord<F>>;
+  /** @internal */
+  readonly slots: Slots<TableRecord<F>>;
 
   constructor(
     private readonly engine: Engine,
@@ -248,7 +249,32 @@ export class Table<F extends Fields> {
 
   /** @internal */
   verify(checker: Checker): void {
-    this.slots.verify(checker, (cell, slot) => this.struct.verify(checker, cell, 0, `${this.path}[${slot}]`));
+    this.slots.verify(checker, (_cell, slot) => this.verifySlot(checker, slot));
+  }
+  /** @internal */
+  verifySlot(checker: Checker, slot: number): void {
+    this.struct.verify(checker, this.slots.cell(slot), 0, `${this.path}[${slot}]`);
+  }
+  /** @internal */
+  verifyOrder(): void {}
+  /** @internal */
+  misfits(): [] {
+    return [];
+  }
+  /** @internal */
+  relink(): void {}
+
+  /** @internal */
+  get valueType(): Struct<F> {
+    return this.struct;
+  }
+  /** @internal */
+  valueAt(slot: number): TableRecord<F> {
+    return this.slots.make!(this.slots.cell(slot), this.slots.word(slot), this.slots.generation(slot));
+  }
+  /** @internal */
+  removeSlot(slot: number): void {
+    this.removeLogged(slot);
   }
 
   private insertLogged(init: InitOf<F>): TableRecord<F> {
@@ -281,6 +307,7 @@ const FIRST_EXTENT = 64;
 /** Its records in slots: one piece with a `capacity`, several that double without. */
 export class TableType<F extends Fields> extends CollectionType<Table<F>> {
   override readonly kind = 'table';
+  override readonly lasting = LASTING;
   override readonly size: number;
   private readonly capacity: number | undefined;
   constructor(

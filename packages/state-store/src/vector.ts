@@ -1,5 +1,5 @@
 import type {Checker} from './check.js';
-import {type Builder, type Collection, CollectionType} from './collection.js';
+import {type Builder, CollectionType, type Rowed} from './collection.js';
 import {cellsOf, compileRow, type Row, rowCells, strideOf} from './element.js';
 import type {Engine} from './engine.js';
 import {StoreError, show} from './errors.js';
@@ -21,14 +21,20 @@ const FIRST_BYTES = 56;
  *
  * @typeParam I - what values are written as
  */
-export class Vector<V, I = V> implements Collection {
+export class Vector<V, I = V> implements Rowed {
+  /** @internal */
+  readonly headCells = HEAD_CELLS;
   private readonly row: Row<V>;
   private readonly word: number;
   constructor(
-    private readonly engine: Engine,
-    private readonly head: number,
-    private readonly path: string,
-    private readonly type: Type<V, I, unknown>,
+    /** @internal */
+    readonly engine: Engine,
+    /** @internal */
+    readonly head: number,
+    /** @internal */
+    readonly path: string,
+    /** @internal */
+    readonly type: Type<V, I, unknown>,
   ) {
     const [data, capacity, length] = [
       engine.memory.u32[head * 2]!,
@@ -131,6 +137,16 @@ export class Vector<V, I = V> implements Collection {
 
   /** @internal */
   verify(checker: Checker): void {
+    if (this.verifyHead(checker)) for (let i = 0; i < this.filled; i++) this.verifyPlace(checker, i);
+  }
+
+  /** @internal */
+  get filled(): number {
+    return this.engine.memory.u32[this.word + 2]!;
+  }
+
+  /** @internal */
+  verifyHead(checker: Checker): boolean {
     const [data, capacity, length] = [...this.engine.memory.u32.subarray(this.word, this.word + 3)] as [
       number,
       number,
@@ -138,17 +154,44 @@ export class Vector<V, I = V> implements Collection {
     ];
     if (length > capacity) {
       checker.problem(this.path, `length ${length} of ${capacity}`);
-      return;
+      return false;
     }
-    if (data !== 0 && !checker.block(data, rowCells(this.type, capacity) * CELL, this.path)) return;
-    const stride = strideOf(this.type);
-    for (let i = 0; i < length; i++)
-      this.type.verify(
-        checker,
-        data + Math.floor((i * stride) / CELL),
-        (i * stride) % CELL,
-        `${this.path}[${i}]`,
-      );
+    if (data === 0 && capacity > 0) checker.problem(this.path, `room for ${capacity} values, but nowhere`);
+    return data === 0 ? capacity === 0 : checker.block(data, rowCells(this.type, capacity) * CELL, this.path);
+  }
+
+  /** @internal */
+  verifyPlace(checker: Checker, place: number): void {
+    const {cell, byte} = this.where(place);
+    this.type.verify(checker, cell, byte, `${this.path}[${place}]`);
+  }
+
+  /** @internal */
+  valueIn(place: number): V {
+    return this.read(place);
+  }
+
+  /** @internal */
+  where(place: number): {cell: number; cells: number; byte: number} {
+    const data = this.engine.memory.u32[this.word]!;
+    const {first, count} = cellsOf(this.type, data, place);
+    return {cell: first, cells: count, byte: (strideOf(this.type) * place) % CELL};
+  }
+
+  /** @internal */
+  expire(): void {
+    const {memory, log} = this.engine;
+    log.save(this.head + 1);
+    memory.u32[this.word + 3] = memory.u32[this.word + 3]! + 1;
+    this.engine.memory.invalidate();
+  }
+
+  /** @internal */
+  forsake(): void {
+    const {memory, log} = this.engine;
+    log.saveRange(this.head, HEAD_CELLS);
+    memory.u32.fill(0, this.word, this.word + 3);
+    this.expire();
   }
 
   private read(i: number): V {
@@ -187,6 +230,7 @@ export class Vector<V, I = V> implements Collection {
 /** Its values in one block, which doubles. */
 export class VectorType<V, I, J> extends CollectionType<Vector<V, I>> {
   override readonly kind = 'vector';
+  override readonly lasting: readonly number[] = [];
   override readonly size = HEAD_CELLS * CELL;
   constructor(private readonly of: Type<V, I, J>) {
     super();
