@@ -1,27 +1,39 @@
 import type {Schema, Store, TypeDescription} from '@zlr/state-store';
-import {type Command, parse} from './command.js';
+import {type Command, parse, usageError} from './command.js';
 import {CliError} from './errors.js';
 import {type Place, storeHelp, storeOf, storeOptions, storeUsage, withStore} from './stores.js';
 
 export const inspect: Command = {
   name: 'inspect',
-  usage: `${storeUsage} [FIELD] [--json] [--watch]`,
+  usage: `${storeUsage} [FIELD] [--json] [--watch] | --quarantine`,
   summary: 'show what is in a store',
   help: `${storeHelp}
   FIELD        only this one, such as 'hits' or 'conns.3.stage'; without, the scalars and the sizes of the rest
   --json       print one JSON value
   --watch      print it again whenever a transaction changed it, until Ctrl-C
+  --quarantine print what was set aside because a check refused it, oldest first
 
 Any store can be shown: it holds its own schema. Reading does not disturb its writers.`,
 
   async run(args) {
-    const options = {...storeOptions, json: {type: 'boolean'}, watch: {type: 'boolean'}} as const;
+    const options = {
+      ...storeOptions,
+      json: {type: 'boolean'},
+      watch: {type: 'boolean'},
+      quarantine: {type: 'boolean'},
+    } as const;
     const {positionals, values} = parse('inspect', {args, allowPositionals: true, options});
     const {place, rest} = storeOf('inspect', positionals, values.file, 1);
+    if (values.quarantine && (rest.length > 0 || values.watch))
+      throw usageError('inspect', '--quarantine stands alone, without FIELD and --watch');
     const path = rest[0]?.split('.') ?? [];
     const print = (value: unknown): void =>
       console.log(JSON.stringify(value, plainly, values.json ? undefined : 2));
     await withStore(place, async store => {
+      if (values.quarantine) {
+        print(store.quarantine());
+        return;
+      }
       const look = (root: object): unknown => view(store, root, path, place);
       if (!values.watch) {
         print(store.read(look));

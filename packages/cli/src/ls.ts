@@ -5,7 +5,8 @@ export const ls: Command = {
   name: 'ls',
   usage: '[--json]',
   summary: 'list the stores in shared memory',
-  help: `  --json  print one JSON array: {name, key, bytes, owner, attached, created, orphaned, problem}
+  help: `  --json  print one JSON array: {name, key, bytes, owner, attached, created, orphaned, quarantined,
+          problem}
 
 An orphaned store is one that nobody has attached: it waits for its next owner, or was forgotten (zlr rm).`,
 
@@ -16,10 +17,11 @@ An orphaned store is one that nobody has attached: it waits for its next owner, 
       console.log(JSON.stringify(stores));
       return 0;
     }
-    for (const {name, key, bytes, owner, attached, orphaned, problem} of stores) {
+    for (const {name, key, bytes, owner, attached, orphaned, quarantined, problem} of stores) {
       const state =
         problem ?? (orphaned ? 'orphaned' : owner === null ? `attached ${attached}` : `written by ${owner}`);
-      console.log([name ?? '?', key, `${(bytes / 2 ** 20).toFixed(1)} MiB`, state].join('  '));
+      const aside = quarantined > 0 ? [`${quarantined} set aside`] : [];
+      console.log([name ?? '?', key, `${(bytes / 2 ** 20).toFixed(1)} MiB`, state, ...aside].join('  '));
     }
     return 0;
   },

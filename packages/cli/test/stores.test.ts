@@ -21,7 +21,10 @@ const schema = {
 async function makeStore(t: ExecutionContext) {
   const name = `cli-${randomUUID().slice(0, 8)}`;
   const store = await openStore({name, size: '1MB', schema});
-  t.teardown(() => store.destroy());
+  t.teardown(async () => {
+    store.close();
+    (await openStore({name, schema})).destroy();
+  });
   store.root.served = 7;
   store.root.orders.insert({item: 'tea', count: 2});
   store.root.hits.set('/', 41);
@@ -117,7 +120,47 @@ test.serial('a dump loads under another name, in memory and in a file, and is ch
   t.deepEqual(JSON.parse((await zlr.run('check', '--file', file, '--json')).stdout), {
     ok: true,
     problems: [],
+    quarantined: 0,
   });
+});
+
+test.serial('check --repair sets aside what is damaged; inspect, check and ls tell of it', async t => {
+  const {name, store} = await makeStore(t);
+  const zlr = new CommandLine(t);
+  const busy = await zlr.run('check', name, '--repair');
+  t.is(busy.exitCode, 1);
+  t.regex(busy.stderr, new RegExp(`is being written by process ${process.pid}`));
+  const tea = store.root.orders.get(0)!;
+  store.root.orders.insert({item: 'coffee', count: 3});
+  new Uint32Array(store.memory.buffer, store.memory.byteOffset)[store.layout('orders').byteOffset / 4] = 5; // no block
+  t.throws(() => tea.item, {code: 'ERR_CORRUPT'});
+  store.close();
+  const found = await zlr.run('check', name);
+  t.deepEqual(
+    [found.exitCode, found.stdout.split('\n')[0]],
+    [1, 'orders[0].item: names cell 5 as its block, but there is none'],
+  );
+  const repaired = await zlr.run('check', name, '--repair');
+  t.is(repaired.exitCode, 0, repaired.stderr);
+  t.is(
+    repaired.stdout,
+    'set aside: orders 0: orders[0].item names cell 5 as its block, but there is none\nok\n',
+  );
+  t.is((await zlr.run('check', name)).stdout, 'ok\n1 set aside; see zlr inspect --quarantine\n');
+  t.deepEqual(JSON.parse((await zlr.run('check', name, '--json')).stdout), {
+    ok: true,
+    problems: [],
+    quarantined: 1,
+  });
+  t.regex((await zlr.run('ls')).stdout, new RegExp(`${name} .*1 set aside`));
+  const [entry] = JSON.parse((await zlr.run('inspect', name, '--quarantine')).stdout) as {value: unknown}[];
+  t.like(entry, {collection: 'orders', id: 0, value: {count: 2}});
+  t.is((await zlr.run('inspect', name, 'orders')).stdout.includes('coffee'), true);
+  const again = await zlr.run('check', name, '--repair', '--json');
+  t.deepEqual(JSON.parse(again.stdout), {ok: true, problems: [], setAside: []});
+  const wrong = await zlr.run('inspect', name, 'orders', '--quarantine');
+  t.is(wrong.exitCode, 2);
+  t.regex(wrong.stderr, /--quarantine stands alone/);
 });
 
 test.serial('what is no dump is refused, and nothing is made of it', async t => {
