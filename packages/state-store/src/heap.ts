@@ -68,7 +68,7 @@ export class Heap {
   /** Throws unless `cells` can be taken from the end of the heap; gives the cell at which they would begin. */
   beforeLimit(cells: number): number {
     const start = Math.floor((this.limit - cells) / 8) * 8; // on a cache line
-    if (start < this.top) this.full(cells * CELL);
+    if (start <= this.top) this.full(cells * CELL);
     return start;
   }
 
@@ -117,7 +117,8 @@ export class Heap {
       return block + 1;
     }
     const top = u32[at.heapTop / 4]!;
-    if (top + cells <= this.limit) {
+    // The cell below the limit stays free: growing needs it for a header around the extents.
+    if (top + cells < this.limit) {
       log.save(at.heapTop >> 3);
       u32[at.heapTop / 4] = top + cells;
       u32[top * 2] = cells; // above the old top: nobody looks there if this is undone

@@ -2,10 +2,11 @@
 // made anew, and nothing that was not hit is lost. A kill on the way is finished by the next repair.
 import test, {type ExecutionContext} from 'ava';
 import {at} from '../src/header.js';
-import {type SetAside, type Store, StoreError, struct, t as ty} from '../src/index.js';
+import {openStore, type SetAside, type Store, StoreError, struct, t as ty} from '../src/index.js';
 import type {Slots} from '../src/slots.js';
 import {canonical, emptyModel, type Model, modelOf, Random, schema, step} from './helpers/program.js';
 import {bytesOf, openBytes, Recorder} from './helpers/recorder.js';
+import {fresh, freshName} from './helpers/stores.js';
 
 const Part = struct('Part', {n: ty.u32, name: ty.string(), sure: ty.bool});
 const Holder = struct('Holder', {part: ty.ref(() => Part), maybe: ty.u8.optional()});
@@ -734,4 +735,29 @@ test('only who may write can repair, and not in a transaction', t => {
   const store = openBytes(filled(), parts);
   t.throws(() => store.snapshot().repair(), {code: 'ERR_READONLY'});
   t.throws(() => store.transaction(() => store.repair()), {code: 'ERR_TRANSACTION'});
+});
+
+test('without room for the entries nothing is lost, and with room the repair goes on', async t => {
+  const name = freshName();
+  const schema = {texts: ty.map(ty.u32, ty.string())};
+  const store = await fresh(t, 'sysv', schema, {name, size: '64KB', logSize: '16KB'});
+  t.throws(
+    () => {
+      for (let n = 0; ; n++) store.root.texts.set(n, `text ${n} of a length that needs a block`);
+    },
+    {code: 'ERR_FULL'},
+  );
+  const {size} = store.root.texts;
+  const {slots} = store.root.texts as unknown as {slots: Slots};
+  const words = new Uint32Array(store.memory.buffer, store.memory.byteOffset, store.memory.byteLength / 4);
+  for (let slot = 0; slot < size; slot += 2) words[slots.cell(slot) * 2 + 3] = 7777;
+  t.throws(() => store.repair(), {code: 'ERR_FULL'});
+  const kept = store.root.texts.size + store.info().quarantined;
+  t.is(kept, size);
+  store.close();
+  const larger = await openStore({name, backend: 'sysv', schema, maxSize: '4MB'});
+  t.deepEqual(larger.repair().problems, []);
+  t.is(larger.root.texts.size + larger.info().quarantined, size);
+  t.is(larger.root.texts.size, Math.floor(size / 2));
+  larger.destroy();
 });
