@@ -63,7 +63,7 @@ async function measure(t: ExecutionContext, name: string, seed = 7): Promise<Cas
 /** Contenders that each case must not lose. */
 const CASES: Record<string, string[]> = {
   field: ['state-store, get(id)', 'structurae', 'typed-struct', 'flatbuffers', '@bnaya/objectbuffer'],
-  scan: ['state-store, for (const record of table)', 'typed arrays, by hand'],
+  scan: ['state-store, table.scan()', 'state-store, for ... of', 'typed arrays, by hand'],
   string: ['state-store, t.string()', 'Buffer, by hand'],
   transaction: ['state-store, transaction', 'lmdb transactionSync, objects'],
   table: ['state-store, each its own transaction', 'plain objects in an Array'],
