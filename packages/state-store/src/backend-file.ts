@@ -16,7 +16,8 @@ import {mappings} from './address.js';
 import type {Backing} from './backing.js';
 import {FileBell} from './bell.js';
 import {StoreError} from './errors.js';
-import {HEADER_BYTES, markMoved} from './header.js';
+import {HEADER_BYTES, markMoved, publish} from './header.js';
+import {Memory} from './memory.js';
 import {loadCompiled} from './native.js';
 
 interface MmapModule {
@@ -80,6 +81,7 @@ export function attachFile(name: string, path: string, size: number | undefined)
       kind: 'file',
       bytes: buffer,
       created,
+      place: `file ${full}`,
       where,
       // The path was named on purpose: a file of zeros there is free to be used.
       address: () => here().find(address => !earlier.includes(address))!,
@@ -102,6 +104,7 @@ export function attachFile(name: string, path: string, size: number | undefined)
       replace(by) {
         // A file that grew is the same file: its header, which says how much of it is in use, was changed by a transaction.
         if (by.where === where) return;
+        publish(new Memory(by.bytes));
         renameSync(`${full}.next`, full);
         markMoved(buffer);
       },

@@ -1,7 +1,8 @@
 import type {Backing} from './backing.js';
 import {ChannelBell} from './bell.js';
 import {StoreError} from './errors.js';
-import {markMoved} from './header.js';
+import {markMoved, publish} from './header.js';
+import {Memory} from './memory.js';
 
 interface Segment {
   shared: SharedArrayBuffer;
@@ -54,6 +55,7 @@ function attach(name: string, segment: Segment, created: boolean): Backing {
     kind: 'memory',
     bytes,
     created,
+    place: `memory ${name}`,
     where: `memory store '${name}'`,
     bell: new ChannelBell(`zlr-store ${name}`),
     address() {
@@ -70,13 +72,14 @@ function attach(name: string, segment: Segment, created: boolean): Backing {
       return attach(name, larger, false);
     },
     replace(by) {
+      publish(new Memory(by.bytes));
       markMoved(bytes);
-      if (segments.get(name) === segment)
+      if (segments.get(name)?.shared === segment.shared)
         segments.set(name, {shared: by.bytes.buffer as SharedArrayBuffer, attached: segment.attached});
     },
     successor() {
       const next = segments.get(name);
-      if (!next || next === segment)
+      if (!next || next.shared === segment.shared)
         throw new StoreError(
           'ERR_NOT_FOUND',
           `memory store '${name}' grew in another thread; hand its new store.shared over and open it again.`,

@@ -6,6 +6,8 @@ export interface Backing {
   readonly bytes: Uint8Array;
   /** True when this call made the segment: it is all zeros. */
   readonly created: boolean;
+  /** Names the store among all of this thread, wherever it moves. */
+  readonly place: string;
   /** For messages: what and where. */
   readonly where: string;
   readonly bell: Bell;
@@ -18,6 +20,7 @@ export interface Backing {
    * happens at once for everybody; a crash before that leaves this one as it is.
    */
   enlarge(size: number): Backing;
+  /** Publishes `by`. */
   replace(by: Backing): void;
   /** The segment that took the place of this one. */
   successor(): Backing;

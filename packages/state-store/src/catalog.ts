@@ -1,8 +1,9 @@
-import {removeSysv, sysvSegments} from './backend-sysv.js';
+import {removeSysv} from './backend-sysv.js';
 import {StoreError} from './errors.js';
 import {at, type Header, readHeader, readOwner, recognise} from './header.js';
 import {Memory} from './memory.js';
 import {isAlive, NOBODY, pidOf} from './process-identity.js';
+import {sysvSegments} from './sysv-segments.js';
 
 /** A SysV segment of this user that holds a store. Stores in files are where their owners put them. */
 export interface StoreListing {

@@ -107,7 +107,7 @@ export function beginHeader(memory: Memory): void {
 /** Writes all of the header but its state, which stays BUILDING until `publish`. */
 export function writeHeader(memory: Memory, plan: Plan): void {
   const b = memory.buffer;
-  b.set(MAGIC, at.magic);
+  memory.u64[at.magic / CELL] = MAGIC.readBigUInt64LE(); // one store: half of it would be somebody else's
   b.writeUInt32LE(VERSION, at.version);
   b.writeBigUInt64LE(BigInt(plan.size), at.size);
   b.set(plan.fingerprint, at.fingerprint);
@@ -136,9 +136,11 @@ export function stateOf(memory: Memory): number {
   return memory.atomics.load(memory.u32, at.state / 4);
 }
 
-/** Tells those who still have this segment that another took its place. */
+/** Tells those who still have this segment, also those who wait for its lock, that another took its place. */
 export function markMoved(bytes: Uint8Array): void {
-  Atomics.store(new Uint32Array(bytes.buffer, bytes.byteOffset, HEADER_BYTES / 4), at.state / 4, MOVED);
+  const {buffer, byteOffset} = bytes;
+  Atomics.store(new Uint32Array(buffer, byteOffset, HEADER_BYTES / 4), at.state / 4, MOVED);
+  Atomics.store(new BigUint64Array(buffer, byteOffset, HEADER_BYTES / CELL), at.lock / CELL, NOBODY);
 }
 
 /** True when the store has grown: into another segment, or beyond what is mapped of its file. */

@@ -285,8 +285,7 @@ export function enter<S extends Schema>(
       if (change && (change.compact || !header.fingerprint.equals(fingerprint(root)))) {
         rebuild(backing, new Engine(name, backing.where, memory, log, header, 'none'), root, entry, change);
         const {change: _done, memory: _old, ...rest} = entry;
-        if (locked) unlock(memory);
-        locked = false;
+        locked = false; // the lock went with the old segment
         release(memory, backing, access);
         return enter(backing.successor(), name, root, rest);
       }
@@ -366,7 +365,6 @@ function rebuild<S extends Schema>(
     if (migrate) to.transaction(() => migrate(from.side().root, to.root));
     const {ok, problems} = to.check();
     assert(ok, problems.join('; '));
-    publish(memory);
     backing.replace(place);
   } catch (error) {
     place.destroy();
@@ -500,7 +498,7 @@ function claim(memory: Memory, backing: Backing, access: 'one' | 'many'): void {
       `${backing.where} is being written by process ${pid}${pid === process.pid ? ' (this one)' : ''}; close it there first, or open it with writers: 'many' in both.`,
     );
   };
-  if (held.has(backing.where)) busy(process.pid);
+  if (held.has(backing.place)) busy(process.pid);
   // A process that replaced itself by exec keeps pid and start time: its own word is no other writer.
   if (owner !== own && isAlive(owner)) busy(pidOf(owner));
   const other = access === 'one' ? otherWriter(memory) : undefined;
@@ -510,14 +508,15 @@ function claim(memory: Memory, backing: Backing, access: 'one' | 'many'): void {
   if (!claimOwner(memory, owner, access === 'one' || stateOf(memory) !== READY ? own : NOBODY))
     busy(pidOf(readOwner(memory)));
   if (access === 'many' && stateOf(memory) === READY) enlist(memory, backing.where);
-  held.add(backing.where);
+  held.add(backing.place);
 }
 
 function release(memory: Memory, backing: Backing, access: Access): void {
-  if (access === 'none' || memory.byteLength === 0) return;
+  if (access === 'none') return;
+  held.delete(backing.place);
+  if (memory.byteLength === 0) return; // it was rebuilt: its segment has gone
   releaseOwner(memory, ownIdentity());
   if (access === 'many') delist(memory);
-  held.delete(backing.where);
 }
 
 const fingerprints = new WeakMap<Struct<Fields>, Buffer>();

@@ -194,7 +194,12 @@ export class Store<S extends Schema> {
   ): AsyncGenerator<Change<T>, void, void> {
     this.engine.assertOpen();
     const look = () => (select ? this.read(select) : undefined) as T;
-    return watchCommits(() => this.engine.memory, this.backing.bell, look, signal);
+    const memory = () => {
+      this.engine.assertOpen();
+      this.followIfMoved();
+      return this.engine.memory;
+    };
+    return watchCommits(memory, this.backing.bell, look, signal);
   }
 
   /** The whole segment, for native code. Write to regions of `t.raw` only. Another array after the store grew. */

@@ -157,6 +157,7 @@ export function openBytes<const S extends Schema>(
     kind: 'memory',
     bytes,
     created: bytes.every(byte => byte === 0),
+    place: `bytes ${count}`,
     where: `bytes ${count++}`,
     bell: {ring() {}, listen: () => () => {}, remove() {}},
     address: () => 0n,
