@@ -13,6 +13,8 @@ import {
   claimOwner,
   HEADER_BYTES,
   type Header,
+  hasMoved,
+  MOVED,
   NAME_BYTES,
   type Plan,
   publish,
@@ -249,17 +251,28 @@ export function enter<S extends Schema>(
   root: Struct<S>,
   entry: Entry<S>,
 ): Store<S> {
-  const {access = 'one', memory = new Memory(backing.bytes)} = entry;
+  const {access = 'one', memory = new Memory(backing.bytes), ...rest} = entry;
   let kind: Recognised;
+  let next: Backing | undefined;
   try {
+    next = overtaken(memory, backing);
     kind = recognise(memory.u8);
-    // All that can be refused is refused before the first store: a claim is one already.
-    refuse(memory, backing, name, root, kind, entry);
-    if (access !== 'none') claim(memory, backing, access);
+    if (!next) {
+      // All that can be refused is refused before the first store: a claim is one already.
+      refuse(memory, backing, name, root, kind, entry);
+      if (access !== 'none') claim(memory, backing, access);
+      if (kind === 'ours') next = overtaken(memory, backing);
+      if (next) release(memory, backing, access);
+    }
   } catch (error) {
     memory.detach();
     backing.detach();
     throw error;
+  }
+  if (next) {
+    memory.detach();
+    backing.detach();
+    return enter(next, name, root, {access, ...rest});
   }
   let built = kind === 'ours';
   let locked = false;
@@ -284,10 +297,10 @@ export function enter<S extends Schema>(
       const {change} = entry;
       if (change && (change.compact || !header.fingerprint.equals(fingerprint(root)))) {
         rebuild(backing, new Engine(name, backing.where, memory, log, header, 'none'), root, entry, change);
-        const {change: _done, memory: _old, ...rest} = entry;
+        const {change: _done, ...unchanged} = rest;
         locked = false; // the lock went with the old segment
         release(memory, backing, access);
-        return enter(backing.successor(), name, root, rest);
+        return enter(backing.successor(), name, root, {access, ...unchanged});
       }
     }
     const doubtful =
@@ -443,6 +456,16 @@ function validate<S extends Schema>(store: Store<S>, check: ((root: RootOf<S>) =
       {cause},
     );
   }
+}
+
+/** The segment that took the place of this one since it was attached: its writer goes on meanwhile. */
+function overtaken(memory: Memory, backing: Backing): Backing | undefined {
+  if (!hasMoved(memory)) return undefined;
+  const next = backing.successor();
+  if (next.bytes.length > memory.byteLength || (memory.byteLength > 0 && stateOf(memory) === MOVED))
+    return next;
+  next.detach(); // it is damaged, as will be said
+  return undefined;
 }
 
 /** Nothing is written to a segment that is not ours. */

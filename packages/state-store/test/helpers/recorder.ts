@@ -165,7 +165,7 @@ export function openBytes<const S extends Schema>(
     blank: () => assert.fail(),
     enlarge: () => assert.fail(),
     replace() {},
-    successor: () => assert.fail(),
+    successor: () => backing,
     detach() {},
     destroy() {},
   };
