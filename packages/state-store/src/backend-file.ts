@@ -44,9 +44,6 @@ function load(): MmapModule {
   }
 }
 
-/** Files this process has mapped before. */
-const seen = new Set<string>();
-
 export function attachFile(name: string, path: string, size: number | undefined): Backing {
   const mmap = load();
   const full = resolve(path);
@@ -72,10 +69,9 @@ export function attachFile(name: string, path: string, size: number | undefined)
       );
     if (stat.size < HEADER_BYTES || stat.size > LARGEST)
       foreign(`has ${stat.size} bytes, which no store has`);
-    // A mapping goes when its last view is collected: an earlier one of this process may still be there.
+    // A mapping goes when its last view is collected: an earlier one may still be there, or that of another thread.
     const here = () => mappings((_, mapped) => mapped === full);
-    const earlier = seen.has(full) ? here() : [];
-    seen.add(full);
+    const earlier = here();
     const buffer = mmap.map(stat.size, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_SHARED, fd);
     return {
       kind: 'file',

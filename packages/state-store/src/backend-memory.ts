@@ -7,6 +7,8 @@ import {Memory} from './memory.js';
 interface Segment {
   shared: SharedArrayBuffer;
   attached: number;
+  /** Another thread has it too. */
+  handed?: boolean;
 }
 
 /** Segments of this thread by name: a store that is closed and opened again finds its content. */
@@ -21,7 +23,7 @@ export function attachMemory(name: string, size: number | undefined, shared?: Sh
         'ERR_OPTIONS',
         'shared: expected the SharedArrayBuffer that store.shared gave in another thread.',
       );
-    const handed = {shared, attached: 0};
+    const handed = {shared, attached: 0, handed: true};
     segments.set(name, handed);
     return attach(name, handed, false);
   }
@@ -64,7 +66,7 @@ function attach(name: string, segment: Segment, created: boolean): Backing {
         `t.address needs backend 'sysv' or 'file': memory store '${name}' has no address that native code knows.`,
       );
     },
-    abandoned: () => segment.attached === 1,
+    abandoned: () => segment.attached === 1 && !segment.handed,
     blank: size => attach(name, {shared: reserve(name, size), attached: 0}, true),
     enlarge(size) {
       const larger = {shared: reserve(name, size), attached: 0};

@@ -1,10 +1,10 @@
 import {StoreError} from './errors.js';
 import {at} from './header.js';
 import {CELL, type Memory} from './memory.js';
-import {isAlive, NOBODY, ownIdentity, pidOf} from './process-identity.js';
+import {isAlive, NOBODY, nameOf, ownIdentity} from './process-identity.js';
 
 /*
- * The lock of a store with several writers: one word, 0 or the identity of the process that holds it (pid and start time).
+ * The lock of a store with several writers: one word, 0 or the identity of the thread that holds it.
  * A dead holder is found out by whoever wants the lock next: it takes the word over and recovers what was left half done.
  */
 const SPINS = 200;
@@ -33,7 +33,7 @@ export function lock(memory: Memory, where: string, patienceMs = 10_000): boolea
       if (now - start > patienceMs)
         throw new StoreError(
           'ERR_BUSY',
-          `${where}: process ${pidOf(holder)} has been inside a transaction for ${patienceMs} ms; it lives, so it keeps the lock.`,
+          `${where}: ${nameOf(holder)} has been inside a transaction for ${patienceMs} ms; it lives, so it keeps the lock.`,
         );
     }
     Atomics.wait(pillow, 0, 0, NAP_MS);
@@ -64,11 +64,11 @@ export function delist(memory: Memory): void {
     memory.atomics.compareExchange(memory.u64, at.writers / CELL + i, ownIdentity(), NOBODY);
 }
 
-/** The pid of some live writer other than this process, if there is one. */
-export function otherWriter(memory: Memory): number | undefined {
+/** Some live writer other than this thread, if there is one. */
+export function otherWriter(memory: Memory): bigint | undefined {
   for (let i = 0; i < at.writersCount; i++) {
     const there = memory.atomics.load(memory.u64, at.writers / CELL + i);
-    if (there !== NOBODY && there !== ownIdentity() && isAlive(there)) return pidOf(there);
+    if (there !== NOBODY && there !== ownIdentity() && isAlive(there)) return there;
   }
   return undefined;
 }

@@ -32,7 +32,7 @@ import type {SetAside} from './ledger.js';
 import {delist, enlist, lock, otherWriter, unlock} from './lock.js';
 import {CELL, Memory} from './memory.js';
 import {Migration, type Renames} from './migrate.js';
-import {isAlive, isOfThisBoot, NOBODY, ownIdentity, pidOf} from './process-identity.js';
+import {isAlive, isOfThisBoot, NOBODY, nameOf, ownIdentity} from './process-identity.js';
 import type {RepairResult} from './repair.js';
 import {decodeSchema, encodeSchema, schemaFrom} from './schema-blob.js';
 import {parseSize} from './size.js';
@@ -51,13 +51,13 @@ export interface StoreOptions<S extends Schema> {
   backend?: 'sysv' | 'file' | 'memory';
   /** Of backend 'file': the file. On disk it survives a reboot, on a tmpfs such as /dev/shm it is as fast as 'sysv'. */
   path?: string;
-  /** Of backend 'memory': `store.shared` of another thread, to read its store here. */
+  /** Of backend 'memory': `store.shared` of another thread, to open its store here. */
   shared?: SharedArrayBuffer;
   /** What stands at the root. `readStore` goes without: the store holds its own. */
   schema: S;
   /** Reads only, beside any writers; any number of readers. The store must be there. */
   readonly?: boolean;
-  /** 'many': several processes write, at most 64, one transaction at a time. All of them must say so. The default is 'one'. */
+  /** 'many': several processes or threads write, at most 64, one transaction at a time. All of them must say so. The default is 'one'. */
   writers?: 'one' | 'many';
   /** When the store is full it grows, up to this; a transaction that was under way runs a second time. */
   maxSize?: number | string;
@@ -130,11 +130,6 @@ export async function openStore<const S extends Schema>(options: StoreOptions<S>
     throw new StoreError(
       'ERR_OPTIONS',
       `schema: ${show(schema)}; expected an object of types by name, such as {starts: t.uint, conns: t.table(Conn)}.`,
-    );
-  if (options.shared !== undefined && !readonly)
-    throw new StoreError(
-      'ERR_OPTIONS',
-      'shared: the store of another thread can only be read here; open it with readonly: true.',
     );
   const size = options.size === undefined || readonly ? undefined : parseSize(options.size, 'size');
   const maxSize = options.maxSize === undefined ? undefined : parseSize(options.maxSize, 'maxSize');
@@ -353,7 +348,7 @@ function rebuild<S extends Schema>(
   if (other !== undefined)
     throw new StoreError(
       'ERR_BUSY',
-      `${backing.where} is also written by process ${other}; it can be rebuilt only by one that is alone.`,
+      `${backing.where} is also written by ${nameOf(other)}; it can be rebuilt only by one that is alone.`,
     );
   const {header, name} = old;
   const bytes = old.memory.u8.slice(header.schemaCell * CELL, header.schemaCell * CELL + header.schemaBytes);
@@ -515,22 +510,33 @@ function vacant(memory: Memory, backing: Backing): boolean {
 function claim(memory: Memory, backing: Backing, access: 'one' | 'many'): void {
   const own = ownIdentity();
   const owner = readOwner(memory);
-  const busy = (pid: number): never => {
+  const busy = (who: bigint): never => {
     throw new StoreError(
       'ERR_BUSY',
-      `${backing.where} is being written by process ${pid}${pid === process.pid ? ' (this one)' : ''}; close it there first, or open it with writers: 'many' in both.`,
+      `${backing.where} is being written by ${nameOf(who)}; close it there first, or open it with writers: 'many' in both.`,
     );
   };
-  if (held.has(backing.place)) busy(process.pid);
+  /** Who must not be there beside this access. */
+  const rival = () => {
+    const owner = readOwner(memory);
+    if (owner !== own && isAlive(owner)) return owner;
+    return access === 'one' ? otherWriter(memory) : undefined;
+  };
+  if (held.has(backing.place)) busy(own);
   // A process that replaced itself by exec keeps pid and start time: its own word is no other writer.
-  if (owner !== own && isAlive(owner)) busy(pidOf(owner));
-  const other = access === 'one' ? otherWriter(memory) : undefined;
-  if (other !== undefined) busy(other);
+  const before = rival();
+  if (before !== undefined) busy(before);
   readOwnerBefore = owner;
   // Several writers claim it only while it is made, or while a dead owner is replaced.
   if (!claimOwner(memory, owner, access === 'one' || stateOf(memory) !== READY ? own : NOBODY))
-    busy(pidOf(readOwner(memory)));
+    busy(readOwner(memory));
   if (access === 'many' && stateOf(memory) === READY) enlist(memory, backing.where);
+  // A single writer and one of several claim by different words. Each looks again after its own store: one sees the other.
+  const after = rival();
+  if (after !== undefined) {
+    release(memory, backing, access);
+    busy(after);
+  }
   held.add(backing.place);
 }
 

@@ -1,45 +1,70 @@
 import {createHash} from 'node:crypto';
-import {readFileSync} from 'node:fs';
+import {readFileSync, readlinkSync} from 'node:fs';
+import {basename} from 'node:path';
+import {isMainThread} from 'node:worker_threads';
 
 /*
- * Who holds a store: one 64-bit word, so that a single compare-and-swap claims it.
+ * Who holds a store: one 64-bit word, so that a single compare-and-swap claims it. It names a thread: the kernel numbers
+ * threads and processes in one space, a process has the number of its main thread, and /proc/N/stat is there for each.
  *
  *   bit 63      56 55                       22 21                 0
  *       +---------+---------------------------+-------------------+
- *       |  boot   | start time in clock ticks |        pid        |
+ *       |  boot   | start time in clock ticks |    pid or tid     |
  *       +---------+---------------------------+-------------------+
  *
- * A pid alone is not enough, the kernel uses it again; pid and start time (field 22 of /proc/PID/stat) together are
+ * A number alone is not enough, the kernel uses it again; with the start time (field 22 of /proc/PID/stat) it is
  * never used twice in one boot. A service that starts at every boot may well get the same two again, and a store in a
  * file lives that long: 8 bits of the boot's id tell them apart. 22 bits hold PID_MAX_LIMIT (4,194,304), 34 bits of
  * 10 ms ticks hold 5 years.
  */
-const PID_BITS = 22n;
+const ID_BITS = 22n;
 const START_BITS = 34n;
-const PID_MASK = (1n << PID_BITS) - 1n;
+const ID_MASK = (1n << ID_BITS) - 1n;
 
 export const NOBODY = 0n;
 
-export function identityOf(pid: number, startTime: bigint): bigint {
+export function identityOf(id: number, startTime: bigint): bigint {
   return (
-    (bootByte() << (PID_BITS + START_BITS)) |
-    (BigInt.asUintN(Number(START_BITS), startTime) << PID_BITS) |
-    BigInt(pid)
+    (bootByte() << (ID_BITS + START_BITS)) |
+    (BigInt.asUintN(Number(START_BITS), startTime) << ID_BITS) |
+    BigInt(id)
   );
 }
 
-export function pidOf(identity: bigint): number {
-  return Number(identity & PID_MASK);
+function idOf(identity: bigint): number {
+  return Number(identity & ID_MASK);
 }
 
-/** The start time of a running process; undefined when there is none or only its zombie is left. */
-export function startTimeOf(pid: number): bigint | undefined {
+/** The pid of the process that a thread belongs to; of a dead one nobody knows, then the number it had. */
+export function pidOf(identity: bigint): number {
+  const id = idOf(identity);
+  try {
+    return Number(/^Tgid:\s+(\d+)/m.exec(readFileSync(`/proc/${id}/status`, 'latin1'))![1]);
+  } catch (error) {
+    if (isGone(error)) return id;
+    throw error;
+  }
+}
+
+/** For messages. */
+export function nameOf(identity: bigint): string {
+  const [id, pid] = [idOf(identity), pidOf(identity)];
+  const name = id === pid ? `process ${pid}` : `thread ${id} of process ${pid}`;
+  return pid === process.pid ? `${name} (this one)` : name;
+}
+
+function isGone(error: unknown): boolean {
+  const {code} = error as NodeJS.ErrnoException;
+  return code === 'ENOENT' || code === 'ESRCH';
+}
+
+/** The start time of a running process or thread; undefined when there is none or only its zombie is left. */
+export function startTimeOf(id: number): bigint | undefined {
   let stat: string;
   try {
-    stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    stat = readFileSync(`/proc/${id}/stat`, 'latin1');
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    if (code === 'ENOENT' || code === 'ESRCH') return undefined;
+    if (isGone(error)) return undefined;
     throw error;
   }
   // The second field is the command in parentheses and may hold anything; what follows its last ')' is numbers.
@@ -51,21 +76,24 @@ export function startTimeOf(pid: number): bigint | undefined {
 
 let own: bigint | undefined;
 
-/** This process. Read once: neither number changes in a life, not even by exec. */
+/** This thread. Read once: neither number changes in a life, not even by exec. */
 export function ownIdentity(): bigint {
-  own ??= identityOf(process.pid, startTimeOf(process.pid)!);
+  if (own === undefined) {
+    const id = isMainThread ? process.pid : Number(basename(readlinkSync('/proc/thread-self')));
+    own = identityOf(id, startTimeOf(id)!);
+  }
   return own;
 }
 
-/** True for the identity of a process of this boot, dead or alive. */
+/** True for the identity of a thread of this boot, dead or alive. */
 export function isOfThisBoot(identity: bigint): boolean {
-  return identity >> (PID_BITS + START_BITS) === bootByte();
+  return identity >> (ID_BITS + START_BITS) === bootByte();
 }
 
 export function isAlive(identity: bigint): boolean {
   if (identity === NOBODY) return false;
-  const start = startTimeOf(pidOf(identity));
-  return start !== undefined && identityOf(pidOf(identity), start) === identity;
+  const start = startTimeOf(idOf(identity));
+  return start !== undefined && identityOf(idOf(identity), start) === identity;
 }
 
 let boot: bigint | undefined;

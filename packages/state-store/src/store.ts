@@ -209,7 +209,7 @@ export class Store<S extends Schema> {
   }
 
   /**
-   * Of backend 'memory': what another thread needs to open this store for reading.
+   * Of backend 'memory': what another thread needs to open this store.
    *
    * @throws StoreError ERR_BACKEND: it is on another backend
    */
