@@ -2,6 +2,7 @@ import {
   closeSync,
   constants,
   fstatSync,
+  fsyncSync,
   ftruncateSync,
   linkSync,
   openSync,
@@ -101,7 +102,10 @@ export function attachFile(name: string, path: string, size: number | undefined)
         // A file that grew is the same file: its header, which says how much of it is in use, was changed by a transaction.
         if (by.where === where) return;
         publish(new Memory(by.bytes));
+        // All of it is on the disk before the name is, so that a power loss leaves the old one or the new one.
+        by.sync!();
         renameSync(`${full}.next`, full);
+        syncFolder(full);
         markMoved(buffer);
       },
       successor: () => attachFile(name, path, undefined),
@@ -135,6 +139,18 @@ function fill(fd: number, from: number, to: number): void {
   for (let at = from; at < to; ) at += writeSync(fd, zeros, 0, Math.min(zeros.length, to - at), at);
 }
 
+/** Returns when the names in the folder of a file are on the disk. */
+function syncFolder(full: string): void {
+  const fd = openSync(dirname(full), 'r');
+  try {
+    fsyncSync(fd);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EINVAL') throw error; // of a file system that keeps no folders on a disk
+  } finally {
+    closeSync(fd);
+  }
+}
+
 function noRoom(size: number, where: string, cause: unknown): never {
   throw new StoreError(
     'ERR_LIMIT',
@@ -153,6 +169,7 @@ function extend(full: string, from: number, to: number, where: string): void {
   try {
     assertRoom(dirname(full), to - from);
     fill(fd, from, to);
+    fsyncSync(fd); // before its header says so
   } catch (cause) {
     ftruncateSync(fd, from);
     noRoom(to, where, cause);
@@ -182,7 +199,9 @@ function create(full: string, size: number, where: string): boolean {
   }
   try {
     fill(fd, 0, size);
+    fsyncSync(fd);
     linkSync(draft, full);
+    syncFolder(full);
     return true;
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'EEXIST') return false; // somebody was faster

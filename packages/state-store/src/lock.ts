@@ -1,7 +1,7 @@
 import {StoreError} from './errors.js';
 import {at} from './header.js';
 import {CELL, type Memory} from './memory.js';
-import {isAlive, NOBODY, nameOf, ownIdentity} from './process-identity.js';
+import {isAlive, isOfThisBoot, NOBODY, nameOf, ownIdentity} from './process-identity.js';
 
 /*
  * The lock of a store with several writers: one word, 0 or the identity of the thread that holds it.
@@ -71,4 +71,36 @@ export function otherWriter(memory: Memory): bigint | undefined {
     if (there !== NOBODY && there !== ownIdentity() && isAlive(there)) return there;
   }
   return undefined;
+}
+
+/** The places of a header that name a writer. */
+const WRITERS = [
+  at.owner / CELL,
+  at.lock / CELL,
+  ...Array.from({length: at.writersCount}, (_, i) => at.writers / CELL + i),
+];
+const LAST = at.writers / CELL + at.writersCount - 1;
+
+function isOfOtherBoot(memory: Memory, word: number): boolean {
+  const there = memory.atomics.load(memory.u64, word);
+  return there !== NOBODY && !isOfThisBoot(there);
+}
+
+/**
+ * True when somebody wrote the store while its machine stopped. He is put into the last place of `writers`, where neither a
+ * claim nor a kill takes his name away before `forgetOtherBoots` does.
+ */
+export function noteOtherBoot(memory: Memory): boolean {
+  const word = WRITERS.find(word => isOfOtherBoot(memory, word));
+  if (word === undefined) return false;
+  if (word !== LAST) memory.atomics.store(memory.u64, LAST, memory.atomics.load(memory.u64, word));
+  return true;
+}
+
+export function hasOtherBoot(memory: Memory): boolean {
+  return WRITERS.some(word => isOfOtherBoot(memory, word));
+}
+
+export function forgetOtherBoots(memory: Memory): void {
+  for (const word of WRITERS) if (isOfOtherBoot(memory, word)) memory.atomics.store(memory.u64, word, NOBODY);
 }

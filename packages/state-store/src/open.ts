@@ -29,10 +29,19 @@ import {
 } from './header.js';
 import {restoreHeads} from './heads.js';
 import type {SetAside} from './ledger.js';
-import {delist, enlist, lock, otherWriter, unlock} from './lock.js';
+import {
+  delist,
+  enlist,
+  forgetOtherBoots,
+  hasOtherBoot,
+  lock,
+  noteOtherBoot,
+  otherWriter,
+  unlock,
+} from './lock.js';
 import {CELL, Memory} from './memory.js';
 import {Migration, type Renames} from './migrate.js';
-import {isAlive, isOfThisBoot, NOBODY, nameOf, ownIdentity} from './process-identity.js';
+import {isAlive, NOBODY, nameOf, ownIdentity} from './process-identity.js';
 import type {RepairResult} from './repair.js';
 import {decodeSchema, encodeSchema, schemaFrom} from './schema-blob.js';
 import {parseSize} from './size.js';
@@ -249,13 +258,14 @@ export function enter<S extends Schema>(
   const {access = 'one', memory = new Memory(backing.bytes), ...rest} = entry;
   let kind: Recognised;
   let next: Backing | undefined;
+  let doubtful = false;
   try {
     next = overtaken(memory, backing);
     kind = recognise(memory.u8);
     if (!next) {
       // All that can be refused is refused before the first store: a claim is one already.
       refuse(memory, backing, name, root, kind, entry);
-      if (access !== 'none') claim(memory, backing, access);
+      if (access !== 'none') doubtful = claim(memory, backing, access);
       if (kind === 'ours') next = overtaken(memory, backing);
       if (next) release(memory, backing, access);
     }
@@ -272,7 +282,6 @@ export function enter<S extends Schema>(
   let built = kind === 'ours';
   let locked = false;
   try {
-    const predecessor = readOwnerBefore;
     if (!built) {
       build(memory, backing, name, root, entry.logSize);
       publish(memory);
@@ -289,18 +298,28 @@ export function enter<S extends Schema>(
       recovered = recover(memory, backing, log, access);
       locked = access === 'many'; // until the collections have looked after theirs too, below
       memory.u32[at.epoch / 4] = memory.u32[at.epoch / 4]! + 1;
+      // Of several who come after a stop of the machine the others wait for the lock, and find that the first one looked.
+      if (doubtful && hasOtherBoot(memory)) {
+        lookThrough(memory, backing, name, log, header, root, entry.maxSize);
+        if (memory.byteLength !== backing.bytes.length) {
+          // It grew to have room for what was set aside.
+          if (locked) unlock(memory);
+          locked = false;
+          release(memory, backing, access);
+          return enter(backing.successor(), name, root, {access, ...rest});
+        }
+      }
       const {change} = entry;
       if (change && (change.compact || !header.fingerprint.equals(fingerprint(root)))) {
-        rebuild(backing, new Engine(name, backing.where, memory, log, header, 'none'), root, entry, change);
+        const old = new Engine(name, backing.where, memory, log, header, 'none');
+        rebuild(backing, old, root, entry, change);
         const {change: _done, ...unchanged} = rest;
         locked = false; // the lock went with the old segment
         release(memory, backing, access);
         return enter(backing.successor(), name, root, {access, ...unchanged});
       }
     }
-    const doubtful =
-      kind === 'ours' && access !== 'none' && predecessor !== NOBODY && !isOfThisBoot(predecessor);
-    if (doubtful || entry.mend) mendHeads(memory, backing, log, header, root);
+    if (entry.mend) mendHeads(memory, backing, log, header, root);
     const store = new Store(
       new Engine(
         name,
@@ -319,7 +338,6 @@ export function enter<S extends Schema>(
     );
     if (locked) unlock(memory);
     locked = false;
-    if (doubtful) doubt(store, backing);
     if (access !== 'none') examine(store, backing);
     validate(store, entry.validate);
     return store;
@@ -350,9 +368,8 @@ function rebuild<S extends Schema>(
       'ERR_BUSY',
       `${backing.where} is also written by ${nameOf(other)}; it can be rebuilt only by one that is alone.`,
     );
-  const {header, name} = old;
-  const bytes = old.memory.u8.slice(header.schemaCell * CELL, header.schemaCell * CELL + header.schemaBytes);
-  const before = new Struct('Root', schemaFrom(decodeSchema(bytes, backing.where)));
+  const {name} = old;
+  const before = describedBy(old.memory, backing, old.header);
   const from = new Store(old, backing, before, 0, undefined, () => {});
   const place = backing.blank(Math.max(old.memory.byteLength, change.size ?? 0));
   try {
@@ -380,9 +397,6 @@ function rebuild<S extends Schema>(
   }
 }
 
-/** The owner word as `claim` found it. */
-let readOwnerBefore = NOBODY;
-
 function recover(memory: Memory, backing: Backing, log: UndoLog, access: Access): number {
   if (access === 'many') lock(memory, backing.where);
   // A single writer that died before left the lock alone; one of several that died left it to whoever comes next.
@@ -404,7 +418,31 @@ function mendHeads(
     });
 }
 
-/** The writer before died with its boot: a disk may have kept some of its pages and lost others. */
+/** The struct that a store says its root is. */
+function describedBy(memory: Memory, backing: Backing, header: Header): Struct<Fields> {
+  const start = header.schemaCell * CELL;
+  const bytes = memory.u8.slice(start, start + header.schemaBytes);
+  return new Struct('Root', schemaFrom(decodeSchema(bytes, backing.where)));
+}
+
+/** The writer before died with its boot. For who is alone, or holds the lock: under its own schema, before anything else. */
+function lookThrough(
+  memory: Memory,
+  backing: Backing,
+  name: string,
+  log: UndoLog,
+  header: Header,
+  wanted: Struct<Fields>,
+  maxSize: number | undefined,
+): void {
+  const root = header.fingerprint.equals(fingerprint(wanted)) ? wanted : describedBy(memory, backing, header);
+  mendHeads(memory, backing, log, header, root);
+  const engine = new Engine(name, backing.where, memory, log, header, 'one');
+  doubt(new Store(engine, backing, root, 0, maxSize, () => {}), backing);
+  forgetOtherBoots(memory);
+}
+
+/** A disk may have kept some of its pages and lost others. */
 function doubt(store: Store<Schema>, backing: Backing): void {
   if (store.check().ok) return;
   const {setAside, problems} = store.repair();
@@ -507,7 +545,8 @@ function vacant(memory: Memory, backing: Backing): boolean {
   return backing.abandoned() && memory.u8.subarray(HEADER_BYTES).every(byte => byte === 0);
 }
 
-function claim(memory: Memory, backing: Backing, access: 'one' | 'many'): void {
+/** Makes this thread a writer. True when one before died with another boot. */
+function claim(memory: Memory, backing: Backing, access: 'one' | 'many'): boolean {
   const own = ownIdentity();
   const owner = readOwner(memory);
   const busy = (who: bigint): never => {
@@ -526,7 +565,7 @@ function claim(memory: Memory, backing: Backing, access: 'one' | 'many'): void {
   // A process that replaced itself by exec keeps pid and start time: its own word is no other writer.
   const before = rival();
   if (before !== undefined) busy(before);
-  readOwnerBefore = owner;
+  const doubtful = stateOf(memory) === READY && noteOtherBoot(memory);
   // Several writers claim it only while it is made, or while a dead owner is replaced.
   if (!claimOwner(memory, owner, access === 'one' || stateOf(memory) !== READY ? own : NOBODY))
     busy(readOwner(memory));
@@ -538,6 +577,7 @@ function claim(memory: Memory, backing: Backing, access: 'one' | 'many'): void {
     busy(after);
   }
   held.add(backing.place);
+  return doubtful;
 }
 
 function release(memory: Memory, backing: Backing, access: Access): void {

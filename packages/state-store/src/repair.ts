@@ -10,6 +10,7 @@ import type {SetAside} from './ledger.js';
 import {otherWriter} from './lock.js';
 import {CELL, LOGGED} from './memory.js';
 import type {Side} from './migrate.js';
+import {nameOf} from './process-identity.js';
 import {relistSlots, settleUsed} from './slots-repair.js';
 import type {Fields, Struct} from './struct.js';
 import {Surveyor} from './survey.js';
@@ -54,11 +55,12 @@ export class Repair {
         'ERR_TRANSACTION',
         `store '${engine.name}' cannot be repaired inside a transaction.`,
       );
-    const other = otherWriter(engine.memory);
+    // A single writer is alone by its claim.
+    const other = engine.access === 'many' ? otherWriter(engine.memory) : undefined;
     if (other !== undefined)
       throw new StoreError(
         'ERR_BUSY',
-        `${engine.where} is also written by process ${other}; it can be repaired only by one that is alone.`,
+        `${engine.where} is also written by ${nameOf(other)}; it can be repaired only by one that is alone.`,
       );
     this.liven();
     for (let round = 0; round < ROUNDS && !this.check().ok && this.round(); round++);

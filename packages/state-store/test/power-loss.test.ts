@@ -1,0 +1,156 @@
+// What a store in a file does so that a machine may stop at any time: what it puts on the disk in which order, and how
+// those who come after the next boot look at it first.
+import fs from 'node:fs';
+import {createRequire, syncBuiltinESMExports} from 'node:module';
+import {basename, dirname} from 'node:path';
+import test, {type ExecutionContext} from 'ava';
+import {at} from '../src/header.js';
+import {openStore, Struct, t as ty} from '../src/index.js';
+import {ownIdentity} from '../src/process-identity.js';
+import type {Slots} from '../src/slots.js';
+import {schema} from './fixtures/shared-schema.js';
+import {BACKENDS, fresh, freshName, pathOf} from './helpers/stores.js';
+
+/** Notes the calls that order what reaches the disk. */
+function record(t: ExecutionContext, path: string): string[] {
+  const calls: string[] = [];
+  const opened = new Map<number, string>();
+  const name = (full: string) =>
+    full === dirname(path)
+      ? 'folder'
+      : basename(full).replace(basename(path), 'store').replace(`${process.pid}`, 'PID');
+  const {openSync, fsyncSync, linkSync, renameSync} = fs;
+  const real = {openSync, fsyncSync, linkSync, renameSync};
+  fs.openSync = (file, ...rest) => {
+    const fd = real.openSync(file, ...rest);
+    opened.set(fd, name(String(file)));
+    return fd;
+  };
+  fs.fsyncSync = fd => {
+    calls.push(`fsync ${opened.get(fd)}`);
+    real.fsyncSync(fd);
+  };
+  for (const method of ['linkSync', 'renameSync'] as const)
+    fs[method] = (from, to) => {
+      calls.push(`${method} ${name(String(from))} ${name(String(to))}`);
+      real[method](from, to);
+    };
+  const mmap = createRequire(import.meta.url)('mmap-io') as {sync(...args: unknown[]): void};
+  const {sync} = mmap;
+  mmap.sync = (...args) => {
+    calls.push('msync');
+    sync(...args);
+  };
+  syncBuiltinESMExports();
+  t.teardown(() => {
+    Object.assign(fs, real);
+    mmap.sync = sync;
+    syncBuiltinESMExports();
+  });
+  return calls;
+}
+
+test.serial('a file is on the disk before its name is, and its length before its header says so', async t => {
+  const name = freshName();
+  const path = pathOf(name, 'file').path!;
+  const calls = record(t, path);
+  const where = {name, backend: 'file', path, schema} as const;
+  const store = await fresh(t, 'file', schema, {name, size: '64KB', maxSize: '128KB'});
+  const made = ['fsync store.PID.new', 'linkSync store.PID.new store', 'fsync folder'];
+  t.deepEqual(calls.splice(0), made);
+  const {size} = store.info();
+  const header = () => fs.readFileSync(path).readUInt32LE(at.size);
+  const real = fs.fsyncSync;
+  fs.fsyncSync = fd => {
+    t.is(header(), size, 'not yet');
+    real(fd);
+  };
+  syncBuiltinESMExports();
+  for (let i = 0; store.info().size === size; i++) store.root.accounts.set(`${i}`.padEnd(1000, '.'), i);
+  fs.fsyncSync = real;
+  syncBuiltinESMExports();
+  t.is(header(), 128 * 1024);
+  t.deepEqual(calls.splice(0), ['fsync store']);
+  store.close();
+  t.deepEqual(calls.splice(0), ['msync']);
+  (await openStore({...where, compact: true})).close();
+  t.deepEqual(calls.splice(0), [
+    'fsync store.next.PID.new',
+    'linkSync store.next.PID.new store.next',
+    'fsync folder',
+    'msync',
+    'renameSync store.next store',
+    'fsync folder',
+    'msync',
+  ]);
+  (await openStore(where)).destroy();
+});
+
+for (const [place, offset] of [
+  ['owner', at.owner],
+  ['lock', at.lock],
+  ['writers', at.writers + 8 * 5],
+] as const)
+  for (const writers of ['one', 'many'] as const)
+    test(`a store written when its machine stopped is looked through first: ${place}, writers ${writers}`, async t => {
+      const name = freshName();
+      const path = pathOf(name, 'file').path!;
+      const where = {name, backend: 'file', path, schema, writers} as const;
+      const maker = await fresh(t, 'file', schema, {name});
+      maker.root.accounts.set('a key that needs a block of its own in the heap', 1);
+      maker.close();
+      const whole = fs.readFileSync(path);
+      whole.writeBigUInt64LE(ownIdentity() ^ (1n << 56n), offset); // of another boot
+      // An extent where the log is: whose is what cannot be told.
+      const beyond = Buffer.from(whole);
+      const head = beyond.readUInt32LE(at.root) * 8 + new Struct('Root', schema).placed[0]!.offset;
+      beyond.writeUInt32LE(128, head + 20);
+      for (const [i, cell] of [700, 800].entries()) beyond.writeUInt32LE(cell, head + 40 + i * 4);
+      fs.writeFileSync(path, beyond);
+      const other = {...schema, more: schema.moves};
+      for (const asked of [where, where, {...where, schema: other}])
+        await t.throwsAsync(openStore(asked), {code: 'ERR_CORRUPT', message: /stopped/});
+      // A block in use is listed as free: that can be mended.
+      const damaged = Buffer.from(whole);
+      damaged.writeUInt32LE(damaged.readUInt32LE(at.heap), at.free);
+      fs.writeFileSync(path, damaged);
+      const mended = await openStore(where);
+      t.deepEqual(mended.check().problems, []);
+      mended.close();
+      fs.writeFileSync(path, whole);
+      const store = await openStore(where);
+      t.is(store.root.accounts.size, 1);
+      store.close();
+      const after = fs.readFileSync(path);
+      t.true(after.subarray(at.writers, at.writers + 8 * at.writersCount).every(byte => byte === 0));
+      t.is(after.readBigUInt64LE(at.lock), 0n);
+      (await openStore(where)).destroy();
+    });
+
+for (const backend of BACKENDS)
+  for (const writers of ['one', 'many'] as const)
+    test(`${backend}: a store too full to be mended after a stop of its machine grows for it, writers ${writers}`, async t => {
+      const name = freshName();
+      const texts = {texts: ty.map(ty.u32, ty.string())};
+      const where = {name, backend, ...pathOf(name, backend), schema: texts, writers} as const;
+      const maker = await fresh(t, backend, texts, {name, size: '64KB', logSize: '16KB'});
+      t.throws(
+        () => {
+          for (let n = 0; ; n++) maker.root.texts.set(n, `text ${n} of a length that needs a block`);
+        },
+        {code: 'ERR_FULL'},
+      );
+      const {size} = maker.root.texts;
+      const {slots} = maker.root.texts as unknown as {slots: Slots};
+      const {buffer, byteOffset, byteLength} = maker.memory;
+      const words = new Uint32Array(buffer, byteOffset, byteLength / 4);
+      for (let slot = 0; slot < size; slot += 2) words[slots.cell(slot) * 2 + 3] = 7777;
+      new DataView(buffer, byteOffset).setBigUint64(at.writers, ownIdentity() ^ (1n << 56n), true);
+      maker.close();
+      const mended = await openStore({...where, maxSize: '4MB'});
+      t.true(mended.info().size > 64 * 1024);
+      t.deepEqual(mended.check().problems, []);
+      t.is(mended.root.texts.size + mended.info().quarantined, size);
+      t.is(mended.root.texts.size, Math.floor(size / 2));
+      mended.destroy();
+    });
