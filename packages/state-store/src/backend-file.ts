@@ -20,6 +20,7 @@ import {StoreError} from './errors.js';
 import {HEADER_BYTES, markMoved, publish} from './header.js';
 import {Memory} from './memory.js';
 import {loadCompiled} from './native.js';
+import {assertHolds} from './size.js';
 
 interface MmapModule {
   map(size: number, protection: number, flags: number, fd: number): Buffer;
@@ -28,9 +29,6 @@ interface MmapModule {
   readonly PROT_WRITE: number;
   readonly MAP_SHARED: number;
 }
-
-/** Node 20 has no larger Buffer, and mmap-io gives nothing else. */
-const LARGEST = 2 ** 32;
 
 function load(): MmapModule {
   try {
@@ -49,11 +47,6 @@ export function attachFile(name: string, path: string, size: number | undefined)
   const mmap = load();
   const full = resolve(path);
   const where = `file ${full} of store '${name}'`;
-  if (size !== undefined && size > LARGEST)
-    throw new StoreError(
-      'ERR_LIMIT',
-      `size: ${size} bytes; backend 'file' maps at most ${LARGEST}. Use backend 'sysv'.`,
-    );
   const created = size !== undefined && create(full, size, where);
   const fd = open(full, where);
   try {
@@ -68,8 +61,8 @@ export function attachFile(name: string, path: string, size: number | undefined)
       foreign(
         `has permissions ${(stat.mode & 0o777).toString(8)}: others than you may touch it, so it was not made by this library`,
       );
-    if (stat.size < HEADER_BYTES || stat.size > LARGEST)
-      foreign(`has ${stat.size} bytes, which no store has`);
+    if (stat.size < HEADER_BYTES) foreign(`has ${stat.size} bytes, which no store has`);
+    assertHolds('file', stat.size, where);
     // A mapping goes when its last view is collected: an earlier one may still be there, or that of another thread.
     const here = () => mappings((_, mapped) => mapped === full);
     const earlier = here();
@@ -90,11 +83,6 @@ export function attachFile(name: string, path: string, size: number | undefined)
         return attachFile(name, `${full}.next`, to);
       },
       enlarge(to) {
-        if (to > LARGEST)
-          throw new StoreError(
-            'ERR_LIMIT',
-            `${where} cannot grow to ${to} bytes; backend 'file' maps at most ${LARGEST}.`,
-          );
         extend(full, stat.size, to, where);
         return attachFile(name, path, undefined);
       },

@@ -44,7 +44,7 @@ import {Migration, type Renames} from './migrate.js';
 import {isAlive, NOBODY, nameOf, ownIdentity} from './process-identity.js';
 import type {RepairResult} from './repair.js';
 import {decodeSchema, encodeSchema, schemaFrom} from './schema-blob.js';
-import {parseSize} from './size.js';
+import {assertHolds, parseSize} from './size.js';
 import {type RootOf, type Schema, Store} from './store.js';
 import {type Fields, Struct} from './struct.js';
 import {Type} from './type.js';
@@ -142,6 +142,8 @@ export async function openStore<const S extends Schema>(options: StoreOptions<S>
     );
   const size = options.size === undefined || readonly ? undefined : parseSize(options.size, 'size');
   const maxSize = options.maxSize === undefined ? undefined : parseSize(options.maxSize, 'maxSize');
+  for (const [option, bytes] of Object.entries({size, maxSize}))
+    if (bytes !== undefined) assertHolds(options.backend ?? 'sysv', bytes, option);
   const root = new Struct('Root', schema);
   const backing = attach(options as unknown as StoreOptions<Schema>, size);
   const access = readonly ? 'none' : writers;

@@ -2,6 +2,7 @@ import {readFileSync} from 'node:fs';
 import {isMainThread} from 'node:worker_threads';
 import {StoreError} from './errors.js';
 import {loadCompiled} from './native.js';
+import {assertHolds, largest} from './size.js';
 
 type ShmModule = typeof import('shm-typed-array');
 
@@ -88,13 +89,13 @@ export function mapSegment(key: number, where: string): Mapped | null {
   if (known && !isOurs(known)) refuse(known, where);
   const cached = mapped.get(key);
   if (known && cached?.id === known.id) return cached;
-  return keep(key, load().get(key, VIEW));
+  return keep(key, load().get(key, VIEW), where);
 }
 
 /** Makes a segment of zeros. Null: there is one already. */
 export function makeSegment(key: number, size: number, where: string): Mapped | null {
   try {
-    return keep(key, load().create(size / 8, VIEW, key, PERMISSIONS));
+    return keep(key, load().create(size / 8, VIEW, key, PERMISSIONS), where);
   } catch (cause) {
     const limits = ['shmmax', 'shmall', 'shmmni'].map(
       name => `${name} ${readFileSync(`/proc/sys/kernel/${name}`, 'latin1').trim()}`,
@@ -107,8 +108,9 @@ export function makeSegment(key: number, size: number, where: string): Mapped | 
   }
 }
 
-function keep(key: number, view: Float64Array | null): Mapped | null {
+function keep(key: number, view: Float64Array | null, where: string): Mapped | null {
   if (view === null) return null;
+  assertHolds('sysv', view.byteLength, where);
   const id = listSysv().find(segment => segment.key === key)?.id ?? -1;
   const fresh = {id, bytes: new Uint8Array(view.buffer, view.byteOffset, view.byteLength)};
   // The address is kept for the next open: the module knows only the first address of a segment it has seen, and could
@@ -146,7 +148,9 @@ export function attachedElsewhere({key, id, attached}: SysvSegment): number {
 
 /** This user's segments that others cannot touch, mapped. This process is not counted among `attached`. */
 export function sysvSegments(): {segment: SysvSegment; bytes: Uint8Array}[] {
-  const own = listSysv().filter(segment => segment.key !== 0 && isOurs(segment));
+  const own = listSysv().filter(
+    segment => segment.key !== 0 && isOurs(segment) && segment.size <= largest('sysv'),
+  );
   return own.flatMap(segment => {
     const attached = attachedElsewhere(segment);
     const bytes = mapSegment(segment.key, `SysV segment ${segment.id}`)?.bytes;
