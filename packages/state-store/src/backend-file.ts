@@ -8,16 +8,17 @@ import {
   openSync,
   renameSync,
   rmSync,
-  statfsSync,
   unlinkSync,
   writeSync,
 } from 'node:fs';
 import {dirname, resolve} from 'node:path';
+import {threadId} from 'node:worker_threads';
 import {mappings} from './address.js';
 import type {Backing} from './backing.js';
 import {FileBell} from './bell.js';
 import {StoreError} from './errors.js';
 import {HEADER_BYTES, markMoved, publish} from './header.js';
+import {assertRoom} from './limits.js';
 import {Memory} from './memory.js';
 import {loadCompiled} from './native.js';
 import {assertHolds} from './size.js';
@@ -140,6 +141,7 @@ function syncFolder(full: string): void {
 }
 
 function noRoom(size: number, where: string, cause: unknown): never {
+  if (cause instanceof StoreError) throw cause;
   throw new StoreError(
     'ERR_LIMIT',
     `cannot reserve ${size} bytes for ${where}: ${(cause as Error).message}`,
@@ -147,15 +149,10 @@ function noRoom(size: number, where: string, cause: unknown): never {
   );
 }
 
-function assertRoom(directory: string, bytes: number): void {
-  const {bavail, bsize} = statfsSync(directory);
-  if (bavail * bsize < bytes) throw new Error(`its file system has ${bavail * bsize} bytes left`);
-}
-
 function extend(full: string, from: number, to: number, where: string): void {
+  assertRoom(to - from, full, where);
   const fd = openSync(full, 'r+');
   try {
-    assertRoom(dirname(full), to - from);
     fill(fd, from, to);
     fsyncSync(fd); // before its header says so
   } catch (cause) {
@@ -177,10 +174,10 @@ function create(full: string, size: number, where: string): boolean {
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') return false; // `open` says what is wrong with it
   }
-  const draft = `${full}.${process.pid}.new`;
+  const draft = `${full}.${process.pid}-${threadId}.new`;
   let fd: number;
   try {
-    assertRoom(dirname(full), size);
+    assertRoom(size, full, where);
     fd = openSync(draft, 'w', 0o600);
   } catch (cause) {
     return noRoom(size, where, cause);

@@ -2,6 +2,7 @@ import type {Backing} from './backing.js';
 import {ChannelBell} from './bell.js';
 import {StoreError} from './errors.js';
 import {markMoved, publish} from './header.js';
+import {assertPossible, memoryComplaint, readMemory} from './limits.js';
 import {Memory} from './memory.js';
 
 interface Segment {
@@ -39,6 +40,7 @@ export function attachMemory(name: string, size: number | undefined, shared?: Sh
 }
 
 function reserve(name: string, size: number): SharedArrayBuffer {
+  assertPossible(size, `memory store '${name}'`, memoryComplaint(size, readMemory()));
   try {
     return new SharedArrayBuffer(size);
   } catch (cause) {

@@ -1,6 +1,7 @@
 import {readFileSync} from 'node:fs';
 import {isMainThread} from 'node:worker_threads';
 import {StoreError} from './errors.js';
+import {assertPossible, readSegments, segmentComplaint} from './limits.js';
 import {loadCompiled} from './native.js';
 import {assertHolds, largest} from './size.js';
 
@@ -94,15 +95,16 @@ export function mapSegment(key: number, where: string): Mapped | null {
 
 /** Makes a segment of zeros. Null: there is one already. */
 export function makeSegment(key: number, size: number, where: string): Mapped | null {
+  const listed = listSysv();
+  if (listed.some(segment => segment.key === key)) return null;
+  const sizes = listed.map(segment => segment.size);
+  assertPossible(size, where, segmentComplaint(size, readSegments(sizes)));
   try {
     return keep(key, load().create(size / 8, VIEW, key, PERMISSIONS), where);
   } catch (cause) {
-    const limits = ['shmmax', 'shmall', 'shmmni'].map(
-      name => `${name} ${readFileSync(`/proc/sys/kernel/${name}`, 'latin1').trim()}`,
-    );
     throw new StoreError(
       'ERR_LIMIT',
-      `the kernel refused ${size} bytes for ${where}: ${(cause as Error).message} (its limits: ${limits.join(', ')}; see sysctl kernel.shmmax).`,
+      `the kernel refused ${size} bytes for ${where}: ${(cause as Error).message}.`,
       {cause},
     );
   }

@@ -18,7 +18,7 @@ function record(t: ExecutionContext, path: string): string[] {
   const name = (full: string) =>
     full === dirname(path)
       ? 'folder'
-      : basename(full).replace(basename(path), 'store').replace(`${process.pid}`, 'PID');
+      : basename(full).replace(basename(path), 'store').replace(`${process.pid}-0`, 'PID');
   const {openSync, fsyncSync, linkSync, renameSync} = fs;
   const real = {openSync, fsyncSync, linkSync, renameSync};
   fs.openSync = (file, ...rest) => {

@@ -1,9 +1,15 @@
 // The largest stores, of which few pages are touched, and what is said of those that are too large for this Node, for the
 // kernel or for the machine.
 import {constants} from 'node:buffer';
+import {spawnSync} from 'node:child_process';
+import {mkdtempSync, rmdirSync} from 'node:fs';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
 import test from 'ava';
 import {openStore, type StoreError, struct, t as ty} from '../src/index.js';
+import {memoryComplaint, readMemory, readSegments, segmentComplaint} from '../src/limits.js';
 import {largest} from '../src/size.js';
+import {bundle} from './helpers/bundle.js';
 import {BACKENDS, freshName, pathOf} from './helpers/stores.js';
 
 const GIB = 2 ** 30;
@@ -58,4 +64,91 @@ for (const backend of BACKENDS)
             : /32GB/,
       });
     await t.throwsAsync(openStore(where), {code: 'ERR_NOT_FOUND'});
+  });
+
+const roomy = {
+  shmmax: 2 ** 63,
+  shmall: 2 ** 51,
+  shmmni: 4096,
+  segments: [4096, 5000],
+  memory: 8 * GIB,
+  swap: GIB,
+  cgroup: Number.POSITIVE_INFINITY,
+};
+
+test('what the kernel would refuse is told with the limit, its value and how to raise it', t => {
+  t.is(segmentComplaint(9 * GIB, roomy), undefined);
+  for (const [bytes, limits, expected] of [
+    [8192, {shmmax: 4096}, /^kernel.shmmax allows 4096 bytes in one segment; .*shmmax=8192/],
+    [8192, {shmall: 4}, /^kernel.shmall allows 16384 bytes .* 12288 are in use .*shmall=5,/],
+    [8192, {shmmni: 2}, /^kernel.shmmni allows 2 segments and 2 are there .*shmmni=3/],
+    [9 * GIB + 4096, {}, /^this machine has 8589934592 bytes of memory and 1073741824 of swap/],
+    [9 * GIB, {cgroup: GIB}, /^the memory limit of this container .* is 1073741824 bytes/],
+  ] as const)
+    t.regex(segmentComplaint(bytes, {...roomy, ...limits})!, expected);
+  t.is(segmentComplaint(8192, {...roomy, shmmax: 8192, shmall: 5, shmmni: 3}), undefined, 'up to the limit');
+});
+
+test('the limits are read as this kernel has them', t => {
+  const now = readSegments([]);
+  t.true(now.shmmax > 0 && now.shmall > 0 && now.shmmni > 0);
+  t.true(now.memory > 2 ** 26 && now.memory < 2 ** 50);
+  t.regex(segmentComplaint(now.shmmax * 2, now)!, new RegExp(`shmmax allows ${now.shmmax} bytes`));
+  t.regex(memoryComplaint(2 ** 60, readMemory())!, /bytes/);
+});
+
+/** Flags by which this user gets namespaces of his own, if he does. */
+const namespaces = [
+  ['--ipc', '--mount'],
+  ['--map-root-user', '--ipc', '--mount'],
+].find(flags => {
+  const script = 'echo 4096 > /proc/sys/kernel/shmmni && mount -t tmpfs tmpfs /mnt';
+  return spawnSync('unshare', [...flags, 'sh', '-c', script]).status === 0;
+});
+
+const opener = bundle('opener.ts');
+
+for (const [what, prepare, args, expected] of [
+  [
+    'kernel.shmmax',
+    'echo 131072 > /proc/sys/kernel/shmmax',
+    ['sysv', '128KB', '256KB'],
+    /shmmax allows 131072 bytes/,
+  ],
+  [
+    'kernel.shmall',
+    'echo 40 > /proc/sys/kernel/shmall',
+    ['sysv', '128KB', '256KB'],
+    /shmall allows 163840 .* 131072 are in use/,
+  ],
+  [
+    'kernel.shmmni',
+    'echo 1 > /proc/sys/kernel/shmmni',
+    ['sysv', '128KB', '256KB'],
+    /shmmni allows 1 segments and 1 are/,
+  ],
+  [
+    'a small tmpfs',
+    'mount -t tmpfs -o size=192k tmpfs "$0"',
+    ['file', '128KB', '256KB'],
+    /has 65536 bytes left/,
+  ],
+] as const)
+  test(`${what} stops the growth of a store by ERR_LIMIT, and the store goes on as it was`, t => {
+    if (!namespaces) {
+      // This user cannot set the limits. That they are read and told is proved above; /proc is a file system without room.
+      const {stdout} = spawnSync(process.execPath, [opener, 'file', '/proc/x', '128KB']);
+      t.regex(stdout.toString(), /^ERR_LIMIT .* has 0 bytes left/);
+      return;
+    }
+    const folder = mkdtempSync(join(tmpdir(), 'zlr-small-'));
+    const script = `${prepare} && exec "$@"`;
+    const [backend, ...sizes] = args;
+    const command = [process.execPath, opener, backend, join(folder, 'store'), ...sizes];
+    const {stdout, stderr} = spawnSync('unshare', [...namespaces, 'sh', '-c', script, folder, ...command]);
+    rmdirSync(folder);
+    const [error, after] = stdout.toString().split('\n');
+    t.regex(error!, /^ERR_LIMIT /, stderr.toString());
+    t.regex(error!, expected);
+    t.is(after, 'kept 1, 0 problems');
   });
