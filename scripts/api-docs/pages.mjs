@@ -23,7 +23,15 @@ export const pages = [
       },
       {
         title: 'Copies and housekeeping',
-        names: ['dumpStore', 'loadStore', 'Place', 'listStores', 'removeStore', 'StoreListing'],
+        names: [
+          'dumpStore',
+          'loadStore',
+          'Place',
+          'listStores',
+          'removeStore',
+          'removeOrphanedStores',
+          'StoreListing',
+        ],
       },
       {title: 'Errors', names: ['StoreError', 'StoreErrorCode']},
     ],

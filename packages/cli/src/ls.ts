@@ -8,7 +8,8 @@ export const ls: Command = {
   help: `  --json  print one JSON array: {name, key, bytes, owner, attached, created, orphaned, quarantined,
           problem}
 
-An orphaned store is one that nobody has attached: it waits for its next owner, or was forgotten (zlr rm).`,
+An orphaned store is one that nobody has attached: it waits for its next owner, or was forgotten
+(zlr rm NAME, zlr rm --orphaned).`,
 
   async run(args) {
     const {values} = parse('ls', {args, options: {json: {type: 'boolean'}}});
@@ -18,10 +19,11 @@ An orphaned store is one that nobody has attached: it waits for its next owner, 
       return 0;
     }
     for (const {name, key, bytes, owner, attached, orphaned, quarantined, problem} of stores) {
-      const state =
-        problem ?? (orphaned ? 'orphaned' : owner === null ? `attached ${attached}` : `written by ${owner}`);
+      const use = orphaned ? 'orphaned' : owner === null ? `attached ${attached}` : `written by ${owner}`;
       const aside = quarantined > 0 ? [`${quarantined} set aside`] : [];
-      console.log([name ?? '?', key, `${(bytes / 2 ** 20).toFixed(1)} MiB`, state, ...aside].join('  '));
+      const removal = orphaned ? [`remove it with: zlr rm ${name ?? key}`] : [];
+      const state = [problem ?? use, ...aside, ...removal].join('; ');
+      console.log([name ?? '?', key, `${(bytes / 2 ** 20).toFixed(1)} MiB`, state].join('  '));
     }
     return 0;
   },

@@ -2,10 +2,12 @@
  * The commands about stores: on stores that this process writes meanwhile, so that readers meet a live writer. One after
  * the other, since `zlr ls` attaches every store for as long as it looks, and `zlr rm` removes only what nobody has.
  */
+import {spawnSync} from 'node:child_process';
 import {randomUUID} from 'node:crypto';
-import {mkdtempSync, readdirSync, rmSync} from 'node:fs';
+import {mkdtempSync, readdirSync, readFileSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
+import {fileURLToPath} from 'node:url';
 import {openStore, removeStore, StoreError, struct, t} from '@zlr/state-store';
 import test, {type ExecutionContext} from 'ava';
 import {CommandLine} from './command-line.js';
@@ -88,6 +90,48 @@ test.serial('ls knows the writer, and what is orphaned; rm removes only what nob
   t.is(store.root.served, 7, 'nothing was touched');
   const gone = await zlr.run('rm', 'no-such-store');
   t.regex(gone.stderr, /there is no store 'no-such-store'/);
+});
+
+test.serial('rm waits for one who only looks', async t => {
+  const {name} = await makeStore(t);
+  const zlr = new CommandLine(t);
+  const [copy, dump] = [`${name}-copy`, join(scratch(t), 'dump.gz')];
+  await zlr.run('dump', name, '--output', dump);
+  await zlr.run('load', copy, '--input', dump);
+  const listed = JSON.parse((await zlr.run('ls', '--json')).stdout) as {name: string; key: string}[];
+  const key = `${Number(listed.find(each => each.name === copy)!.key) | 0}`;
+  const attached = () => {
+    const rows = readFileSync('/proc/sysvipc/shm', 'latin1').split('\n');
+    return Number(rows.map(row => row.trim().split(/\s+/)).find(row => row[0] === key)![6]);
+  };
+  const looking = zlr.start('inspect', copy, 'served', '--watch');
+  t.is(await looking.line(), '7');
+  t.is(attached(), 1);
+  const removal = zlr.run('rm', copy);
+  while (attached() < 2) await new Promise(setImmediate); // it is about to see that there is another
+  looking.pressCtrlC();
+  await looking.outcome;
+  t.deepEqual(await removal, {exitCode: 0, stdout: '', stderr: ''});
+});
+
+test('ls says how to remove what nobody uses; rm --orphaned removes all of it and nothing else', async t => {
+  // In a namespace of its own, for all stores of this user would be removed.
+  const script = fileURLToPath(new URL('orphans.ts', import.meta.url));
+  const run = (...flags: string[]) =>
+    spawnSync('unshare', [...flags, '--ipc', process.execPath, '--import=tsx', script], {encoding: 'utf8'});
+  const plain = run();
+  const {status, stdout, stderr} = plain.status === 0 ? plain : run('--map-root-user');
+  if (/unshare failed|not permitted/.test(stderr)) {
+    t.regex((await new CommandLine(t).run('rm', '--orphaned', 'x')).stderr, /not both/);
+    return;
+  }
+  t.is(status, 0, stderr);
+  const {before, removed, after} = JSON.parse(stdout) as {before: string; removed: string; after: string};
+  t.regex(before, /^closed .* {2}orphaned; remove it with: zlr rm closed$/m);
+  t.regex(before, /^left .* {2}orphaned; remove it with: zlr rm left$/m);
+  t.regex(before, /^attached .* {2}attached 1$/m);
+  t.deepEqual(removed.match(/^removed \S+/gm), ['removed closed', 'removed left']);
+  t.deepEqual(after.match(/^\S+/gm), ['attached', 'written']);
 });
 
 test.serial('a dump loads under another name, in memory and in a file, and is checked', async t => {

@@ -50,6 +50,11 @@ export function sysvKey(name: string, edition = 0, uid = process.getuid!()): num
   return createHash('sha256').update(`zlr-store\0${uid}\0${name}\0${edition}`).digest().readUInt32LE(0) || 1;
 }
 
+/** All keys a store may have. */
+export function sysvKeys(name: string): Set<number> {
+  return new Set(Array.from({length: EDITIONS}, (_, edition) => sysvKey(name, edition)));
+}
+
 function after(edition: number): number {
   return (edition + 1) % EDITIONS;
 }

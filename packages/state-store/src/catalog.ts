@@ -1,9 +1,9 @@
-import {removeSysv} from './backend-sysv.js';
+import {removeSysv, sysvKeys} from './backend-sysv.js';
 import {StoreError} from './errors.js';
-import {at, type Header, readHeader, readOwner, recognise} from './header.js';
+import {at, claimOwner, type Header, readHeader, readOwner, recognise} from './header.js';
 import {Memory} from './memory.js';
-import {isAlive, NOBODY, pidOf} from './process-identity.js';
-import {sysvSegments} from './sysv-segments.js';
+import {isAlive, nameOf, ownIdentity, pidOf} from './process-identity.js';
+import {attachedElsewhere, listSysv, sysvSegments} from './sysv-segments.js';
 
 /** A SysV segment of this user that holds a store. Stores in files are where their owners put them. */
 export interface StoreListing {
@@ -27,14 +27,16 @@ export interface StoreListing {
   problem: string | null;
 }
 
-/**
- * The stores of this user on backend 'sysv', in the order of their names. Nothing is changed.
- *
- * @throws StoreError ERR_BACKEND: the compiled module of 'sysv' is missing
- */
-export function listStores(): StoreListing[] {
-  const listings: StoreListing[] = [];
-  for (const {segment, bytes} of sysvSegments()) {
+/** A store and the segment it lies in. */
+interface Found {
+  listing: StoreListing;
+  id: number;
+  memory: Memory;
+}
+
+function find(wanted?: (key: number) => boolean): Found[] {
+  const found: Found[] = [];
+  for (const {segment, bytes} of sysvSegments(wanted)) {
     const kind = recognise(bytes);
     if (kind !== 'ours' && kind !== 'unfinished') continue;
     const memory = new Memory(bytes);
@@ -47,20 +49,36 @@ export function listStores(): StoreListing[] {
       problem = kind === 'unfinished' ? 'its maker died while making it' : error.message;
     }
     const owner = readOwner(memory);
-    listings.push({
+    const listing = {
       name: header?.name ?? null,
       key: keyText(segment.key),
       bytes: segment.size,
-      owner: owner !== NOBODY && isAlive(owner) ? pidOf(owner) : null,
+      owner: isAlive(owner) ? pidOf(owner) : null,
       attached: segment.attached,
       created: header ? new Date(header.created).toISOString() : null,
       orphaned: segment.attached === 0,
       quarantined: header ? memory.u32[at.quarantine / 4 + 1]! : 0,
       problem,
-    });
+    };
+    found.push({listing, id: segment.id, memory});
   }
+  return found;
+}
+
+/**
+ * The stores of this user on backend 'sysv', in the order of their names. Nothing is changed.
+ *
+ * @throws StoreError ERR_BACKEND: the compiled module of 'sysv' is missing
+ */
+export function listStores(): StoreListing[] {
+  const listings = find().map(({listing}) => listing);
   return listings.sort((a, b) => (a.name ?? a.key).localeCompare(b.name ?? b.key));
 }
+
+/** Who only looks at stores, as `zlr ls` does, has all of them attached until it ends: so long a removal waits. */
+const PATIENCE_MS = 1000;
+const NAP_MS = 10;
+const pillow = new Int32Array(new SharedArrayBuffer(4));
 
 /**
  * Removes a store on backend 'sysv' that nobody uses.
@@ -69,20 +87,59 @@ export function listStores(): StoreListing[] {
  * @throws StoreError ERR_NOT_FOUND: there is none; ERR_BUSY: a process has it attached
  */
 export function removeStore(nameOrKey: string): void {
-  const found = listStores().filter(({name, key}) => name === nameOrKey || key === nameOrKey);
+  const keys = sysvKeys(nameOrKey);
+  const found = find(key => keys.has(key) || keyText(key) === nameOrKey).filter(
+    ({listing: {name, key}}) => name === nameOrKey || key === nameOrKey,
+  );
   if (found.length === 0) {
     throw new StoreError(
       'ERR_NOT_FOUND',
       `there is no store '${nameOrKey}' on backend 'sysv'; \`zlr ls\` lists those there are.`,
     );
   }
-  for (const {name, key, attached, owner} of found) {
-    if (attached > 0) {
-      const who = owner === null ? `${attached} processes have it attached` : `process ${owner} writes it`;
-      throw new StoreError('ERR_BUSY', `store '${nameOrKey}' is in use: ${who}; end them first.`);
+  for (const each of found) {
+    const start = performance.now();
+    let users = removeUnused(each);
+    while (users !== undefined && each.listing.owner === null && performance.now() - start < PATIENCE_MS) {
+      Atomics.wait(pillow, 0, 0, NAP_MS);
+      users = removeUnused(each);
     }
-    removeSysv(Number(key), name);
+    if (users !== undefined)
+      throw new StoreError('ERR_BUSY', `store '${nameOrKey}' is in use: ${users}; end them first.`);
   }
+}
+
+/**
+ * Removes every store on backend 'sysv' that nobody has attached; gives what was removed.
+ *
+ * @throws StoreError ERR_BACKEND: the compiled module of 'sysv' is missing
+ */
+export function removeOrphanedStores(): StoreListing[] {
+  return find()
+    .filter(each => removeUnused(each) === undefined)
+    .map(({listing}) => listing);
+}
+
+/**
+ * Removes a store unless somebody uses it; gives who does. It claims the store first: who opens it at this very instant
+ * either has it attached already and is counted, or finds it claimed.
+ */
+function removeUnused({listing, id, memory}: Found): string | undefined {
+  const attached = () => {
+    const segment = listSysv().find(segment => segment.id === id);
+    return segment ? attachedElsewhere(segment) : 0;
+  };
+  const owner = readOwner(memory);
+  if (isAlive(owner)) return `${nameOf(owner)} writes it`;
+  const [own, before] = [ownIdentity(), attached()];
+  if (before > 0) return `${before} processes have it attached`;
+  if (!claimOwner(memory, owner, own)) return 'somebody has just opened it';
+  if (attached() > 0) {
+    claimOwner(memory, own, owner);
+    return 'somebody has just attached it';
+  }
+  removeSysv(Number(listing.key), listing.name);
+  return undefined;
 }
 
 function keyText(key: number): string {

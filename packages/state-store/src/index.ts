@@ -1,6 +1,6 @@
 export type {AddressType} from './address.js';
 export type {ArrayType, FixedArray} from './array.js';
-export {listStores, removeStore, type StoreListing} from './catalog.js';
+export {listStores, removeOrphanedStores, removeStore, type StoreListing} from './catalog.js';
 export type {CheckResult} from './check.js';
 export type {CollectionType} from './collection.js';
 export {dumpStore, loadStore, type Place} from './dump.js';

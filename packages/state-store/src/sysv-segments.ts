@@ -149,9 +149,9 @@ export function attachedElsewhere({key, id, attached}: SysvSegment): number {
 }
 
 /** This user's segments that others cannot touch, mapped. This process is not counted among `attached`. */
-export function sysvSegments(): {segment: SysvSegment; bytes: Uint8Array}[] {
+export function sysvSegments(wanted = (_key: number) => true): {segment: SysvSegment; bytes: Uint8Array}[] {
   const own = listSysv().filter(
-    segment => segment.key !== 0 && isOurs(segment) && segment.size <= largest('sysv'),
+    segment => segment.key !== 0 && isOurs(segment) && segment.size <= largest('sysv') && wanted(segment.key),
   );
   return own.flatMap(segment => {
     const attached = attachedElsewhere(segment);
