@@ -137,7 +137,8 @@ export class Heap {
   room(payload: number): number {
     const {u32} = this.memory;
     const block = payload - 1;
-    if (!(block >= this.start && block < this.top) || u32[block * 2 + 1] !== USED)
+    const {top} = this;
+    if (!(block >= this.start && block < top) || u32[block * 2 + 1] !== USED || block + u32[block * 2]! > top)
       throw new StoreError(
         'ERR_CORRUPT',
         `store '${this.name}': cell ${payload} is named as a block, but there is none; run check().`,

@@ -37,7 +37,7 @@ abstract class VariableType<V, I = V> extends Type<V, I> {
     const cell = element(8, byte);
     const word = element(4, byte);
     const read = captures.add((payload: number, length: number) => {
-      if (payload !== 0 && this.bytesOf(length) > heap.room(payload))
+      if (payload === 0 ? length !== 0 : this.bytesOf(length) > heap.room(payload))
         throw new StoreError('ERR_CORRUPT', `${path}: its length goes beyond its block; run check().`);
       return this.read(engine, payload, length, path);
     });

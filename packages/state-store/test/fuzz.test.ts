@@ -2,7 +2,7 @@
 // what is wrong with a StoreError; nothing else is thrown and nothing runs for ever.
 import test from 'ava';
 import {at, HEADER_BYTES} from '../src/header.js';
-import {StoreError} from '../src/index.js';
+import {StoreError, t as ty} from '../src/index.js';
 import {emptyModel, Random, schema, step} from './helpers/program.js';
 import {bytesOf, openBytes} from './helpers/recorder.js';
 
@@ -75,6 +75,23 @@ test('random damage anywhere is survived and mostly found', t => {
     }, `seed ${seed}, round ${i}`);
   }
   t.log(`seed ${seed}: ${rounds} damaged images, ${found} found to be`);
+});
+
+test('a text without a block, or with one that reaches beyond the heap, is found to be damaged', t => {
+  const bytes = new Uint8Array(SIZE);
+  const maker = openBytes(bytes, {text: ty.string()});
+  maker.root.text = 'some text';
+  maker.close();
+  const words = new Uint32Array(bytes.buffer);
+  const field = words[at.root / 4]! * 2;
+  const block = words[field]! * 2 - 2;
+  for (const damage of [{[field]: 0}, {[field + 1]: 2 ** 31 - 1, [block]: 2 ** 31}]) {
+    const damaged = bytesOf(bytes);
+    for (const [word, value] of Object.entries(damage)) new Uint32Array(damaged.buffer)[Number(word)] = value;
+    const store = openBytes(damaged, {text: ty.string()});
+    t.throws(() => store.root.text, {code: 'ERR_CORRUPT'});
+    t.false(store.check().ok);
+  }
 });
 
 test('every byte of the fixed part of the header is guarded', t => {
