@@ -68,8 +68,14 @@ export class UnionType<U extends Variants> extends Type<UnionOf<U>, UnionInit<U>
     const reads = this.tags
       .map((tag, i) => `${place}===${i}?{tag:${JSON.stringify(tag)},value:${accesses[i]!.get}}:`)
       .join('');
+    const damaged = captures.add((tag: number) => {
+      throw new StoreError(
+        'ERR_CORRUPT',
+        `${path}: tag ${tag}, but there are ${this.tags.length}; run check().`,
+      );
+    });
     return {
-      get: `(${reads}undefined)`,
+      get: `(${reads}${damaged}(${place}))`,
       check: `var ${u}=${numbers}.get(v?.tag)??${captures.add(refuse)}(${JSON.stringify(path)},${JSON.stringify(expected)},v);v=v.value;${pick(u, a => a.check)}`,
       // Under the same tag the new value may be the live record of the old one: nothing is cleared then.
       set: `if(${place}===${u}){${pick(u, a => a.set)}}else{${drops}F64.fill(0,c+${first},c+${first + this.size / CELL});${init}}`,

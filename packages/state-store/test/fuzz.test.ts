@@ -94,6 +94,19 @@ test('a text without a block, or with one that reaches beyond the heap, is found
   }
 });
 
+test('a union with a tag that it does not have is found to be damaged', t => {
+  const bytes = new Uint8Array(SIZE);
+  const schema = {body: ty.union({none: ty.u8, some: ty.u32})};
+  openBytes(bytes, schema).close();
+  bytes[new Uint32Array(bytes.buffer)[at.root / 4]! * 8] = 9;
+  const store = openBytes(bytes, schema);
+  t.throws(() => store.root.body, {code: 'ERR_CORRUPT', message: /body: tag 9/});
+  t.throws(() => store.toJSON(), {code: 'ERR_CORRUPT'});
+  t.false(store.check().ok);
+  store.root.body = {tag: 'some', value: 5};
+  t.deepEqual(store.root.body, {tag: 'some', value: 5});
+});
+
 test('every byte of the fixed part of the header is guarded', t => {
   const whole = image(11);
   for (let offset = 0; offset < at.checksum + 4; offset++) {
