@@ -28,6 +28,7 @@ import {
   makeSegment,
   mapSegment,
   removeSegment,
+  type SysvSegment,
 } from './sysv-segments.js';
 
 /*
@@ -43,16 +44,25 @@ import {
  *
  * Who has e mapped learns of the move by the same store as those who come new, so the two never write different editions.
  */
-const EDITIONS = 24;
+const EDITIONS = 8;
 
-/** The key of a store's segment: 32 bits of a hash over user, name and edition; 0 is IPC_PRIVATE and thus no key. */
-export function sysvKey(name: string, edition = 0, uid = process.getuid!()): number {
-  return createHash('sha256').update(`zlr-store\0${uid}\0${name}\0${edition}`).digest().readUInt32LE(0) || 1;
+const keys = new Map<string, readonly number[]>();
+
+/**
+ * The keys of a store's segments by edition: the eight u32 of a hash over user and name; 0 is IPC_PRIVATE and thus no key.
+ */
+export function sysvKeys(name: string, uid = process.getuid!()): readonly number[] {
+  const of = `zlr-store\0${uid}\0${name}`;
+  const known = keys.get(of);
+  if (known) return known;
+  const hash = createHash('sha256').update(of).digest();
+  const made = Array.from({length: EDITIONS}, (_, edition) => hash.readUInt32LE(edition * 4) || 1);
+  keys.set(of, made);
+  return made;
 }
 
-/** All keys a store may have. */
-export function sysvKeys(name: string): Set<number> {
-  return new Set(Array.from({length: EDITIONS}, (_, edition) => sysvKey(name, edition)));
+function sysvKey(name: string, edition: number): number {
+  return sysvKeys(name)[edition]!;
 }
 
 function after(edition: number): number {
@@ -63,28 +73,32 @@ function describe(key: number, name: string): string {
   return `SysV segment 0x${key.toString(16).padStart(8, '0')} of store '${name}'`;
 }
 
+interface Edition {
+  segment: SysvSegment;
+  /** How many have it attached, this process not counted. */
+  others: number;
+  mapped: Mapped;
+  memory: Memory;
+}
+
 /** The segments of a store that are there, by edition; none that somebody else keeps at one of its keys. */
-function editionsOf(name: string): Map<number, {makerPid: number; memory: Memory}> {
-  const listed = new Map(
-    listSysv()
-      .filter(isOurs)
-      .map(segment => [segment.key, segment]),
-  );
-  const found = new Map<number, {makerPid: number; memory: Memory}>();
-  for (let edition = 0; edition < EDITIONS; edition++) {
-    const key = sysvKey(name, edition);
-    const segment = listed.get(key);
-    if (!segment) continue;
-    const there = mapSegment(key, describe(key, name));
-    if (there === null) return editionsOf(name); // it vanished meanwhile: the store moves just now
-    const memory = new Memory(there.bytes);
-    if (recognise(memory.u8) !== 'foreign') found.set(edition, {makerPid: segment.makerPid, memory});
+function editionsOf(name: string): Map<number, Edition> {
+  const listed = listSysv();
+  const found = new Map<number, Edition>();
+  for (const [edition, key] of sysvKeys(name).entries()) {
+    const segment = listed.find(each => each.key === key);
+    if (!segment || !isOurs(segment)) continue;
+    const others = attachedElsewhere(segment); // as it was listed: before it is mapped here
+    const mapped = mapSegment(segment, describe(key, name));
+    if (mapped === null) return editionsOf(name); // it vanished meanwhile: the store moves just now
+    const memory = new Memory(mapped.bytes);
+    if (recognise(memory.u8) !== 'foreign') found.set(edition, {segment, others, mapped, memory});
   }
   return found;
 }
 
 /** The edition a store is at, or begins with. What a dead mover left is put in order first. */
-function currentEdition(name: string): number {
+function currentEdition(name: string): [number, Edition | undefined] {
   for (;;) {
     const editions = editionsOf(name);
     const left = [...editions].find(([, {memory}]) => stateOf(memory) === MOVED)?.[0];
@@ -96,10 +110,10 @@ function currentEdition(name: string): number {
       continue;
     }
     const current = [...editions].find(([, {memory}]) => recognise(memory.u8) === 'ours')?.[0] ?? 0;
-    for (const [edition, {memory, makerPid}] of editions)
-      if (edition !== current && recognise(memory.u8) !== 'ours' && !isBeingMade(memory, makerPid))
+    for (const [edition, {memory, segment}] of editions)
+      if (edition !== current && recognise(memory.u8) !== 'ours' && !isBeingMade(memory, segment.makerPid))
         removeSegment(sysvKey(name, edition));
-    return current;
+    return [current, editions.get(current)];
   }
 }
 
@@ -133,15 +147,20 @@ export function removeSysv(key: number, name: string | null): void {
 
 function bellOf(name: string): FileBell {
   const folder = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
-  return new FileBell(join(folder, `zlr-${process.getuid!()}-${sysvKey(name).toString(16)}.bell`), true);
+  return new FileBell(join(folder, `zlr-${process.getuid!()}-${sysvKey(name, 0).toString(16)}.bell`), true);
 }
 
 export function attachSysv(name: string, size: number | undefined): Backing {
-  const edition = currentEdition(name);
+  const [edition, found] = currentEdition(name);
+  if (found) return backing(name, edition, found.mapped, false, found.others === 0);
   const key = sysvKey(name, edition);
   const where = describe(key, name);
   const known = listSysv().find(segment => segment.key === key);
-  const segment = known || size === undefined ? mapSegment(key, where) : makeSegment(key, size, where);
+  const segment = known
+    ? mapSegment(known, where)
+    : size === undefined
+      ? null
+      : makeSegment(key, size, where);
   if (segment === null) {
     if (size === undefined)
       throw new StoreError(
@@ -150,7 +169,7 @@ export function attachSysv(name: string, size: number | undefined): Backing {
       );
     throw new StoreError('ERR_BUSY', `${where} appeared or vanished while it was being opened; try again.`);
   }
-  return backing(name, edition, segment, !known, known !== undefined && attachedElsewhere(known) === 0);
+  return backing(name, edition, segment, !known, false);
 }
 
 function backing(

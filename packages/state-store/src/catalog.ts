@@ -88,7 +88,7 @@ const pillow = new Int32Array(new SharedArrayBuffer(4));
  */
 export function removeStore(nameOrKey: string): void {
   const keys = sysvKeys(nameOrKey);
-  const found = find(key => keys.has(key) || keyText(key) === nameOrKey).filter(
+  const found = find(key => keys.includes(key) || keyText(key) === nameOrKey).filter(
     ({listing: {name, key}}) => name === nameOrKey || key === nameOrKey,
   );
   if (found.length === 0) {

@@ -84,13 +84,13 @@ export interface Mapped {
 }
 const mapped = new Map<number, Mapped>();
 
-/** Maps the segment that has this key. Null: there is none. */
-export function mapSegment(key: number, where: string): Mapped | null {
-  const known = listSysv().find(segment => segment.key === key);
-  if (known && !isOurs(known)) refuse(known, where);
+/** Maps a segment that was listed. Null: it is gone. */
+export function mapSegment(segment: SysvSegment, where: string): Mapped | null {
+  if (!isOurs(segment)) refuse(segment, where);
+  const {key, id} = segment;
   const cached = mapped.get(key);
-  if (known && cached?.id === known.id) return cached;
-  return keep(key, load().get(key, VIEW), where);
+  if (cached?.id === id) return cached;
+  return keep(key, load().get(key, VIEW), where, id);
 }
 
 /** Makes a segment of zeros. Null: there is one already. */
@@ -100,7 +100,8 @@ export function makeSegment(key: number, size: number, where: string): Mapped | 
   const sizes = listed.map(segment => segment.size);
   assertPossible(size, where, segmentComplaint(size, readSegments(sizes)));
   try {
-    return keep(key, load().create(size / 8, VIEW, key, PERMISSIONS), where);
+    const view = load().create(size / 8, VIEW, key, PERMISSIONS);
+    return keep(key, view, where, listSysv().find(segment => segment.key === key)?.id ?? -1);
   } catch (cause) {
     throw new StoreError(
       'ERR_LIMIT',
@@ -110,10 +111,9 @@ export function makeSegment(key: number, size: number, where: string): Mapped | 
   }
 }
 
-function keep(key: number, view: Float64Array | null, where: string): Mapped | null {
+function keep(key: number, view: Float64Array | null, where: string, id: number): Mapped | null {
   if (view === null) return null;
   assertHolds('sysv', view.byteLength, where);
-  const id = listSysv().find(segment => segment.key === key)?.id ?? -1;
   const fresh = {id, bytes: new Uint8Array(view.buffer, view.byteOffset, view.byteLength)};
   // The address is kept for the next open: the module knows only the first address of a segment it has seen, and could
   // never let go of a second one.
@@ -155,7 +155,7 @@ export function sysvSegments(wanted = (_key: number) => true): {segment: SysvSeg
   );
   return own.flatMap(segment => {
     const attached = attachedElsewhere(segment);
-    const bytes = mapSegment(segment.key, `SysV segment ${segment.id}`)?.bytes;
+    const bytes = mapSegment(segment, `SysV segment ${segment.id}`)?.bytes;
     return bytes ? [{segment: {...segment, attached}, bytes}] : []; // it vanished meanwhile
   });
 }

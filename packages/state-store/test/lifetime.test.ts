@@ -1,7 +1,7 @@
 // A store outlives its process, whatever ends it; it has one writer; what is not a store is left alone.
 import {createRequire} from 'node:module';
 import test from 'ava';
-import {sysvKey} from '../src/backend-sysv.js';
+import {sysvKeys} from '../src/backend-sysv.js';
 import {openStore, StoreError, struct, t as ty} from '../src/index.js';
 import {listSysv} from '../src/sysv-segments.js';
 import {schema} from './fixtures/life.js';
@@ -22,7 +22,7 @@ test('a segment survives every end of its process', async t => {
     const life = await run('life.ts', name, end);
     t.deepEqual([life.code, life.signal], expected[i] as never, end + life.stderr);
     t.regex(life.stdout, new RegExp(`count ${i + 1}\n$`), end);
-    const [segment] = listSysv().filter(s => s.key === sysvKey(name));
+    const [segment] = listSysv().filter(s => s.key === sysvKeys(name)[0]);
     t.truthy(segment, `${end} lost the segment`);
     t.is(segment!.attached, 0);
     t.is(segment!.mode & 0o777, 0o600);
@@ -37,7 +37,7 @@ test('a segment survives every end of its process', async t => {
   t.is(store.info().epoch, 6);
   store.destroy();
   t.is(
-    listSysv().find(s => s.key === sysvKey(name)),
+    listSysv().find(s => s.key === sysvKeys(name)[0]),
     undefined,
   );
 });
@@ -189,7 +189,7 @@ test('a segment of somebody else is left as it is', async t => {
     ['644', 'shared with all', /permissions 644/],
   ] as const) {
     const name = freshName();
-    const other = shm.create(2 ** 17, 'Uint8Array', sysvKey(name), perm)!;
+    const other = shm.create(2 ** 17, 'Uint8Array', sysvKeys(name)[0]!, perm)!;
     other.set(Buffer.from(bytes));
     await t.throwsAsync(openStore({name, size: '1MB', backend: 'sysv', schema}), {
       code: 'ERR_FOREIGN',
@@ -197,6 +197,6 @@ test('a segment of somebody else is left as it is', async t => {
     });
     t.is(Buffer.from(other.subarray(0, bytes.length)).toString(), bytes);
     t.true(other.subarray(bytes.length).every(byte => byte === 0));
-    shm.destroy(sysvKey(name));
+    shm.destroy(sysvKeys(name)[0]!);
   }
 });

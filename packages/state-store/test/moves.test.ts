@@ -2,7 +2,7 @@
 import {spawnSync} from 'node:child_process';
 import {once} from 'node:events';
 import test, {type ExecutionContext} from 'ava';
-import {sysvKey} from '../src/backend-sysv.js';
+import {sysvKeys} from '../src/backend-sysv.js';
 import {openStore, struct, t as ty} from '../src/index.js';
 import {listSysv} from '../src/sysv-segments.js';
 import {schema} from './fixtures/shared-schema.js';
@@ -14,10 +14,10 @@ const mover = bundle('mover.ts');
 
 /** The keys of a store's segments. */
 function segmentsOf(name: string): number[] {
-  const keys = new Set(Array.from({length: 24}, (_, edition) => sysvKey(name, edition)));
+  const keys = sysvKeys(name);
   return listSysv()
     .map(({key}) => key)
-    .filter(key => keys.has(key));
+    .filter(key => keys.includes(key));
 }
 
 test('a store moves sixty times, by being made compact, by another schema and by growing', async t => {
@@ -45,7 +45,7 @@ test('a store moves sixty times, by being made compact, by another schema and by
     t.is(there.length, 1);
     keys.add(there[0]!);
   }
-  t.is(keys.size, 24);
+  t.is(keys.size, 8);
   const store = await openStore({...where, schema: {things: ty.table(Old)}});
   t.deepEqual(store.check().problems, []);
   store.destroy();
