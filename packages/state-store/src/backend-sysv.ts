@@ -145,9 +145,11 @@ export function removeSysv(key: number, name: string | null): void {
   if (name !== null) bellOf(name).remove();
 }
 
+let bells: string | undefined;
+
 function bellOf(name: string): FileBell {
-  const folder = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
-  return new FileBell(join(folder, `zlr-${process.getuid!()}-${sysvKey(name, 0).toString(16)}.bell`), true);
+  bells ??= existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
+  return new FileBell(join(bells, `zlr-${process.getuid!()}-${sysvKey(name, 0).toString(16)}.bell`), true);
 }
 
 export function attachSysv(name: string, size: number | undefined): Backing {
