@@ -28,6 +28,8 @@ import {NOBODY} from './process-identity.js';
  *  264  lock           u64     with several writers: the process inside a transaction, see lock.ts
  *  272  armed          u32     1: a watcher sleeps and wants to be rung at the next commit, see watch.ts
  *  276  live           u32     always 1: the generation of records that cannot be removed
+ *  280  copying        u32     not 0: a reader copies, so what is used again is saved, see undo-log.ts
+ *  284  unsaved        u32     counts what was used again without
  *  ---- a cache line of its own for the allocator
  *  320  heapTop        u32     first cell never handed out
  *  324  epoch          u32     how often the store was opened for writing
@@ -64,6 +66,8 @@ export const at = {
   lock: 264,
   armed: 272,
   live: 276,
+  copying: 280,
+  unsaved: 284,
   heapTop: 320,
   epoch: 324,
   heapLimit: 328,

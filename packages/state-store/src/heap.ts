@@ -114,6 +114,7 @@ export class Heap {
     const block = u32[head]!;
     if (block !== 0) {
       this.pop(head, block);
+      log.saveReused(block + 1, u32[block * 2]! - 1);
       return block + 1;
     }
     const top = u32[at.heapTop / 4]!;
@@ -192,6 +193,7 @@ export class Heap {
       if (block === 0) continue;
       this.pop(head, block);
       let rest = u32[block * 2]! - cells;
+      log.saveReused(block + 1, Math.min(cells, u32[block * 2]!) - 1);
       if (rest < 2) return block + 1;
       log.save(block);
       u32[block * 2] = cells;

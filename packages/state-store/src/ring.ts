@@ -85,7 +85,7 @@ export class Ring<V, I = V> implements Rowed {
       const place = pushed % this.capacity;
       if (pushed >= this.capacity) this.row.drop(this.data, place);
       const {first, count} = cellsOf(this.type, this.data, place);
-      for (let i = 0; i < count; i++) log.note(first + i);
+      log.saveRange(first, count);
       log.note((this.lives + place) >>> 1);
       log.note(this.head);
       log.publish();

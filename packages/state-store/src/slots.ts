@@ -210,6 +210,7 @@ export class Slots<R extends object = object> {
       else {
         log.note(cell);
         log.publish();
+        log.saveReused(cell + 1, this.stride - 1);
       }
       u32[word] = u32[cell * 2]!;
     } else {

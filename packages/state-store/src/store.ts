@@ -6,7 +6,7 @@ import {type Collection, CollectionType, printable} from './collection.js';
 import {Engine} from './engine.js';
 import {StoreError, show} from './errors.js';
 import {growInto} from './grow.js';
-import {at, hasMoved, readOwner} from './header.js';
+import {at, hasMoved, publish, readOwner} from './header.js';
 import {wrongHeads} from './heads.js';
 import {examine} from './invariants.js';
 import {Ledger, type SetAside} from './ledger.js';
@@ -157,11 +157,12 @@ export class Store<S extends Schema> {
   snapshot(): Store<S> {
     this.engine.assertOpen();
     this.followIfMoved();
-    const {header, name} = this.engine;
+    const {header, name, access} = this.engine;
     for (let i = 0; i < COPIES; i++) {
-      const bytes = copyConsistently(this.engine.memory, header.logCell, header.logCells);
+      const bytes = copyConsistently(this.engine.memory, header.logCell, header.logCells, access === 'one');
       if (bytes === undefined) continue;
       const memory = new Memory(bytes);
+      publish(memory); // it may have moved meanwhile, the copy did not
       const engine = new Engine(
         name,
         `a snapshot of ${this.backing.where}`,
@@ -171,7 +172,9 @@ export class Store<S extends Schema> {
         'none',
       );
       const backing = {...this.backing, bytes, detach() {}};
-      return new Store(engine, backing, this.schema, 0, undefined, () => {});
+      const copy = new Store(engine, backing, this.schema, 0, undefined, () => {});
+      for (const slots of engine.numbered.values()) slots.recover();
+      return copy;
     }
     throw new StoreError(
       'ERR_BUSY',

@@ -94,9 +94,8 @@ export class Vector<V, I = V> implements Rowed {
         const data = memory.u32[this.word]!;
         // A value popped earlier in this transaction must come back if it is undone, so even a fresh place is saved.
         const {first, count} = cellsOf(this.type, data, length);
-        for (let i = 0; i < count; i++) log.note(first + i);
-        log.note(this.head + 1);
-        log.publish();
+        log.saveRange(first, count);
+        log.save(this.head + 1);
         this.clear(data, length);
         this.row.init(data, length, value);
         memory.u32[this.word + 2] = length + 1;

@@ -4,8 +4,9 @@ import {once} from 'node:events';
 import {createInterface} from 'node:readline';
 import {Worker} from 'node:worker_threads';
 import test from 'ava';
-import {openStore, readStore} from '../src/index.js';
-import {schema} from './fixtures/shared-schema.js';
+import {at} from '../src/header.js';
+import {openStore, readStore, type StoreError} from '../src/index.js';
+import {churned, schema} from './fixtures/shared-schema.js';
 import {startAndGreet} from './helpers/child.js';
 import {BACKENDS, fresh, freshName, pathOf, SHARED_BACKENDS} from './helpers/stores.js';
 
@@ -66,6 +67,47 @@ for (const backend of SHARED_BACKENDS) {
       after.destroy();
     },
   );
+
+  for (const logSize of ['1MB', '6KB'])
+    test.serial(
+      `${backend}: a snapshot is of one moment also where blocks and slots are used again, with a log of ${logSize}`,
+      async t => {
+        const name = freshName();
+        const where = {name, backend, ...pathOf(name, backend), schema: churned} as const;
+        const maker = await fresh(t, backend, churned, {name, size: '4MB', logSize});
+        maker.root.rows.insert({});
+        maker.close();
+        const {child, ended} = await startAndGreet('peer.ts', name, backend, 'churn');
+        t.teardown(() => child.kill('SIGKILL'));
+        const reader = await openStore({...where, readonly: true});
+        let copies = 0;
+        for (let i = 0; i < 60; i++) {
+          try {
+            const copy = reader.snapshot();
+            for (const text of copy.root.texts.values()) t.is(text, text[0]!.repeat(text.length));
+            for (const {a, b, c, d} of copy.root.rows) t.deepEqual([b, c, d], [a, a, a]);
+            for (const [key, i] of copy.root.many)
+              t.is(key, String.fromCharCode(97 + (i % 26)).repeat(100) + i);
+            t.deepEqual(copy.check().problems, []);
+            copy.close();
+            copies++;
+          } catch (error) {
+            t.is((error as StoreError).code, 'ERR_BUSY');
+          }
+        }
+        if (logSize === '1MB') t.is(copies, 60);
+        t.log(`${copies} copies of 60`);
+        child.kill('SIGKILL');
+        await ended;
+        reader.close();
+        const after = await openStore(where);
+        t.deepEqual(after.check().problems, []);
+        // Whatever the reader asked for, it is forgotten once the log has come round.
+        for (let i = 0; i < 2 ** 15; i++) after.transaction(() => after.root.texts.set(i % 2, 'once more'));
+        t.is(new DataView(after.memory.buffer, after.memory.byteOffset).getUint32(at.copying, true), 0);
+        after.destroy();
+      },
+    );
 
   test.serial(
     `${backend}: several writers lose no transaction, and outlive one that dies inside its own`,
