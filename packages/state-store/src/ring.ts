@@ -11,7 +11,7 @@ import {Type, type TypeDescription} from './type.js';
  *
  *   head:  0  pushed u64                  values ever pushed; value k lies in place k mod capacity
  *          1  data u32 | capacity u32     first cell of the places
- *          2  lives u32 | 0               first cell of one u32 a place: low word of pushed when it was filled, for stale handles
+ *          2  lives u32 | 0               first cell of one u32 a place, another at each push, for stale handles
  */
 const HEAD_CELLS = 3;
 
@@ -93,11 +93,15 @@ export class Ring<V, I = V> implements Rowed {
       memory.u8.fill(0, this.data * CELL + place * stride, this.data * CELL + (place + 1) * stride);
       this.row.init(this.data, place, value);
       this.engine.memory.invalidate();
-      u32[this.lives + place] = (pushed + 1) >>> 0;
+      this.life = Math.max(this.life, pushed) + 1;
+      u32[this.lives + place] = this.life;
       u32[this.word] = (pushed + 1) >>> 0;
       u32[this.word + 1] = Math.floor((pushed + 1) / 2 ** 32);
     });
   }
+
+  /** The greatest there ever was here, pushes that were undone included: handles of those may be about. */
+  private life = 0;
 
   /** Oldest first. */
   *[Symbol.iterator](): IterableIterator<V> {

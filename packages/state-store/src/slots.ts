@@ -224,7 +224,8 @@ export class Slots<R extends object = object> {
       u32[word + 2] = slot + 1;
     }
     u32[word + 1] = u32[word + 1]! + 1;
-    u32[generationWord] = u32[generationWord]! + 1;
+    const generation = u32[generationWord]!;
+    u32[generationWord] = this.lived === undefined ? generation + 1 : this.nextLife(slot, generation);
     return slot;
   }
 
@@ -255,9 +256,20 @@ export class Slots<R extends object = object> {
     const generation = this.engine.memory.u32[word]!;
     this.engine.log.onUndo(() => {
       const {u32} = this.engine.memory;
+      const now = u32[word]!;
+      if (now >= generation || generation >= LAST_GENERATION) return;
       // One store, valid at any time: a free slot's generation may grow by 2 whenever it likes.
-      if (u32[word] === generation - 1 && generation < LAST_GENERATION) u32[word] = generation + 1;
+      if ((now & 1) === 0) u32[word] = generation + 1;
+      else (this.lived ??= new Map()).set(slot, Math.max(generation, this.lived?.get(slot) ?? 0));
     });
+  }
+
+  /** Of slots that are back in an earlier life: the last one that was undone, and must not come again. */
+  private lived: Map<number, number> | undefined;
+
+  private nextLife(slot: number, generation: number): number {
+    const lived = this.lived?.get(slot) ?? 0;
+    return lived > generation && lived + 2 <= LAST_GENERATION ? lived + 2 : generation + 1;
   }
 
   /** Sets a slot of a store that nobody else can see yet; slots come in order. Gives its cell if it is live. */

@@ -167,7 +167,10 @@ export class UndoLog {
     this.publish();
   }
 
-  /** Runs when the transaction is rolled back by an exception (after a crash there is nobody to tell). */
+  /**
+   * Runs when this point is rolled back by an exception (after a crash there is nobody to tell). Once more when a
+   * transaction around it is, for that takes back what the action did.
+   */
   onUndo(action: () => void): void {
     this.undone.push(action);
   }
@@ -209,12 +212,13 @@ export class UndoLog {
     this.undos++;
     this.restore(point.head);
     this.beforeCommit.length = point.beforeCommit;
-    while (this.undone.length > point.undone) this.undone.pop()!();
+    for (let i = this.undone.length; i-- > point.undone; ) this.undone[i]!();
   }
 
   rollback(after: Mode): void {
     this.publish(); // an entry that was noted, but not published, is restored harmlessly
     this.rollbackTo({head: this.tail, undone: 0, beforeCommit: 0});
+    this.undone = [];
     this.settle();
     this.memory.enter(after);
   }

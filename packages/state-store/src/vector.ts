@@ -118,8 +118,7 @@ export class Vector<V, I = V> implements Rowed {
       this.row.drop(memory.u32[this.word]!, last);
       log.save(this.head + 1);
       memory.u32[this.word + 2] = last;
-      memory.u32[this.word + 3] = memory.u32[this.word + 3]! + 1;
-      this.engine.memory.invalidate();
+      this.endLife();
       return taken;
     });
   }
@@ -214,9 +213,18 @@ export class Vector<V, I = V> implements Rowed {
     memory.u32[this.word] = data;
     // Whole groups of lanes: a value never reaches beyond the block.
     memory.u32[this.word + 1] = Math.floor(heap.room(data) / (this.row.groupCells * CELL)) * this.row.lanes;
-    memory.u32[this.word + 3] = memory.u32[this.word + 3]! + 1;
-    this.engine.memory.invalidate();
+    this.endLife();
     heap.free(old);
+  }
+
+  /** The greatest there ever was here: one that was undone must not come again, handles of it may be about. */
+  private life = 0;
+
+  private endLife(): void {
+    const {memory} = this.engine;
+    this.life = Math.max(this.life, memory.u32[this.word + 3]!) + 1;
+    memory.u32[this.word + 3] = this.life;
+    memory.invalidate();
   }
 
   private resolve(index: number): number {
