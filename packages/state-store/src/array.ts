@@ -2,7 +2,7 @@ import type {Checker} from './check.js';
 import {compileRow, type Row, rowCells, strideOf} from './element.js';
 import type {Engine} from './engine.js';
 import {StoreError, show} from './errors.js';
-import {CELL} from './memory.js';
+import {CELL, INDIRECT} from './memory.js';
 import {type Access, type AnyType, type Captures, refuse, Type, type TypeDescription} from './type.js';
 
 /** A live view of an array inside a record. It is stale as soon as its record is. */
@@ -31,6 +31,10 @@ export class FixedArray<V, I = V> {
    * @throws StoreError ERR_VALUE: there is no such index, or the value does not fit
    */
   set(index: number, value: I): void {
+    if (this.engine.memory.mode === INDIRECT) {
+      this.engine.transact(() => this.set(index, value));
+      return;
+    }
     const i = this.resolve(index);
     if (i < 0)
       throw new StoreError(
@@ -87,6 +91,11 @@ export class ArrayType<V, I, J> extends Type<FixedArray<V, I>, Iterable<I>, J[]>
   override describe(): TypeDescription {
     return {kind: 'array', size: this.size, length: this.length, of: [this.of.describe()]};
   }
+  override detach(value: unknown): unknown {
+    if (typeof value !== 'object' || value === null || !(Symbol.iterator in value)) return value;
+    const values = [...(value as Iterable<unknown>)];
+    return this.of.compound ? values.map(each => this.of.detach(each)) : values;
+  }
   override plain(value: FixedArray<V, I>): J[] {
     return value.toJSON() as J[];
   }
@@ -98,11 +107,8 @@ export class ArrayType<V, I, J> extends Type<FixedArray<V, I>, Iterable<I>, J[]>
       (base: number, g: number, n: number) => new FixedArray(engine, row, path, this.of, length, base, g, n),
     );
     const listed = captures.add((v: unknown) => {
-      const values =
-        typeof v === 'object' && v !== null && Symbol.iterator in v
-          ? [...(v as Iterable<unknown>)]
-          : undefined;
-      if (values?.length !== length) refuse(path, `${length} values`, values ?? v);
+      const values = this.detach(v);
+      if (!Array.isArray(values) || values.length !== length) refuse(path, `${length} values`, values);
       return values;
     });
     const base = `c+${byte / CELL}`;

@@ -4,6 +4,7 @@ import {Heap, SegmentFull} from './heap.js';
 import {lock, unlock} from './lock.js';
 import {CELL, DIRECT, INDIRECT, LOGGED, type Memory} from './memory.js';
 import {OWNER, type Slots} from './slots.js';
+import type {Fields} from './struct.js';
 import type {UndoLog} from './undo-log.js';
 
 function refusePromise(result: object): void {
@@ -180,16 +181,19 @@ export class Engine {
     });
   }
 
-  assign(record: object, values: object): void {
+  assign(record: object, values: object, fields: Fields): void {
     this.transact(() => {
-      for (const [field, value] of Object.entries(values)) {
-        if (!(field in record) || field.startsWith('$'))
+      // All are read before any is written: they may be parts of this very record.
+      const detached = Object.entries(values).map(([field, value]) => {
+        if (!Object.hasOwn(fields, field))
           throw new StoreError(
             'ERR_VALUE',
-            `$set: there is no field ${show(field)}; its struct has ${Object.keys((record as {toJSON(): object}).toJSON()).join(', ')}.`,
+            `$set: there is no field ${show(field)}; its struct has ${Object.keys(fields).join(', ')}.`,
           );
+        return [field, fields[field]!.detach(value)] as const;
+      });
+      for (const [field, value] of detached)
         if (value !== undefined) (record as Record<string, unknown>)[field] = value;
-      }
     });
   }
 

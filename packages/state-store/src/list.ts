@@ -271,8 +271,7 @@ export class List<V, I = V> implements Slotted {
 
   private take(node: number): V | undefined {
     if (node === 0) return undefined;
-    const value = this.valueOf.get(node - 1);
-    const taken = structOf(this.valueType) ? (this.valueType.plain(value) as V) : value;
+    const taken = this.valueType.detach(this.valueOf.get(node - 1)) as V;
     this.unlink(node - 1);
     return taken;
   }

@@ -79,6 +79,7 @@ export class Ring<V, I = V> implements Rowed {
    */
   push(value: I): void {
     this.engine.transact(() => {
+      const detached = this.type.detach(value); // it may be the oldest one
       const {memory, log} = this.engine;
       const {u32} = memory;
       const pushed = this.pushed;
@@ -91,7 +92,7 @@ export class Ring<V, I = V> implements Rowed {
       log.publish();
       const stride = strideOf(this.type);
       memory.u8.fill(0, this.data * CELL + place * stride, this.data * CELL + (place + 1) * stride);
-      this.row.init(this.data, place, value);
+      this.row.init(this.data, place, detached);
       this.engine.memory.invalidate();
       this.life = Math.max(this.life, pushed) + 1;
       u32[this.lives + place] = this.life;

@@ -191,6 +191,18 @@ export class Slots<R extends object = object> {
   /** The transaction that ended a life here last. */
   private gaveIn = 0;
 
+  /** Counts the slots that were taken and given back here. */
+  changes = 0;
+
+  /** Throws if the user's code, which runs while a value is read, took or gave back slots since. */
+  assertUnchanged(since: number): void {
+    if (this.changes !== since)
+      throw new StoreError(
+        'ERR_VALUE',
+        `${this.path}: a getter or an iterator of the value that is written changed the collection; read it first, then write.`,
+      );
+  }
+
   /** A free slot, the one freed last if any: from now on it is live. Its cells need no saving any more. */
   take(): number {
     const {memory, log} = this.engine;
@@ -223,6 +235,7 @@ export class Slots<R extends object = object> {
       log.publish();
       u32[word + 2] = slot + 1;
     }
+    this.changes++;
     u32[word + 1] = u32[word + 1]! + 1;
     const generation = u32[generationWord]!;
     u32[generationWord] = this.lived === undefined ? generation + 1 : this.nextLife(slot, generation);
@@ -243,6 +256,7 @@ export class Slots<R extends object = object> {
     const generation = u32[generationWord]!;
     this.engine.memory.invalidate();
     this.gaveIn = log.serial;
+    this.changes++;
     u32[generationWord] = generation + 1;
     u32[word + 1] = u32[word + 1]! - 1;
     if (generation >= LAST_GENERATION) return;
@@ -260,7 +274,10 @@ export class Slots<R extends object = object> {
       if (now >= generation || generation >= LAST_GENERATION) return;
       // One store, valid at any time: a free slot's generation may grow by 2 whenever it likes.
       if ((now & 1) === 0) u32[word] = generation + 1;
-      else (this.lived ??= new Map()).set(slot, Math.max(generation, this.lived?.get(slot) ?? 0));
+      else {
+        this.lived ??= new Map();
+        this.lived.set(slot, Math.max(generation, this.lived.get(slot) ?? 0));
+      }
     });
   }
 

@@ -124,6 +124,20 @@ export class Struct<F extends Fields> extends Type<RecordOf<F>, InitOf<F>, Plain
       fields: this.placed.map(p => ({name: p.name, offset: p.offset, type: p.type.describe()})),
     };
   }
+  override detach(value: unknown): unknown {
+    if (typeof value !== 'object' || value === null) return value;
+    const copy: Record<string, unknown> = {};
+    for (const {name, type} of this.placed) {
+      const field = (value as Record<string, unknown>)[name];
+      if (field !== undefined) copy[name] = type.detach(field);
+    }
+    return copy;
+  }
+  /** The same, but a plain object of simple fields, in which nothing is live, stays as it is. */
+  private settle(value: object): unknown {
+    const simple = !this.placed.some(({type}) => type.compound);
+    return simple && Object.getPrototypeOf(value) === Object.prototype ? value : this.detach(value);
+  }
   override plain(value: RecordOf<F>): PlainOf<F> {
     return value.toJSON();
   }
@@ -135,9 +149,10 @@ export class Struct<F extends Fields> extends Type<RecordOf<F>, InitOf<F>, Plain
   override access(byte: number, path: string, captures: Captures): Access {
     const inner = compile(this, captures.engine, path);
     const cell = `c+${byte / CELL}`;
+    const settle = captures.add((v: object) => this.settle(v));
     return {
       get: `new ${captures.add(inner.Record)}(${cell},${captures.g},${captures.n})`,
-      check: `if(typeof v!=='object'||v===null)${captures.add(refuse)}(${JSON.stringify(path)},${JSON.stringify(`an object with fields of ${this.name}`)},v);`,
+      check: `if(typeof v!=='object'||v===null)${captures.add(refuse)}(${JSON.stringify(path)},${JSON.stringify(`an object with fields of ${this.name}`)},v);v=${settle}(v);`,
       set: `${captures.add(inner.assign)}(${cell},v);`,
       init: `${captures.add(inner.init)}(${cell},v);`,
       drop: `${captures.add(inner.drop)}(${cell});`,
@@ -245,9 +260,10 @@ export function compile<F extends Fields>(
     const cells = Math.ceil((offset + field.size) / CELL) - firstCell;
     const save = cells === 1 ? `L.save(c+${firstCell});` : `L.saveRange(c+${firstCell},${cells});`;
     members.push(`get ${name}(){const c=this.$at;return ${access.get};}`);
-    // What may fail half-way is undone on its own, also when its caller catches the error and goes on.
+    // What may fail half-way is undone on its own, also when its caller catches the error and goes on. The record may go
+    // while the lock is waited for, or while an iterator of the user gives the values: it is looked at last.
     if (field.compound)
-      members.push(`set ${name}(v){const c=this.$at;E.transact(()=>{${access.check}${save}${access.set}});}`);
+      members.push(`set ${name}(v){E.transact(()=>{${access.check}const c=this.$at;${save}${access.set}});}`);
     // The check may replace v by what is stored, so the detour, which comes back here, is taken before it.
     else if (!field.single)
       members.push(
@@ -271,7 +287,7 @@ export function compile<F extends Fields>(
   for (const [name, body] of Object.entries(extras?.(captures) ?? {}))
     members.push(`get ${name}(){this.$at;${body}}`);
   const json = type.placed.map(({name, type: field}) => `${name}:${captures.add(field)}.plain(this.${name})`);
-  members.push('$set(o){E.assign(this,o);}');
+  members.push(`$set(o){E.assign(this,o,${captures.add(type.fields)});}`);
   members.push(`toJSON(){return {${json.join(',')}};}`);
   const zero = Array.from({length: type.size / CELL}, (_, i) => `F64[c+${i}]=0;`);
   const zeroing = zero.length <= 16 ? zero.join('') : `F64.fill(0,c,c+${zero.length});`;

@@ -286,7 +286,9 @@ export class Table<F extends Fields> {
     const {slots} = this;
     const slot = slots.take();
     const cell = slots.cell(slot);
+    const {changes} = slots;
     this.compiled.init(cell, init);
+    slots.assertUnchanged(changes);
     return new this.compiled.Record(cell, slots.word(slot), slots.generation(slot));
   }
 

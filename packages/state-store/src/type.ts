@@ -95,6 +95,13 @@ export abstract class Type<V, I = V, J = V> {
   abstract access(byte: number, path: string, captures: Captures): Access;
   /** @internal Part of check(): looks at the field `byte` bytes behind `cell` and trusts nothing there. */
   verify(_checker: Checker, _cell: number, _byte: number, _path: string): void {}
+  /**
+   * @internal What is to be written, or was read, so that it stays when its place is written over: live records and views
+   * become objects and arrays. Records that a ref names stay records.
+   */
+  detach(value: unknown): unknown {
+    return value;
+  }
   /** @internal A value as plain data, nothing in it live. */
   plain(value: V): J {
     return value as unknown as J;
@@ -138,6 +145,9 @@ export class OptionalType<V, I, J> extends Type<V | null, I | null, J | null> {
   }
   override get compound(): boolean {
     return this.inner.compound;
+  }
+  override detach(value: unknown): unknown {
+    return value === null || value === undefined ? value : this.inner.detach(value);
   }
   override plain(value: V | null): J | null {
     return value === null ? null : this.inner.plain(value);

@@ -49,6 +49,10 @@ export class UnionType<U extends Variants> extends Type<UnionOf<U>, UnionInit<U>
       of: this.tags.map(tag => this.variants[tag]!.describe()),
     };
   }
+  override detach(union: unknown): unknown {
+    const {tag, value} = (union ?? {}) as {tag: string; value: unknown};
+    return Object.hasOwn(this.variants, tag) ? {tag, value: this.variants[tag]!.detach(value)} : union;
+  }
   override plain(union: UnionOf<U>): UnionPlain<U> {
     return {tag: union.tag, value: this.variants[union.tag]!.plain(union.value)} as UnionPlain<U>;
   }

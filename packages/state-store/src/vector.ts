@@ -88,7 +88,8 @@ export class Vector<V, I = V> implements Rowed {
   push(...values: I[]): number {
     return this.engine.transact(() => {
       const {memory, log} = this.engine;
-      for (const value of values) {
+      // They may be values of this very vector, which moves when it grows.
+      for (const value of values.map(each => this.type.detach(each))) {
         const length = memory.u32[this.word + 2]!;
         if (length === memory.u32[this.word + 1]!) this.grow(length);
         const data = memory.u32[this.word]!;
@@ -110,11 +111,7 @@ export class Vector<V, I = V> implements Rowed {
       if (this.length === 0) return undefined;
       const {memory, log} = this.engine;
       const last = memory.u32[this.word + 2]! - 1;
-      const value = this.read(last);
-      const taken =
-        value !== null && typeof value === 'object' && 'toJSON' in value && !(value instanceof Date)
-          ? (this.type.plain(value) as V)
-          : value;
+      const taken = this.type.detach(this.read(last)) as V;
       this.row.drop(memory.u32[this.word]!, last);
       log.save(this.head + 1);
       memory.u32[this.word + 2] = last;
