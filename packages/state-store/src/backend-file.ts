@@ -96,7 +96,7 @@ export function attachFile(name: string, path: string, size: number | undefined)
             'ERR_LIMIT',
             `${where} cannot grow to ${to} bytes; backend 'file' maps at most ${LARGEST}.`,
           );
-        extend(full, stat.size, to, where);
+        if (to > stat.size) extend(full, stat.size, to, where); // it is longer already if a writer died of growing
         return attachFile(name, path, undefined);
       },
       replace(by) {

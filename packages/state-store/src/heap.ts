@@ -10,7 +10,8 @@ import type {UndoLog} from './undo-log.js';
  *   block:     u32 cells, this one included | u32 USED or FREE      one cell
  *              payload; in a free block its first word is the next free block of the class, or 0
  *   classes:   header.free[i], the first free block with size(i) <= cells < size(i + 1)
- *   heapTop:   blocks lie end to end from the start of the heap to here; above, nothing was ever used
+ *   heapTop:   blocks lie end to end from the start of the heap to here; above, nothing was ever used; at least a cell
+ *              stays free there, for the header of the block around the extents once the segment grows
  *
  * Sizes in cells: 2 3 4 5 6 7 8, then four to a doubling (10 12 14 16 20 24 28 32 ...): at most a quarter is wasted.
  * All metadata is written under the undo log. A block freed in a transaction is handed out again only after it, so the
@@ -78,6 +79,14 @@ export class Heap {
     this.memory.atomics.store(this.memory.u32, at.heapLimit / 4, to);
   }
 
+  /** Throws unless `enclose` can be done: a store of before may be full to its last cell. */
+  assertJoinable(): void {
+    if (this.top === this.limit && this.limit < this.memory.byteLength / CELL)
+      throw new SegmentFull(
+        `store '${this.name}' is full to its last cell and cannot be joined to new room; open it with compact: true and a larger size.`,
+      );
+  }
+
   /**
    * Joins what lies between the blocks and `end` to the blocks, so that the heap can go on behind it: the room up to
    * `limit` becomes free blocks, the extents above it one block that is nobody's to free.
@@ -86,10 +95,6 @@ export class Heap {
     let at = top;
     // The block around the extents needs a header cell, so the last cell before them is its.
     const room = limit - 1 - at;
-    if (end > limit && room < 0)
-      throw new SegmentFull(
-        `store '${this.name}' is full to its last cell and cannot be joined to new room.`,
-      );
     for (let rest = end > limit ? room : limit - at; rest >= 2; ) {
       let piece = classSize(classOf(rest));
       if (rest - piece === 1) piece = rest;

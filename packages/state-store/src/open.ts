@@ -28,6 +28,7 @@ import {
 import {restoreHeads} from './heads.js';
 import type {SetAside} from './ledger.js';
 import {delist, enlist, lock, otherWriter, unlock} from './lock.js';
+import {LEAST_LOG_CELLS} from './log-ring.js';
 import {CELL, Memory} from './memory.js';
 import {Migration, type Renames} from './migrate.js';
 import {isAlive, isOfThisBoot, NOBODY, ownIdentity, pidOf} from './process-identity.js';
@@ -37,7 +38,7 @@ import {parseSize} from './size.js';
 import {type RootOf, type Schema, Store} from './store.js';
 import {type Fields, Struct} from './struct.js';
 import {Type} from './type.js';
-import {LEAST_LOG_CELLS, UndoLog} from './undo-log.js';
+import {UndoLog} from './undo-log.js';
 
 /** Of `openStore`. Sizes are bytes, or texts like '512KB', '64MB', '2GB' in units of 1024. */
 export interface StoreOptions<S extends Schema> {

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import {StoreError} from './errors.js';
 import {at} from './header.js';
+import {ENTRY_WORDS, logCapacity} from './log-ring.js';
 import {CELL, LOGGED, type Memory, type Mode} from './memory.js';
 
 /*
- * The undo log: a ring of what cells held before they were written.
+ * The undo log: a ring of what cells held before they were written; log-ring.ts draws an entry.
  *
- *   entry k, 12 bytes at place k mod capacity:  u32 cell | u32 old low word | u32 old high word
  *   header.logHead:   entries ever written, modulo 2^32
  *   header.logTail:   head as the last transaction left it; head = tail means: no transaction is under way
  *
@@ -22,17 +22,8 @@ import {CELL, LOGGED, type Memory, type Mode} from './memory.js';
  * too much. Either side stores first and then loads, so the one that was under way is the first that is taken back, or a
  * later one is. The word is cleared when the ring has come round since, for nobody could use a copy that old.
  */
-const ENTRY_WORDS = 3;
-const LEAST_ENTRIES = 64;
 /** Entries are written before they are counted in head; at most so many at a time. */
 const BURST = 32;
-
-/** Entries that fit into `cells` cells: a power of two, so that places stay right when head wraps around. */
-export function logCapacity(cells: number): number {
-  return 2 ** Math.floor(Math.log2((cells * 2) / ENTRY_WORDS));
-}
-
-export const LEAST_LOG_CELLS = (LEAST_ENTRIES * ENTRY_WORDS) / 2;
 
 export interface Savepoint {
   head: number;
