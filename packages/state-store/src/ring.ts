@@ -56,7 +56,10 @@ export class Ring<V, I = V> implements Rowed {
   get pushed(): number {
     this.engine.assertOpen();
     const {u32} = this.engine.memory;
-    return u32[this.word]! + u32[this.word + 1]! * 2 ** 32;
+    const pushed = u32[this.word]! + u32[this.word + 1]! * 2 ** 32;
+    // Beyond that numbers do not count, and a loop over them would not end.
+    if (pushed > Number.MAX_SAFE_INTEGER) this.engine.corrupt(this.path, `was pushed to ${pushed} times`);
+    return pushed;
   }
 
   /** Number of values there are, at most `capacity`. */

@@ -69,11 +69,14 @@ export class UnionType<U extends Variants> extends Type<UnionOf<U>, UnionInit<U>
     const drops = accesses.some(a => a.drop) ? pick(place, a => a.drop ?? '') : '';
     const u = captures.variable();
     const init = `${place}=${u};${pick(u, a => a.init ?? a.set)}`;
+    const unknown = captures.add(() =>
+      captures.engine.corrupt(path, 'has a tag that none of its variants has'),
+    );
     const reads = this.tags
       .map((tag, i) => `${place}===${i}?{tag:${JSON.stringify(tag)},value:${accesses[i]!.get}}:`)
       .join('');
     return {
-      get: `(${reads}undefined)`,
+      get: `(${reads}${unknown}())`,
       check: `var ${u}=${numbers}.get(v?.tag)??${captures.add(refuse)}(${JSON.stringify(path)},${JSON.stringify(expected)},v);v=v.value;${pick(u, a => a.check)}`,
       // Under the same tag the new value may be the live record of the old one: nothing is cleared then.
       set: `if(${place}===${u}){${pick(u, a => a.set)}}else{${drops}F64.fill(0,c+${first},c+${first + this.size / CELL});${init}}`,
