@@ -1,5 +1,5 @@
 import {StoreError, show} from './errors.js';
-import {at, HEADER_BYTES, type Header, hasMoved} from './header.js';
+import {at, HEADER_BYTES, type Header, hasMoved, MOVED, stateOf} from './header.js';
 import {Heap, SegmentFull} from './heap.js';
 import {lock, unlock} from './lock.js';
 import {CELL, DIRECT, INDIRECT, LOGGED, type Memory} from './memory.js';
@@ -165,13 +165,29 @@ export class Engine {
   private enter(): void {
     this.assertWritable();
     const {memory, log} = this;
-    for (;;) {
-      if (lock(memory, this.where)) log.recover(this.where);
-      if (!hasMoved(memory)) break;
-      unlock(memory);
-      this.follow!();
+    let died = lock(memory, this.where);
+    let locked = true;
+    try {
+      while (hasMoved(memory)) {
+        // A file that grew is the same file, and its lock is held already.
+        if (stateOf(memory) === MOVED) {
+          unlock(memory);
+          locked = false;
+        }
+        this.follow!();
+        if (!locked) died = lock(memory, this.where);
+        locked = true;
+      }
+      // Only now: what a dead writer left may lie in the room that it made.
+      if (!died) log.reload();
+      else {
+        log.recover(this.where);
+        for (const slots of this.numbered.values()) slots.recover();
+      }
+    } catch (error) {
+      if (locked) unlock(memory);
+      throw error;
     }
-    log.reload();
   }
 
   /** A setter that cannot simply store: several cells at once, or a memory that is not simply writable. */

@@ -141,9 +141,10 @@ export function stateOf(memory: Memory): number {
   return memory.atomics.load(memory.u32, at.state / 4);
 }
 
-/** Tells those who still have this segment that another took its place. */
+/** Tells those who still have this segment that another took its place; those who wait for its lock look at once. */
 export function markMoved(bytes: Uint8Array): void {
   Atomics.store(new Uint32Array(bytes.buffer, bytes.byteOffset, HEADER_BYTES / 4), at.state / 4, MOVED);
+  Atomics.store(new BigUint64Array(bytes.buffer, bytes.byteOffset, HEADER_BYTES / 8), at.lock / 8, NOBODY);
 }
 
 /** True when the store has grown: into another segment, or beyond what is mapped of its file. */

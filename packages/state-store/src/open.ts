@@ -286,8 +286,7 @@ export function enter<S extends Schema>(
       if (change && (change.compact || !header.fingerprint.equals(fingerprint(root)))) {
         rebuild(backing, new Engine(name, backing.where, memory, log, header, 'none'), root, entry, change);
         const {change: _done, memory: _old, ...rest} = entry;
-        if (locked) unlock(memory);
-        locked = false;
+        locked = false; // with the segment, which moved
         release(memory, backing, access);
         return enter(backing.successor(), name, root, rest);
       }
@@ -515,10 +514,11 @@ function claim(memory: Memory, backing: Backing, access: 'one' | 'many'): void {
 }
 
 function release(memory: Memory, backing: Backing, access: Access): void {
-  if (access === 'none' || memory.byteLength === 0) return;
+  if (access === 'none') return;
+  held.delete(backing.where);
+  if (memory.byteLength === 0) return; // it moved, and its pages are gone
   releaseOwner(memory, ownIdentity());
   if (access === 'many') delist(memory);
-  held.delete(backing.where);
 }
 
 const fingerprints = new WeakMap<Struct<Fields>, Buffer>();
