@@ -1,6 +1,7 @@
 import {StoreError, show} from './errors.js';
 import {at, HEADER_BYTES, type Header, hasMoved, MOVED, stateOf} from './header.js';
 import {Heap, SegmentFull} from './heap.js';
+import {Joiner} from './join.js';
 import {lock, unlock} from './lock.js';
 import {CELL, DIRECT, INDIRECT, LOGGED, type Memory} from './memory.js';
 import {OWNER, type Slots} from './slots.js';
@@ -26,6 +27,7 @@ export class Engine {
   /** The collections that refs can name, by their numbers. */
   readonly numbered = new Map<number, Slots>();
   readonly heap: Heap;
+  private readonly joiner: Joiner;
   /** Makes the segment larger; undefined when it must stay as it is. */
   grow: (() => void) | undefined;
   /** Attaches the segment that took the place of this one. */
@@ -42,6 +44,7 @@ export class Engine {
     readonly settled = false,
   ) {
     this.heap = new Heap(memory, log, name, header.heapCell);
+    this.joiner = new Joiner(memory, log, this.heap, name);
     if (access === 'one') memory.enter(DIRECT);
     else memory.share();
   }
@@ -157,9 +160,10 @@ export class Engine {
   }
 
   private enlarge(error: unknown): boolean {
-    if (!(error instanceof SegmentFull) || this.grow === undefined) return false;
-    this.grow();
-    return true;
+    if (!(error instanceof SegmentFull)) return false;
+    if (this.joiner.makeRoom(error, this.grow !== undefined)) return true;
+    this.grow?.();
+    return this.grow !== undefined;
   }
 
   private enter(): void {

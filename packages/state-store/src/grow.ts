@@ -18,7 +18,10 @@ export function growInto(engine: Engine, backing: Backing, maxSize: number): Bac
   const size = sizeOf(memory);
   const to = Math.min(Math.ceil((size * 2) / PAGE) * PAGE, maxSize);
   if (to <= size)
-    throw new SegmentFull(`store '${engine.name}' is full and has its maxSize of ${maxSize} bytes.`);
+    throw new SegmentFull(
+      `store '${engine.name}' is full and has its maxSize of ${maxSize} bytes.`,
+      Number.POSITIVE_INFINITY,
+    );
   heap.assertJoinable(); // nothing may fail from here on: what is changed would be half here and half there
   const larger = backing.enlarge(to);
   const {mode} = memory;

@@ -37,6 +37,7 @@ import {NOBODY} from './process-identity.js';
  *  328  heapLimit      u32     end of the blocks; above it lie extents, taken from the end of the heap downwards
  *  336  quarantine     u32 payload cell, u32 entries      what was set aside, see ledger.ts; a cell that is logged shares
  *                              none with heapLimit, which is not
+ *  344  joining        u32     not 0: free blocks from this cell on may be in no list, see join.ts
  *  512  free           120 x u32   first free block of each size class, see heap.ts
  * 1024  writers        64 x u64    with several writers: who they are
  *  ...  zero up to 4096
@@ -73,6 +74,7 @@ export const at = {
   epoch: 324,
   heapLimit: 328,
   quarantine: 336,
+  joining: 344,
   free: 512,
   writers: 1024,
   writersCount: 64,

@@ -19,7 +19,7 @@ import type {UndoLog} from './undo-log.js';
  */
 export const USED = 0x44455355; // 'USED'
 export const FREE = 0x45455246; // 'FREE'
-/** Extents, and at most a cell or two beside them, that growing the segment left in the middle of the heap. */
+/** Extents in the middle of the heap: growing the segment left them there, or there was no room for them at its end. */
 export const ENCLOSED = 0x534f4c43; // 'CLOS'
 export const CLASSES = 120;
 
@@ -45,7 +45,13 @@ export function classOf(cells: number): number {
 
 /** The segment itself has no room, which a larger one would have. */
 export class SegmentFull extends StoreError {
-  constructor(message: string) {
+  constructor(
+    message: string,
+    /** That are missing, in one piece. */
+    readonly cells: number,
+    /** Given where they must lie between the blocks and the extents: takes them among the blocks, in a transaction. */
+    readonly elsewhere?: () => void,
+  ) {
     super('ERR_FULL', message);
   }
 }
@@ -66,10 +72,13 @@ export class Heap {
     return this.memory.u32[at.heapLimit / 4]!;
   }
 
-  /** Throws unless `cells` can be taken from the end of the heap; gives the cell at which they would begin. */
-  beforeLimit(cells: number): number {
+  /**
+   * Throws unless `cells` can be taken from the end of the heap; gives the cell at which they would begin. `elsewhere`:
+   * what could be done instead.
+   */
+  beforeLimit(cells: number, elsewhere: () => void): number {
     const start = Math.floor((this.limit - cells) / 8) * 8; // on a cache line
-    if (start <= this.top) this.full(cells * CELL);
+    if (start <= this.top) this.full(cells * CELL, cells + 7, elsewhere); // up to seven more to be on one
     return start;
   }
 
@@ -84,6 +93,7 @@ export class Heap {
     if (this.top === this.limit && this.limit < this.memory.byteLength / CELL)
       throw new SegmentFull(
         `store '${this.name}' is full to its last cell and cannot be joined to new room; open it with compact: true and a larger size.`,
+        Number.POSITIVE_INFINITY,
       );
   }
 
@@ -134,6 +144,14 @@ export class Heap {
     return this.split(wanted, cells, bytes);
   }
 
+  /** The same for what is never given back: the block is nobody's to free. */
+  allocForGood(bytes: number): number {
+    const payload = this.alloc(bytes);
+    this.log.save(payload - 1);
+    this.memory.u32[(payload - 1) * 2 + 1] = ENCLOSED;
+    return payload;
+  }
+
   /** Gives a block back at the end of the transaction. `payload` 0 is no block. */
   free(payload: number): void {
     if (payload !== 0) this.log.onCommit(() => this.push(payload - 1));
@@ -173,8 +191,12 @@ export class Heap {
     this.list(block, u32[block * 2]!);
   }
 
+  /** Counts the blocks that were put into lists here. */
+  listed = 0;
+
   /** Makes these cells a free block. Part of a transaction. */
   list(block: number, cells: number): void {
+    this.listed++;
     const {log} = this;
     const {u32} = this.memory;
     const head = at.free / 4 + classOf(cells);
@@ -212,12 +234,14 @@ export class Heap {
       }
       return block + 1;
     }
-    return this.full(bytes);
+    return this.full(bytes, cells);
   }
 
-  private full(bytes: number): never {
+  private full(bytes: number, cells: number, elsewhere?: () => void): never {
     throw new SegmentFull(
       `store '${this.name}' is full: no room for ${bytes} more bytes. Remove something, or open it with a larger size or maxSize.`,
+      cells,
+      elsewhere,
     );
   }
 }

@@ -380,12 +380,30 @@ export class Slots<R extends object = object> {
         'ERR_FULL',
         `${this.path} is full: a collection has at most ${SLOT_SPACE} records.`,
       );
-    const start = heap.beforeLimit(this.extentCells(k));
+    const start = heap.beforeLimit(this.extentCells(k), () => this.growAmongBlocks());
     memory.u32.fill(0, start * 2, (start + this.generationCells(k)) * 2);
     const records = start + this.generationCells(k);
     memory.atomics.store(memory.u64, this.head + 4 + k, BigInt(start) | (BigInt(records) << 32n));
     heap.lowerLimit(start);
     memory.atomics.store(memory.u32, this.head * 2 + 5, capacity * 2);
+  }
+
+  /**
+   * The same by an extent within a block that nobody frees, for where there is no room behind the blocks but enough among
+   * them. All of it is logged: a transaction of its own, between two tries of the one that needs it.
+   */
+  private growAmongBlocks(): void {
+    const {memory, log, heap} = this.engine;
+    const {u32} = memory;
+    const {capacity} = this;
+    const k = this.extentOf(capacity);
+    const start = Math.ceil(heap.allocForGood((this.extentCells(k) + 7) * CELL) / 8) * 8; // on a cache line
+    u32.fill(0, start * 2, (start + this.generationCells(k)) * 2);
+    log.save(this.head + 4 + k);
+    u32[(this.head + 4 + k) * 2] = start;
+    u32[(this.head + 4 + k) * 2 + 1] = start + this.generationCells(k);
+    log.save(this.head + 2);
+    u32[this.head * 2 + 5] = capacity * 2;
   }
 
   /** Finishes or forgets a growth that a crash cut short. */

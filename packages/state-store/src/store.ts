@@ -94,7 +94,8 @@ export class Store<S extends Schema> {
    * Runs `fn` as one transaction: all its writes or none of them, whatever kills the process; an error undoes them.
    * Inside another transaction it joins that one.
    *
-   * @param fn - must not be asynchronous: await first, then write. With `maxSize` it may run a second time, in a larger store
+   * @param fn - must not be asynchronous: await first, then write. Where there is no room for it, what is free is joined or
+   *   the store grows (see `maxSize`), and it runs once more
    * @returns what `fn` gives; what it throws goes on to the caller
    * @throws StoreError ERR_TRANSACTION: it changed more than the undo log holds (see `logSize`), or `fn` gave a promise;
    *   ERR_FULL: the store has no room; ERR_READONLY: it was opened for reading; ERR_BUSY: with several writers, another one

@@ -88,6 +88,7 @@ export class UndoLog {
     }
     this.restore(this.tail);
     this.settle();
+    if (this.u32[at.joining / 4] !== 0) this.spoil(); // as who died over it was about to
     return count;
   }
 
@@ -123,7 +124,12 @@ export class UndoLog {
     if (this.reader === 0) return;
     this.spare -= cells;
     if (this.spare >= 0) this.saveRange(cell, cells);
-    else this.memory.atomics.store(this.u32, at.unsaved / 4, (this.u32[at.unsaved / 4]! + 1) >>> 0);
+    else this.spoil();
+  }
+
+  /** Copies that are being made now cannot be brought to an end of a transaction. */
+  spoil(): void {
+    this.memory.atomics.store(this.u32, at.unsaved / 4, (this.u32[at.unsaved / 4]! + 1) >>> 0);
   }
 
   /** Saves one cell. Must return before the cell is written. */
