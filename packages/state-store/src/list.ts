@@ -241,8 +241,12 @@ export class List<V, I = V> implements Slotted {
     return slot;
   }
 
-  private insert(prev: number, next: number, value: I): number {
-    const slot = this.slots.take();
+  /** @internal Fills a slot that was adopted, as the last one. */
+  place(slot: number, value: I): void {
+    this.insert(this.end(1), 0, value, slot);
+  }
+
+  private insert(prev: number, next: number, value: I, slot = this.slots.take()): number {
     this.slots.outlive(slot);
     this.valueOf.init(slot, value);
     const {u32} = this.engine.memory;

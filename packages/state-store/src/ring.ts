@@ -104,6 +104,13 @@ export class Ring<V, I = V> implements Rowed {
     });
   }
 
+  /** @internal Counts on from here. Part of the making of a store: the places are empty. */
+  countFrom(pushed: number): void {
+    const {u32} = this.engine.memory;
+    u32[this.word] = pushed >>> 0;
+    u32[this.word + 1] = Math.floor(pushed / 2 ** 32);
+  }
+
   /** The greatest there ever was here, pushes that were undone included: handles of those may be about. */
   private life = 0;
 

@@ -435,9 +435,14 @@ export class SortedMap<K, V, KI = K, VI = V> implements Slotted {
     return this.trail(key, inclusive)[0]!;
   }
 
-  private add(key: K | KI, value: VI): number {
+  /** @internal Fills a slot that was adopted. */
+  place(slot: number, key: K | KI, value: VI): void {
+    this.demanded(key);
+    this.add(key, value, slot);
+  }
+
+  private add(key: K | KI, value: VI, slot = this.slots.take()): number {
     const {memory} = this.engine;
-    const slot = this.slots.take();
     const cell = this.slots.cell(slot);
     memory.f64.fill(0, cell, cell + LINK_CELLS + this.keyCells);
     this.keyRow.init(cell + LINK_CELLS, 0, key);
