@@ -3,6 +3,7 @@ import {
   constants,
   fstatSync,
   ftruncateSync,
+  futimesSync,
   linkSync,
   openSync,
   renameSync,
@@ -102,8 +103,15 @@ export function attachFile(name: string, path: string, size: number | undefined)
       replace(by) {
         // A file that grew is the same file: its header, which says how much of it is in use, was changed by a transaction.
         if (by.where === where) return;
-        renameSync(`${full}.next`, full);
-        markMoved(buffer);
+        const old = openSync(full, 'r');
+        try {
+          renameSync(`${full}.next`, full);
+          markMoved(buffer);
+          // It has no name to ring by any more, but its watchers still have it.
+          futimesSync(old, new Date(), new Date());
+        } finally {
+          closeSync(old);
+        }
       },
       successor: () => attachFile(name, path, undefined),
       // The mapping goes with the last view of it.

@@ -368,6 +368,7 @@ function rebuild<S extends Schema>(
     assert(ok, problems.join('; '));
     publish(memory);
     backing.replace(place);
+    place.bell.ring();
   } catch (error) {
     place.destroy();
     throw error;

@@ -64,6 +64,8 @@ export class Store<S extends Schema> {
   private readonly addressed: boolean;
   private readonly collections = new Map<string, unknown>();
   private readonly ledger: Ledger;
+  /** What wakes those who watch. */
+  private readonly watchers = new Set<() => void>();
   constructor(
     private readonly engine: Engine,
     private backing: Backing,
@@ -188,7 +190,8 @@ export class Store<S extends Schema> {
    * a boolean or an enum outside a transaction wakes nobody.
    *
    * @param select - runs as in `read` after each commit; only a change of what it gives is reported. Without it, every commit is
-   * @param options - `signal` ends the iteration
+   * @param options - `signal` ends the iteration; so does `close()`
+   * @throws StoreError ERR_SCHEMA_MISMATCH: the store was rebuilt, open it again
    * @example
    * for await (const {value} of store.watch(root => root.served)) console.log(value);
    */
@@ -198,7 +201,20 @@ export class Store<S extends Schema> {
   ): AsyncGenerator<Change<T>, void, void> {
     this.engine.assertOpen();
     const look = () => (select ? this.read(select) : undefined) as T;
-    return watchCommits(() => this.engine.memory, this.backing.bell, look, signal);
+    const memory = () => {
+      if (this.engine.closed) return undefined;
+      this.followIfMoved();
+      return this.engine.memory;
+    };
+    const listen = (rung: () => void) => {
+      const stop = this.backing.bell.listen(rung);
+      this.watchers.add(rung);
+      return () => {
+        stop();
+        this.watchers.delete(rung);
+      };
+    };
+    return watchCommits(memory, {listen}, look, signal);
   }
 
   /** The whole segment, for native code. Write to regions of `t.raw` only. Another array after the store grew. */
@@ -388,6 +404,7 @@ export class Store<S extends Schema> {
     this.letGo();
     engine.closed = true;
     engine.memory.detach();
+    for (const wake of this.watchers) wake();
   }
 
   private followIfMoved(): void {
@@ -421,6 +438,7 @@ export class Store<S extends Schema> {
     const larger = growInto(engine, this.backing, maxSize);
     this.backing.detach();
     this.backing = larger;
+    larger.bell.ring();
     if (this.addressed) this.rebase();
   }
 }

@@ -156,6 +156,40 @@ for (const backend of SHARED_BACKENDS) {
     (await openStore({name, backend, ...pathOf(name, backend), schema})).destroy();
   });
 
+  test.serial(
+    `${backend}: a watcher follows a store that grows, and learns of one that is rebuilt`,
+    async t => {
+      const name = freshName();
+      const where = {name, backend, ...pathOf(name, backend), schema} as const;
+      const maker = await fresh(t, backend, schema, {name, size: '128KB'});
+      maker.close();
+      for (const [what, said] of [
+        ['grow-on-signal', 'grown'],
+        ['rebuild-on-signal', 'rebuilt'],
+      ] as const) {
+        const {child, ended} = await startAndGreet('peer.ts', name, backend, what);
+        t.teardown(() => child.kill('SIGKILL'));
+        const reader = await openStore({...where, readonly: true});
+        const changes = reader.watch(root => root.moves);
+        const next = changes.next();
+        const lines = createInterface(child.stdout!);
+        child.stdin!.write('x');
+        t.deepEqual(await once(lines, 'line'), [said]);
+        if (what === 'grow-on-signal') {
+          child.stdin!.write('x');
+          t.is((await next).value!.value, 1);
+          const last = changes.next();
+          reader.close();
+          t.true((await last).done, 'closing ends it');
+        } else await t.throwsAsync(next, {code: 'ERR_SCHEMA_MISMATCH'});
+        child.stdin!.end('x');
+        if (what === 'grow-on-signal') child.kill('SIGKILL');
+        else reader.close();
+        await ended;
+      }
+    },
+  );
+
   test.serial(`${backend}: readers follow a store that grows in another process`, async t => {
     const name = freshName();
     const maker = await fresh(t, backend, schema, {name, size: '128KB'});
