@@ -5,7 +5,17 @@ import {StoreError} from './errors.js';
 import {generate} from './generate.js';
 import {at} from './header.js';
 import {CELL} from './memory.js';
-import {type Access, type AnyType, Captures, refuse, Type, type TypeDescription} from './type.js';
+import {element} from './scalars.js';
+import {
+  type Access,
+  type AnyType,
+  Captures,
+  type Guard,
+  refuse,
+  seenFrom,
+  Type,
+  type TypeDescription,
+} from './type.js';
 
 /** The fields of a struct: types by name. */
 export type Fields = Readonly<Record<string, AnyType>>;
@@ -147,7 +157,7 @@ export class Struct<F extends Fields> extends Type<RecordOf<F>, InitOf<F>, Plain
   }
   /** A struct inside another: reading gives a live record of the inner one, writing copies a plain object in. */
   override access(byte: number, path: string, captures: Captures): Access {
-    const inner = compile(this, captures.engine, path);
+    const inner = compile(this, captures.engine, path, undefined, 1, seenFrom(byte, captures.guards));
     const cell = `c+${byte / CELL}`;
     const settle = captures.add((v: object) => this.settle(v));
     return {
@@ -242,13 +252,17 @@ export function compile<F extends Fields>(
   extras?: Extras,
   /** Of the slots the records lie in: 1, or more. */
   extents = 1,
+  guards: readonly Guard[] = [],
 ): Compiled<RecordOf<F>> {
-  const captures = new Captures(engine);
+  const captures = new Captures(engine, undefined, undefined, guards);
+  const broken = guards.map(({byte, value}) => `||U8[${element(1, byte)}]!==${value}`).join('');
+  const [seen, itself] =
+    guards.length === 0 ? ['g,n', 'this.$g,this.$n'] : ['g,n,c', 'this.$g,this.$n,this.$c'];
   const stale = captures.add(() => engine.stale(`record of ${type.name}`));
   // Few bytecodes each: the compiler takes what has no more than 27 into its caller whatever else is there.
   const members: string[] = [
     'get $at(){if(this.$r!==V.epoch)return this.$again;return this.$c;}',
-    'get $again(){this.$r=look(this.$g,this.$n);return this.$c;}',
+    `get $again(){this.$r=look(${itself});return this.$c;}`,
   ];
   const puts: string[] = [];
   const inits: string[] = [];
@@ -277,7 +291,7 @@ export function compile<F extends Fields>(
         `set $put_${name}(v){this.$r=put_${name}(this.$c,this.$g,this.$n,v);}`,
       );
       puts.push(
-        `function put_${name}(c,g,n,v){const r=look(g,n);if(M.mode===2)E.set(new R(c,g,n),'${name}',v);else{${access.check}if(M.mode!==0)${save}${access.set}}return r;}`,
+        `function put_${name}(c,g,n,v){const r=look(${seen});if(M.mode===2)E.set(new R(c,g,n),'${name}',v);else{${access.check}if(M.mode!==0)${save}${access.set}}return r;}`,
       );
     }
     inits.push(`{let v=o.${name};if(v!==undefined){${access.check}${access.init ?? access.set}}}`);
@@ -293,7 +307,7 @@ export function compile<F extends Fields>(
   const zeroing = zero.length <= 16 ? zero.join('') : `F64.fill(0,c,c+${zero.length});`;
   const cursor =
     extents === 1 ? 'this.$c=cell-stride;this.$g=word-1;' : 'this.$c=-stride;this.$g=-1;this.e=0;this.w=0;';
-  const source = `function look(g,n){if(U32[g]!==n||V.closed)${stale}();return V.stamp;}
+  const source = `function look(${seen}){if(U32[g]!==n||V.closed${broken})${stale}();return V.stamp;}
 ${puts.join('\n')}
 const R=class{constructor(c,g,n){this.$c=c;this.$g=g;this.$n=n;this.$r=V.stamp;}
 ${members.join('\n')}};

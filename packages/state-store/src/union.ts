@@ -57,8 +57,11 @@ export class UnionType<U extends Variants> extends Type<UnionOf<U>, UnionInit<U>
     return {tag: union.tag, value: this.variants[union.tag]!.plain(union.value)} as UnionPlain<U>;
   }
   override access(byte: number, path: string, captures: Captures): Access {
-    const accesses = this.tags.map(tag =>
-      this.variants[tag]!.access(byte + CELL, `${path}.${tag}`, captures),
+    const {tags} = this;
+    const accesses = tags.map(tag =>
+      captures.under({byte, value: tags.indexOf(tag)}, () =>
+        this.variants[tag]!.access(byte + CELL, `${path}.${tag}`, captures),
+      ),
     );
     const place = `U8[c*8+${byte}]`;
     const first = byte / CELL;
@@ -79,7 +82,7 @@ export class UnionType<U extends Variants> extends Type<UnionOf<U>, UnionInit<U>
       get: `(${reads}${unknown}())`,
       check: `var ${u}=${numbers}.get(v?.tag)??${captures.add(refuse)}(${JSON.stringify(path)},${JSON.stringify(expected)},v);v=v.value;${pick(u, a => a.check)}`,
       // Under the same tag the new value may be the live record of the old one: nothing is cleared then.
-      set: `if(${place}===${u}){${pick(u, a => a.set)}}else{${drops}F64.fill(0,c+${first},c+${first + this.size / CELL});${init}}`,
+      set: `if(${place}===${u}){${pick(u, a => a.set)}}else{${drops}M.invalidate();F64.fill(0,c+${first},c+${first + this.size / CELL});${init}}`,
       init: `{${init}}`,
       drop: drops,
     };

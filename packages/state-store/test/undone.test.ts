@@ -128,3 +128,60 @@ test('of a ring', async t => {
   );
   store.destroy();
 });
+
+const Box = struct('Box', {
+  content: ty.union({
+    point: Point,
+    pair: ty.array(ty.u32, 2),
+    number: ty.u64,
+    deep: struct('Deep', {inner: Point}),
+  }),
+  maybe: Point.optional(),
+  after: ty.u64,
+});
+
+test('what is in a union or an optional is gone when something else is there, and its handle writes to nothing', async t => {
+  const store = await open({boxes: ty.table(Box), row: ty.vector(Box), texts: ty.map(ty.u32, ty.string())});
+  const {boxes, row, texts} = store.root;
+  row.push({});
+  texts.set(0, 'another one');
+  const stale = {code: 'ERR_STALE'} as const;
+  for (const box of [boxes.insert({after: 5n}), row.at(0)!]) {
+    box.$set({content: {tag: 'point', value: {x: 1, name: 'a point'}}, maybe: {x: 2, name: 'maybe'}});
+    const [point, maybe] = [box.content.value as typeof Point.value, box.maybe!];
+    point.x = 3;
+    box.$set({content: {tag: 'point', value: {x: 4}}});
+    t.is(point.x, 4, 'as long as the tag stays');
+    for (const undone of [true, false]) {
+      const change = () => {
+        box.$set({content: {tag: 'number', value: 2n ** 40n + 7n}, maybe: null});
+        for (const handle of [point, maybe]) {
+          t.throws(() => handle.x, stale);
+          t.throws(() => handle.toJSON(), stale);
+          t.throws(() => Object.assign(handle, {x: 9}), stale);
+          t.throws(() => Object.assign(handle, {name: 'written to nobody'}), stale);
+        }
+        t.deepEqual(box.toJSON(), {
+          content: {tag: 'number', value: 2n ** 40n + 7n},
+          maybe: null,
+          after: box.after,
+        });
+      };
+      if (!undone) change();
+      else undo(store, change);
+      if (undone) t.deepEqual([point.x, maybe.x], [4, 2]);
+    }
+    box.$set({content: {tag: 'pair', value: [1, 2]}});
+    const pair = box.content.value as Iterable<number> & {set(i: number, v: number): void};
+    box.$set({content: {tag: 'deep', value: {inner: {x: 5, name: 'deep'}}}});
+    t.throws(() => [...pair], stale);
+    t.throws(() => pair.set(0, 1), stale);
+    const {inner} = box.content.value as unknown as {inner: typeof Point.value};
+    t.is(inner.name, 'deep');
+    box.$set({content: {tag: 'number', value: 1n}});
+    t.throws(() => inner.name, stale);
+    t.deepEqual(store.check().problems, []);
+  }
+  t.is(texts.get(0), 'another one');
+  store.destroy();
+});
