@@ -111,7 +111,9 @@ export class Engine {
     if (memory.mode === LOGGED) {
       const point = log.savepoint();
       try {
-        return fn();
+        const result = fn();
+        if (typeof result === 'object' && result !== null) refusePromise(result);
+        return result;
       } catch (error) {
         log.rollbackTo(point);
         memory.invalidate();
