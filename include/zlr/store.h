@@ -42,6 +42,8 @@ struct zlr_store_header {
   uint64_t lock;
   uint32_t armed;
   uint32_t live;
+  uint32_t copying; /* a reader copies, or did: whoever takes a free block or slot saves all of it */
+  uint32_t unsaved;
 };
 
 /* The head of a table, in the root record. Generations are odd while a slot is in use. */

@@ -2,8 +2,17 @@ import type {Checker} from './check.js';
 import {compileRow, type Row, rowCells, strideOf} from './element.js';
 import type {Engine} from './engine.js';
 import {StoreError, show} from './errors.js';
-import {CELL} from './memory.js';
-import {type Access, type AnyType, type Captures, refuse, Type, type TypeDescription} from './type.js';
+import {CELL, INDIRECT} from './memory.js';
+import {
+  type Access,
+  type AnyType,
+  type Captures,
+  type Guard,
+  refuse,
+  seenFrom,
+  Type,
+  type TypeDescription,
+} from './type.js';
 
 /** A live view of an array inside a record. It is stale as soon as its record is. */
 export class FixedArray<V, I = V> {
@@ -17,6 +26,8 @@ export class FixedArray<V, I = V> {
     private readonly base: number,
     private readonly g: number,
     private readonly n: number,
+    /** Counted from `base`. */
+    private readonly guards: readonly Guard[],
   ) {}
 
   /** The value at `index`, from the end if negative; undefined when there is none. */
@@ -31,6 +42,10 @@ export class FixedArray<V, I = V> {
    * @throws StoreError ERR_VALUE: there is no such index, or the value does not fit
    */
   set(index: number, value: I): void {
+    if (this.engine.memory.mode === INDIRECT) {
+      this.engine.transact(() => this.set(index, value));
+      return;
+    }
     const i = this.resolve(index);
     if (i < 0)
       throw new StoreError(
@@ -55,7 +70,9 @@ export class FixedArray<V, I = V> {
 
   /** -1 when there is no such place. */
   private resolve(index: number): number {
-    if (this.engine.memory.u32[this.g] !== this.n) this.engine.stale(`array ${this.path}`);
+    const {u32, u8} = this.engine.memory;
+    if (u32[this.g] !== this.n || this.guards.some(({byte, value}) => u8[this.base * CELL + byte] !== value))
+      this.engine.stale(`array ${this.path}`);
     const i = index < 0 ? this.length + index : index;
     return Number.isInteger(i) && i >= 0 && i < this.length ? i : -1;
   }
@@ -87,6 +104,11 @@ export class ArrayType<V, I, J> extends Type<FixedArray<V, I>, Iterable<I>, J[]>
   override describe(): TypeDescription {
     return {kind: 'array', size: this.size, length: this.length, of: [this.of.describe()]};
   }
+  override detach(value: unknown): unknown {
+    if (typeof value !== 'object' || value === null || !(Symbol.iterator in value)) return value;
+    const values = [...(value as Iterable<unknown>)];
+    return this.of.compound ? values.map(each => this.of.detach(each)) : values;
+  }
   override plain(value: FixedArray<V, I>): J[] {
     return value.toJSON() as J[];
   }
@@ -94,15 +116,14 @@ export class ArrayType<V, I, J> extends Type<FixedArray<V, I>, Iterable<I>, J[]>
     const {engine} = captures;
     const {length} = this;
     const row = compileRow<V>(this.of, engine, `${path}[]`);
+    const guards = seenFrom(byte, captures.guards);
     const view = captures.add(
-      (base: number, g: number, n: number) => new FixedArray(engine, row, path, this.of, length, base, g, n),
+      (base: number, g: number, n: number) =>
+        new FixedArray(engine, row, path, this.of, length, base, g, n, guards),
     );
     const listed = captures.add((v: unknown) => {
-      const values =
-        typeof v === 'object' && v !== null && Symbol.iterator in v
-          ? [...(v as Iterable<unknown>)]
-          : undefined;
-      if (values?.length !== length) refuse(path, `${length} values`, values ?? v);
+      const values = this.detach(v);
+      if (!Array.isArray(values) || values.length !== length) refuse(path, `${length} values`, values);
       return values;
     });
     const base = `c+${byte / CELL}`;

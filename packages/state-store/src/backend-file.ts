@@ -4,6 +4,7 @@ import {
   fstatSync,
   fsyncSync,
   ftruncateSync,
+  futimesSync,
   linkSync,
   openSync,
   renameSync,
@@ -84,7 +85,7 @@ export function attachFile(name: string, path: string, size: number | undefined)
         return attachFile(name, `${full}.next`, to);
       },
       enlarge(to) {
-        extend(full, stat.size, to, where);
+        if (to > stat.size) extend(full, stat.size, to, where); // it is longer already if a writer died of growing
         return attachFile(name, path, undefined);
       },
       replace(by) {
@@ -93,9 +94,16 @@ export function attachFile(name: string, path: string, size: number | undefined)
         publish(new Memory(by.bytes));
         // All of it is on the disk before the name is, so that a power loss leaves the old one or the new one.
         by.sync!();
-        renameSync(`${full}.next`, full);
-        syncFolder(full);
-        markMoved(buffer);
+        const old = openSync(full, 'r');
+        try {
+          renameSync(`${full}.next`, full);
+          syncFolder(full);
+          markMoved(buffer);
+          // It has no name to ring by any more, but its watchers still have it.
+          futimesSync(old, new Date(), new Date());
+        } finally {
+          closeSync(old);
+        }
       },
       successor: () => attachFile(name, path, undefined),
       // The mapping goes with the last view of it.

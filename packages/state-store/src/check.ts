@@ -149,6 +149,9 @@ export class Checker {
     }
     for (const [start] of enclosed)
       this.problem('heap', `the extent at cell ${start} lies where blocks should be`);
-    for (const block of free) this.problem('heap', `the free block at cell ${block} is on no free list`);
+    const joining = u32[at.joining / 4]!;
+    for (const block of free)
+      if (joining === 0 || block < joining)
+        this.problem('heap', `the free block at cell ${block} is on no free list`);
   }
 }

@@ -28,6 +28,7 @@ export function dumpStore(store: Store<Schema>): Buffer {
   bytes.fill(0, at.owner, at.owner + 8);
   bytes.fill(0, at.lock, at.lock + 8);
   bytes.fill(0, at.armed, at.armed + 4);
+  bytes.fill(0, at.copying, at.copying + 4);
   bytes.fill(0, at.writers, at.writers + at.writersCount * 8);
   return gzipSync(bytes);
 }

@@ -1,9 +1,11 @@
 import {StoreError, show} from './errors.js';
-import {at, HEADER_BYTES, type Header, hasMoved} from './header.js';
+import {at, HEADER_BYTES, type Header, hasMoved, MOVED, stateOf} from './header.js';
 import {Heap, SegmentFull} from './heap.js';
+import {Joiner} from './join.js';
 import {lock, unlock} from './lock.js';
 import {CELL, DIRECT, INDIRECT, LOGGED, type Memory} from './memory.js';
 import {OWNER, type Slots} from './slots.js';
+import type {Fields} from './struct.js';
 import type {UndoLog} from './undo-log.js';
 
 function refusePromise(result: object): void {
@@ -25,6 +27,7 @@ export class Engine {
   /** The collections that refs can name, by their numbers. */
   readonly numbered = new Map<number, Slots>();
   readonly heap: Heap;
+  private readonly joiner: Joiner;
   /** Makes the segment larger; undefined when it must stay as it is. */
   grow: (() => void) | undefined;
   /** Attaches the segment that took the place of this one. */
@@ -41,6 +44,7 @@ export class Engine {
     readonly settled = false,
   ) {
     this.heap = new Heap(memory, log, name, header.heapCell);
+    this.joiner = new Joiner(memory, log, this.heap, name);
     if (access === 'one') memory.enter(DIRECT);
     else memory.share();
   }
@@ -107,7 +111,9 @@ export class Engine {
     if (memory.mode === LOGGED) {
       const point = log.savepoint();
       try {
-        return fn();
+        const result = fn();
+        if (typeof result === 'object' && result !== null) refusePromise(result);
+        return result;
       } catch (error) {
         log.rollbackTo(point);
         memory.invalidate();
@@ -156,21 +162,38 @@ export class Engine {
   }
 
   private enlarge(error: unknown): boolean {
-    if (!(error instanceof SegmentFull) || this.grow === undefined) return false;
-    this.grow();
-    return true;
+    if (!(error instanceof SegmentFull)) return false;
+    if (this.joiner.makeRoom(error, this.grow !== undefined)) return true;
+    this.grow?.();
+    return this.grow !== undefined;
   }
 
   private enter(): void {
     this.assertWritable();
     const {memory, log} = this;
-    for (;;) {
-      if (lock(memory, this.where)) log.recover(this.where);
-      if (!hasMoved(memory)) break;
-      unlock(memory);
-      this.follow!();
+    let died = lock(memory, this.where);
+    let locked = true;
+    try {
+      while (hasMoved(memory)) {
+        // A file that grew is the same file, and its lock is held already.
+        if (stateOf(memory) === MOVED) {
+          unlock(memory);
+          locked = false;
+        }
+        this.follow!();
+        if (!locked) died = lock(memory, this.where);
+        locked = true;
+      }
+      // Only now: what a dead writer left may lie in the room that it made.
+      if (!died) log.reload();
+      else {
+        log.recover(this.where);
+        for (const slots of this.numbered.values()) slots.recover();
+      }
+    } catch (error) {
+      if (locked) unlock(memory);
+      throw error;
     }
-    log.reload();
   }
 
   /** A setter that cannot simply store: several cells at once, or a memory that is not simply writable. */
@@ -180,16 +203,19 @@ export class Engine {
     });
   }
 
-  assign(record: object, values: object): void {
+  assign(record: object, values: object, fields: Fields): void {
     this.transact(() => {
-      for (const [field, value] of Object.entries(values)) {
-        if (!(field in record) || field.startsWith('$'))
+      // All are read before any is written: they may be parts of this very record.
+      const detached = Object.entries(values).map(([field, value]) => {
+        if (!Object.hasOwn(fields, field))
           throw new StoreError(
             'ERR_VALUE',
-            `$set: there is no field ${show(field)}; its struct has ${Object.keys((record as {toJSON(): object}).toJSON()).join(', ')}.`,
+            `$set: there is no field ${show(field)}; its struct has ${Object.keys(fields).join(', ')}.`,
           );
+        return [field, fields[field]!.detach(value)] as const;
+      });
+      for (const [field, value] of detached)
         if (value !== undefined) (record as Record<string, unknown>)[field] = value;
-      }
     });
   }
 

@@ -1,6 +1,6 @@
 import type {Backing} from './backing.js';
 import type {Engine} from './engine.js';
-import {at, updateSize} from './header.js';
+import {at, sizeOf, updateSize} from './header.js';
 import {SegmentFull} from './heap.js';
 import {CELL} from './memory.js';
 
@@ -15,10 +15,14 @@ const PAGE = 4096;
  */
 export function growInto(engine: Engine, backing: Backing, maxSize: number): Backing {
   const {memory, log, heap} = engine;
-  const size = memory.byteLength;
+  const size = sizeOf(memory);
   const to = Math.min(Math.ceil((size * 2) / PAGE) * PAGE, maxSize);
   if (to <= size)
-    throw new SegmentFull(`store '${engine.name}' is full and has its maxSize of ${maxSize} bytes.`);
+    throw new SegmentFull(
+      `store '${engine.name}' is full and has its maxSize of ${maxSize} bytes.`,
+      Number.POSITIVE_INFINITY,
+    );
+  heap.assertJoinable(); // nothing may fail from here on: what is changed would be half here and half there
   const larger = backing.enlarge(to);
   const {mode} = memory;
   memory.attach(larger.bytes);

@@ -1,5 +1,6 @@
 import {createHash} from 'node:crypto';
 import {StoreError} from './errors.js';
+import {ENTRY_WORDS, logCapacity} from './log-ring.js';
 import {CELL, type Memory} from './memory.js';
 import {NOBODY} from './process-identity.js';
 
@@ -28,12 +29,15 @@ import {NOBODY} from './process-identity.js';
  *  264  lock           u64     with several writers: the process inside a transaction, see lock.ts
  *  272  armed          u32     1: a watcher sleeps and wants to be rung at the next commit, see watch.ts
  *  276  live           u32     always 1: the generation of records that cannot be removed
+ *  280  copying        u32     not 0: a reader copies, so what is used again is saved, see undo-log.ts
+ *  284  unsaved        u32     counts what was used again without
  *  ---- a cache line of its own for the allocator
  *  320  heapTop        u32     first cell never handed out
  *  324  epoch          u32     how often the store was opened for writing
  *  328  heapLimit      u32     end of the blocks; above it lie extents, taken from the end of the heap downwards
  *  336  quarantine     u32 payload cell, u32 entries      what was set aside, see ledger.ts; a cell that is logged shares
  *                              none with heapLimit, which is not
+ *  344  joining        u32     not 0: free blocks from this cell on may be in no list, see join.ts
  *  512  free           120 x u32   first free block of each size class, see heap.ts
  * 1024  writers        64 x u64    with several writers: who they are
  *  ...  zero up to 4096
@@ -64,10 +68,13 @@ export const at = {
   lock: 264,
   armed: 272,
   live: 276,
+  copying: 280,
+  unsaved: 284,
   heapTop: 320,
   epoch: 324,
   heapLimit: 328,
   quarantine: 336,
+  joining: 344,
   free: 512,
   writers: 1024,
   writersCount: 64,
@@ -147,10 +154,7 @@ export function markMoved(bytes: Uint8Array): void {
 export function hasMoved(memory: Memory): boolean {
   // Within one process the pages may be gone already, taken from under every view at once.
   if (memory.u32.length === 0) return true;
-  return (
-    stateOf(memory) === MOVED ||
-    memory.u32[at.size / 4]! + memory.u32[at.size / 4 + 1]! * 2 ** 32 > memory.byteLength
-  );
+  return stateOf(memory) === MOVED || sizeOf(memory) > memory.byteLength;
 }
 
 /** Pairs with the load in `readHeader`: whoever sees READY sees all that was written before. */
@@ -180,9 +184,33 @@ export function recognise(bytes: Uint8Array): Recognised {
   return blank(0, at.owner) && blank(at.owner + 8, HEADER_BYTES) ? 'empty' : 'foreign';
 }
 
+/**
+ * The header; while a transaction makes a file longer, or after one that died of it, as it was before: its cells are
+ * changed one after the other, and the checksum last.
+ */
+function pageOf(memory: Memory): Buffer {
+  const {u32, atomics, buffer} = memory;
+  if (buffer.length < HEADER_BYTES || checksum(buffer) === u32[at.checksum / 4]) return buffer;
+  const [log, cells] = [u32[at.log / 4]!, u32[at.log / 4 + 1]!];
+  const tail = atomics.load(u32, at.logTail / 4);
+  const words = u32.slice(0, HEADER_BYTES / 4);
+  const head = atomics.load(u32, at.logHead / 4);
+  const capacity = logCapacity(cells);
+  if ((log + cells) * 2 > u32.length || (head - tail) >>> 0 > capacity) return buffer;
+  for (let k = head; k !== tail; ) {
+    k = (k - 1) >>> 0;
+    const entry = log * 2 + (k & (capacity - 1)) * ENTRY_WORDS;
+    const cell = u32[entry]!;
+    if (cell < HEADER_BYTES / CELL) words.set(u32.subarray(entry + 1, entry + ENTRY_WORDS), cell * 2);
+  }
+  const page = Buffer.from(words.buffer);
+  return checksum(page) === page.readUInt32LE(at.checksum) ? page : buffer;
+}
+
 /** Believes nothing: every number is checked before anything else is built on it. */
 export function readHeader(memory: Memory, where: string): Header {
-  const b = memory.buffer;
+  const {length} = memory.buffer;
+  const b = pageOf(memory);
   if (b.length < HEADER_BYTES || recognise(b) !== 'ours')
     throw new StoreError(
       'ERR_FOREIGN',
@@ -221,8 +249,8 @@ export function readHeader(memory: Memory, where: string): Header {
     created: b.readDoubleLE(at.created),
     uid: b.readUInt32LE(at.uid),
   };
-  if (header.size > b.length)
-    corrupt(`it says ${header.size} bytes but the segment has ${b.length}; it was cut short`);
+  if (header.size > length)
+    corrupt(`it says ${header.size} bytes but the segment has ${length}; it was cut short`);
   const end = header.size / CELL;
   const ordered = [
     HEADER_BYTES / CELL,
@@ -249,11 +277,18 @@ export function readdress(memory: Memory, name: string): void {
   b.writeUInt32LE(checksum(b), at.checksum);
 }
 
+/** Bytes of the segment that are in use: a file may be longer, when its writer died as it made it so. */
+export function sizeOf(memory: Memory): number {
+  return memory.u32[at.size / 4]! + memory.u32[at.size / 4 + 1]! * 2 ** 32;
+}
+
 /** After the segment was made larger. The caller has saved the cells. */
 export function updateSize(memory: Memory, size: number): void {
-  memory.buffer.writeBigUInt64LE(BigInt(size), at.size);
-  memory.buffer.writeUInt32LE(size / CELL, at.heap + 4);
-  memory.buffer.writeUInt32LE(checksum(memory.buffer), at.checksum);
+  const {u32} = memory;
+  u32[at.size / 4] = size % 2 ** 32;
+  u32[at.size / 4 + 1] = Math.floor(size / 2 ** 32);
+  u32[at.heap / 4 + 1] = size / CELL;
+  u32[at.checksum / 4] = checksum(memory.buffer);
 }
 
 export function readOwner(memory: Memory): bigint {

@@ -145,12 +145,14 @@ export function settleLimit(engine: Engine, extents: readonly Area[]): void {
   });
 }
 
-/** The free lists anew. A kill on the way leaves free blocks that are on none: then they are not used until the next repair. */
+/** The free lists anew. A kill on the way leaves free blocks that are on none: then they are not used until the next repair, or joining. */
 export function relistFree(engine: Engine, free: readonly Stretch[]): void {
   const {memory, log, heap} = engine;
   engine.transact(() => {
     log.saveRange(at.free / CELL, (CLASSES * 4) / CELL);
     memory.u32.fill(0, at.free / 4, at.free / 4 + CLASSES);
+    log.save(at.joining >> 3);
+    memory.u32[at.joining / 4] = 0;
   });
   engine.inSteps(free, 3, ({start, end}) => heap.list(start, end - start));
 }

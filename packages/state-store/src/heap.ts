@@ -10,7 +10,8 @@ import type {UndoLog} from './undo-log.js';
  *   block:     u32 cells, this one included | u32 USED or FREE      one cell
  *              payload; in a free block its first word is the next free block of the class, or 0
  *   classes:   header.free[i], the first free block with size(i) <= cells < size(i + 1)
- *   heapTop:   blocks lie end to end from the start of the heap to here; above, nothing was ever used
+ *   heapTop:   blocks lie end to end from the start of the heap to here; above, nothing was ever used; at least a cell
+ *              stays free there, for the header of the block around the extents once the segment grows
  *
  * Sizes in cells: 2 3 4 5 6 7 8, then four to a doubling (10 12 14 16 20 24 28 32 ...): at most a quarter is wasted.
  * All metadata is written under the undo log. A block freed in a transaction is handed out again only after it, so the
@@ -18,7 +19,7 @@ import type {UndoLog} from './undo-log.js';
  */
 export const USED = 0x44455355; // 'USED'
 export const FREE = 0x45455246; // 'FREE'
-/** Extents, and at most a cell or two beside them, that growing the segment left in the middle of the heap. */
+/** Extents in the middle of the heap: growing the segment left them there, or there was no room for them at its end. */
 export const ENCLOSED = 0x534f4c43; // 'CLOS'
 export const CLASSES = 120;
 
@@ -44,7 +45,13 @@ export function classOf(cells: number): number {
 
 /** The segment itself has no room, which a larger one would have. */
 export class SegmentFull extends StoreError {
-  constructor(message: string) {
+  constructor(
+    message: string,
+    /** That are missing, in one piece. */
+    readonly cells: number,
+    /** Given where they must lie between the blocks and the extents: takes them among the blocks, in a transaction. */
+    readonly elsewhere?: () => void,
+  ) {
     super('ERR_FULL', message);
   }
 }
@@ -65,10 +72,13 @@ export class Heap {
     return this.memory.u32[at.heapLimit / 4]!;
   }
 
-  /** Throws unless `cells` can be taken from the end of the heap; gives the cell at which they would begin. */
-  beforeLimit(cells: number): number {
+  /**
+   * Throws unless `cells` can be taken from the end of the heap; gives the cell at which they would begin. `elsewhere`:
+   * what could be done instead.
+   */
+  beforeLimit(cells: number, elsewhere: () => void): number {
     const start = Math.floor((this.limit - cells) / 8) * 8; // on a cache line
-    if (start <= this.top) this.full(cells * CELL);
+    if (start <= this.top) this.full(cells * CELL, cells + 7, elsewhere); // up to seven more to be on one
     return start;
   }
 
@@ -76,6 +86,15 @@ export class Heap {
   lowerLimit(to: number): void {
     assert(to >= this.top && to < this.limit);
     this.memory.atomics.store(this.memory.u32, at.heapLimit / 4, to);
+  }
+
+  /** Throws unless `enclose` can be done: a store of before may be full to its last cell. */
+  assertJoinable(): void {
+    if (this.top === this.limit && this.limit < this.memory.byteLength / CELL)
+      throw new SegmentFull(
+        `store '${this.name}' is full to its last cell and cannot be joined to new room; open it with compact: true and a larger size.`,
+        Number.POSITIVE_INFINITY,
+      );
   }
 
   /**
@@ -86,10 +105,6 @@ export class Heap {
     let at = top;
     // The block around the extents needs a header cell, so the last cell before them is its.
     const room = limit - 1 - at;
-    if (end > limit && room < 0)
-      throw new SegmentFull(
-        `store '${this.name}' is full to its last cell and cannot be joined to new room.`,
-      );
     for (let rest = end > limit ? room : limit - at; rest >= 2; ) {
       let piece = classSize(classOf(rest));
       if (rest - piece === 1) piece = rest;
@@ -114,6 +129,7 @@ export class Heap {
     const block = u32[head]!;
     if (block !== 0) {
       this.pop(head, block);
+      log.saveReused(block + 1, u32[block * 2]! - 1);
       return block + 1;
     }
     const top = u32[at.heapTop / 4]!;
@@ -126,6 +142,14 @@ export class Heap {
       return top + 1;
     }
     return this.split(wanted, cells, bytes);
+  }
+
+  /** The same for what is never given back: the block is nobody's to free. */
+  allocForGood(bytes: number): number {
+    const payload = this.alloc(bytes);
+    this.log.save(payload - 1);
+    this.memory.u32[(payload - 1) * 2 + 1] = ENCLOSED;
+    return payload;
   }
 
   /** Gives a block back at the end of the transaction. `payload` 0 is no block. */
@@ -168,8 +192,12 @@ export class Heap {
     this.list(block, u32[block * 2]!);
   }
 
+  /** Counts the blocks that were put into lists here. */
+  listed = 0;
+
   /** Makes these cells a free block. Part of a transaction. */
   list(block: number, cells: number): void {
+    this.listed++;
     const {log} = this;
     const {u32} = this.memory;
     const head = at.free / 4 + classOf(cells);
@@ -193,6 +221,7 @@ export class Heap {
       if (block === 0) continue;
       this.pop(head, block);
       let rest = u32[block * 2]! - cells;
+      log.saveReused(block + 1, Math.min(cells, u32[block * 2]!) - 1);
       if (rest < 2) return block + 1;
       log.save(block);
       u32[block * 2] = cells;
@@ -206,12 +235,14 @@ export class Heap {
       }
       return block + 1;
     }
-    return this.full(bytes);
+    return this.full(bytes, cells);
   }
 
-  private full(bytes: number): never {
+  private full(bytes: number, cells: number, elsewhere?: () => void): never {
     throw new SegmentFull(
       `store '${this.name}' is full: no room for ${bytes} more bytes. Remove something, or open it with a larger size or maxSize.`,
+      cells,
+      elsewhere,
     );
   }
 }

@@ -120,17 +120,31 @@ export class List<V, I = V> implements Slotted {
     });
   }
 
-  /** Ids and values, first to last. The value at hand may be removed meanwhile. */
+  /** Ids and values, first to last. Values may come and go meanwhile. */
   *entries(): IterableIterator<[number, V]> {
-    // Nodes may come and go meanwhile, but more steps than slots are a circle.
+    const {slots} = this;
     for (let node = this.end(0), steps = 0; node !== 0; ) {
-      if (++steps > this.slots.used) this.engine.corrupt(this.path, 'runs in a circle');
+      // More steps than slots are a circle, unless nodes come and go meanwhile.
+      if (++steps > slots.used) this.engine.corrupt(this.path, 'runs in a circle');
+      const {changes} = slots;
       const next = this.links(node - 1)[1];
-      yield [this.slots.idOf(node - 1, this.slots.generation(node - 1)), this.valueOf.get(node - 1)];
-      node = next;
+      const [life, nextLife] = [slots.generation(node - 1), next === 0 ? 0 : slots.generation(next - 1)];
+      yield [slots.idOf(node - 1, life), this.valueOf.get(node - 1)];
+      if (slots.changes !== changes) steps = 0;
+      if (next === 0 || slots.generation(next - 1) === nextLife) node = next;
+      else node = this.liveFrom(slots.generation(node - 1) === life ? node : next);
     }
   }
-  /** First to last. The value at hand may be removed meanwhile. */
+
+  /** The first live node behind this one. The link of a node that was removed still leads to what came after it. */
+  private liveFrom(node: number): number {
+    let next = this.links(node - 1)[1];
+    for (let steps = 0; next !== 0 && !this.slots.isLive(next - 1); next = this.links(next - 1)[1])
+      if (++steps > this.slots.used) return 0;
+    return next;
+  }
+
+  /** First to last. Values may come and go meanwhile. */
   *[Symbol.iterator](): IterableIterator<V> {
     for (const [, value] of this.entries()) yield value;
   }
@@ -241,8 +255,12 @@ export class List<V, I = V> implements Slotted {
     return slot;
   }
 
-  private insert(prev: number, next: number, value: I): number {
-    const slot = this.slots.take();
+  /** @internal Fills a slot that was adopted, as the last one. */
+  place(slot: number, value: I): void {
+    this.insert(this.end(1), 0, value, slot);
+  }
+
+  private insert(prev: number, next: number, value: I, slot = this.slots.take()): number {
     this.slots.outlive(slot);
     this.valueOf.init(slot, value);
     const {u32} = this.engine.memory;
@@ -271,8 +289,7 @@ export class List<V, I = V> implements Slotted {
 
   private take(node: number): V | undefined {
     if (node === 0) return undefined;
-    const value = this.valueOf.get(node - 1);
-    const taken = structOf(this.valueType) ? (this.valueType.plain(value) as V) : value;
+    const taken = this.valueType.detach(this.valueOf.get(node - 1)) as V;
     this.unlink(node - 1);
     return taken;
   }

@@ -338,10 +338,16 @@ export class StoreMap<K, V, KI = K, VI = V> implements Slotted {
   /** Of the key that `find` looked for last. */
   private hash = 0;
 
-  private add(key: K, value: VI): number {
+  /** @internal Fills a slot that was adopted. */
+  place(slot: number, key: K, value: VI): void {
+    this.find(key);
+    this.keyOf.check(key);
+    this.add(key, value, slot);
+  }
+
+  private add(key: K, value: VI, slot = this.slots.take()): number {
     const {memory, log} = this.engine;
     const {hash} = this;
-    const slot = this.slots.take();
     const cell = this.slots.cell(slot);
     this.keyOf.store(cell, key);
     this.valueOf.init(slot, value);

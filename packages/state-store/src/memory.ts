@@ -33,6 +33,7 @@ export interface AtomicStores {
   load(array: BigUint64Array, index: number): bigint;
   store(array: Uint32Array, index: number, value: number): number;
   store(array: BigUint64Array, index: number, value: bigint): bigint;
+  compareExchange(array: Uint32Array, index: number, expected: number, value: number): number;
   compareExchange(array: BigUint64Array, index: number, expected: bigint, value: bigint): bigint;
 }
 

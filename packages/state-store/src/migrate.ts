@@ -1,5 +1,5 @@
 import {ArrayType} from './array.js';
-import {CollectionType} from './collection.js';
+import {CollectionType, type Slotted} from './collection.js';
 import {StoreError, show} from './errors.js';
 import {FixedBytesType, FixedStringType} from './fixed.js';
 import type {Ledger} from './ledger.js';
@@ -9,10 +9,11 @@ import {RawType} from './raw.js';
 import {RefType} from './ref.js';
 import {Ring} from './ring.js';
 import {BigType, BoolType, EnumType, NumberType, TimestampType, UintType} from './scalars.js';
+import {OWNER, SLOT_SPACE, type Slots} from './slots.js';
 import {SortedMap} from './sorted.js';
-import {type Fields, Struct} from './struct.js';
+import {type Fields, type Live, Struct} from './struct.js';
 import {Table} from './table.js';
-import {type AnyType, OptionalType} from './type.js';
+import {type AnyType, OptionalType, type TypeDescription} from './type.js';
 import {UnionType} from './union.js';
 import {BytesType, FlatBufferType, StringType} from './variable.js';
 import {Vector} from './vector.js';
@@ -54,7 +55,18 @@ export class Migration {
     private readonly renames: Renames,
     /** A user's function does what cannot be done here: then what does not fit is left out. */
     private readonly lenient: boolean,
-  ) {}
+  ) {
+    for (const type of Object.values(to.schema)) this.refer(type.describe());
+  }
+
+  /** The structs that refs name: their records must be found under the same numbers. */
+  private readonly referred = new Set<string>();
+
+  private refer({kind, name, of, fields}: TypeDescription): void {
+    if (kind === 'ref') this.referred.add(name!);
+    for (const type of of ?? []) this.refer(type);
+    for (const {type} of fields ?? []) this.refer(type);
+  }
 
   run(): void {
     const pairs: {key: string; old: string; type: AnyType; before: AnyType}[] = [];
@@ -68,63 +80,97 @@ export class Migration {
           `renames: there is no '${old}' that '${key}' could be the new name of.`,
         );
     }
-    // Tables first, empty records in their slots: refs need somebody to point at.
-    for (const {key, old} of pairs) {
-      const [source, target] = [this.from.collections.get(old), this.to.collections.get(key)];
-      if (source instanceof Table && target instanceof Table) {
-        target.adopt(source);
-        this.tables.set(source, target);
-      }
-    }
-    for (const {key, old, type, before} of pairs) {
+    // Empty slots first: refs need somebody to point at.
+    const fills = pairs.map(({key, old, type, before}) => {
       if (type instanceof CollectionType && before instanceof CollectionType)
-        this.carry(key, old, type, before);
-      else {
-        const convert = this.converter(before, type, key);
+        return this.prepare(key, old, type, before);
+      const convert = this.converter(before, type, key);
+      return () => {
         if (convert)
           this.to.transact(() => {
             this.to.root[key] = convert(this.from.root[old]);
           });
-      }
-    }
+      };
+    });
+    for (const fill of fills) fill();
     for (const entry of this.from.ledger.entries()) this.to.transact(() => this.to.ledger.add(entry));
   }
 
-  private readonly tables = new Map<object, Table<Fields>>();
+  /** The slots that were taken over, each in the same life: ids stay what they are, and refs lead to the same record. */
+  private readonly adopted = new Map<Slots, Slots>();
 
-  private carry(
+  private adopt({slots: source}: Slotted, {slots: target}: Slotted): void {
+    for (let slot = 0; slot < source.used; slot++) target.adopt(slot, source.generation(slot));
+    this.adopted.set(source, target);
+  }
+
+  /** Takes over the slots of a collection whose values have names; gives what fills it. */
+  private prepare(
     key: string,
     old: string,
     type: CollectionType<unknown>,
     before: CollectionType<unknown>,
-  ): void {
+  ): () => void {
     const [source, target] = [this.from.collections.get(old), this.to.collections.get(key)];
     const [mine, theirs] = [
       type as unknown as {struct: AnyType; key: AnyType; of: AnyType},
       before as unknown as {struct: AnyType; key: AnyType; of: AnyType},
     ];
     const each = (put: () => void) => this.to.transact(put);
+    const nothing = () => {};
     if (type.kind !== before.kind) {
       if (!this.lenient) throw this.cannot(key, before, type);
     } else if (source instanceof Table && target instanceof Table) {
+      this.adopt(source, target);
       const convert = this.converter(theirs.struct, mine.struct, key);
       if (convert)
-        for (const record of source) each(() => target.fill(record.$index, convert(record) as object));
+        return () => {
+          for (const record of source) each(() => target.fill(record.$index, convert(record) as object));
+        };
     } else if (source instanceof StoreMap || source instanceof SortedMap) {
       const [keyAs, valueAs] = [
         this.converter(theirs.key, mine.key, key),
         this.converter(theirs.of, mine.of, key),
       ];
+      if (!keyAs || !valueAs) return nothing;
       const map = target as StoreMap<unknown, unknown>;
-      if (keyAs && valueAs) for (const [k, v] of source) each(() => void map.set(keyAs(k), valueAs(v)));
-    } else if (source instanceof Vector || source instanceof List || source instanceof Ring) {
+      const named = mine.of instanceof Struct && this.referred.has(mine.of.name);
+      if (named) this.adopt(source, map);
+      return () => {
+        const {slots} = source;
+        for (let slot = 0; slot < slots.used; slot++) {
+          if (!slots.isLive(slot)) continue;
+          const k = keyAs(source.keyAt(slot));
+          if (map.has(k)) {
+            if (!this.lenient || named) throw this.twice(key, k);
+            continue;
+          }
+          const value = valueAs(source.valueAt(slot));
+          each(() => void (named ? map.place(slot, k, value) : map.set(k, value)));
+        }
+      };
+    } else if (source instanceof List) {
       const convert = this.converter(theirs.of, mine.of, key);
-      const list = target as Vector<unknown>;
-      if (convert) for (const value of source) each(() => void list.push(convert(value)));
+      const list = target as List<unknown>;
+      if (!convert) return nothing;
+      this.adopt(source, list);
+      return () => {
+        for (const [id, value] of source.entries()) each(() => list.place(id % SLOT_SPACE, convert(value)));
+      };
+    } else if (source instanceof Vector || source instanceof Ring) {
+      const convert = this.converter(theirs.of, mine.of, key);
+      if (!convert) return nothing;
+      return () => {
+        // Every place of it will be filled, so it may go on counting.
+        if (source instanceof Ring && target instanceof Ring && target.capacity <= source.length)
+          target.countFrom(source.pushed - source.length);
+        for (const value of source) each(() => void (target as Vector<unknown>).push(convert(value)));
+      };
     } else if (type instanceof RawType) {
       const bytes = source as Buffer;
       bytes.copy(target as Buffer, 0, 0, Math.min(bytes.length, type.bytes));
     }
+    return nothing;
   }
 
   /** Undefined: it cannot be done, but somebody else will. */
@@ -149,7 +195,8 @@ export class Migration {
       if (to instanceof BoolType) return value => Number(value) !== 0;
       return value => {
         const number = Number(value);
-        if (typeof value === 'bigint' && BigInt(number) !== value)
+        const rounded = to instanceof NumberType && to.kind === 'f32' ? Math.fround(number) : number;
+        if (isInteger(from) && BigInt(rounded) !== BigInt(value as number | bigint | boolean))
           throw new StoreError(
             'ERR_VALUE',
             `${path}: ${show(value)} is beyond what ${to.kind} holds exactly.`,
@@ -213,11 +260,15 @@ export class Migration {
 
   private ref(value: unknown): unknown {
     if (value === null) return null;
-    for (const [source, target] of this.tables) {
-      const record = target.counterpart(source as Table<Fields>, value as object);
-      if (record) return record;
-    }
-    return null;
+    const source = (value as Record<symbol, Slots>)[OWNER]!;
+    return this.adopted.get(source)?.record(source.slotOf(value as Live), (value as Live).$n) ?? null;
+  }
+
+  private twice(path: string, key: unknown): StoreError {
+    return new StoreError(
+      'ERR_VALUE',
+      `${path}: two keys become ${show(key)}; pass migrate to openStore to say which stays. The store was left as it is.`,
+    );
   }
 
   private cannot(path: string, from: AnyType, to: AnyType): StoreError {

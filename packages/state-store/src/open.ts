@@ -39,6 +39,7 @@ import {
   otherWriter,
   unlock,
 } from './lock.js';
+import {LEAST_LOG_CELLS} from './log-ring.js';
 import {CELL, Memory} from './memory.js';
 import {Migration, type Renames} from './migrate.js';
 import {isAlive, NOBODY, nameOf, ownIdentity} from './process-identity.js';
@@ -48,7 +49,7 @@ import {assertHolds, parseSize} from './size.js';
 import {type RootOf, type Schema, Store} from './store.js';
 import {type Fields, Struct} from './struct.js';
 import {Type} from './type.js';
-import {LEAST_LOG_CELLS, UndoLog} from './undo-log.js';
+import {UndoLog} from './undo-log.js';
 
 /** Of `openStore`. Sizes are bytes, or texts like '512KB', '64MB', '2GB' in units of 1024. */
 export interface StoreOptions<S extends Schema> {
@@ -393,6 +394,7 @@ function rebuild<S extends Schema>(
     const {ok, problems} = to.check();
     assert(ok, problems.join('; '));
     backing.replace(place);
+    place.bell.ring();
   } catch (error) {
     place.destroy();
     throw error;

@@ -11,7 +11,7 @@ import {Type, type TypeDescription} from './type.js';
  *
  *   head:  0  pushed u64                  values ever pushed; value k lies in place k mod capacity
  *          1  data u32 | capacity u32     first cell of the places
- *          2  lives u32 | 0               first cell of one u32 a place: low word of pushed when it was filled, for stale handles
+ *          2  lives u32 | 0               first cell of one u32 a place, another at each push, for stale handles
  */
 const HEAD_CELLS = 3;
 
@@ -56,7 +56,10 @@ export class Ring<V, I = V> implements Rowed {
   get pushed(): number {
     this.engine.assertOpen();
     const {u32} = this.engine.memory;
-    return u32[this.word]! + u32[this.word + 1]! * 2 ** 32;
+    const pushed = u32[this.word]! + u32[this.word + 1]! * 2 ** 32;
+    // Beyond that numbers do not count, and a loop over them would not end.
+    if (pushed > Number.MAX_SAFE_INTEGER) this.engine.corrupt(this.path, `was pushed to ${pushed} times`);
+    return pushed;
   }
 
   /** Number of values there are, at most `capacity`. */
@@ -79,25 +82,37 @@ export class Ring<V, I = V> implements Rowed {
    */
   push(value: I): void {
     this.engine.transact(() => {
+      const detached = this.type.detach(value); // it may be the oldest one
       const {memory, log} = this.engine;
       const {u32} = memory;
       const pushed = this.pushed;
       const place = pushed % this.capacity;
       if (pushed >= this.capacity) this.row.drop(this.data, place);
       const {first, count} = cellsOf(this.type, this.data, place);
-      for (let i = 0; i < count; i++) log.note(first + i);
+      log.saveRange(first, count);
       log.note((this.lives + place) >>> 1);
       log.note(this.head);
       log.publish();
       const stride = strideOf(this.type);
       memory.u8.fill(0, this.data * CELL + place * stride, this.data * CELL + (place + 1) * stride);
-      this.row.init(this.data, place, value);
+      this.row.init(this.data, place, detached);
       this.engine.memory.invalidate();
-      u32[this.lives + place] = (pushed + 1) >>> 0;
+      this.life = Math.max(this.life, pushed) + 1;
+      u32[this.lives + place] = this.life;
       u32[this.word] = (pushed + 1) >>> 0;
       u32[this.word + 1] = Math.floor((pushed + 1) / 2 ** 32);
     });
   }
+
+  /** @internal Counts on from here. Part of the making of a store: the places are empty. */
+  countFrom(pushed: number): void {
+    const {u32} = this.engine.memory;
+    u32[this.word] = pushed >>> 0;
+    u32[this.word + 1] = Math.floor(pushed / 2 ** 32);
+  }
+
+  /** The greatest there ever was here, pushes that were undone included: handles of those may be about. */
+  private life = 0;
 
   /** Oldest first. */
   *[Symbol.iterator](): IterableIterator<V> {

@@ -32,13 +32,14 @@ export class SlotValues<V, I> {
   }
 
   init(slot: number, value: unknown): void {
-    const {engine} = this.slots;
+    const {engine, changes} = this.slots;
     const cell = this.slots.cell(slot) + this.inset;
     if (this.compiled) this.compiled.init(cell, engine.object(value, this.slots.path));
     else {
       engine.memory.f64.fill(0, cell, cell + this.cells);
       this.row!.init(cell, 0, value);
     }
+    this.slots.assertUnchanged(changes);
   }
 
   /** Replaces what is there. */
@@ -53,9 +54,12 @@ export class SlotValues<V, I> {
     const record = engine.object(value, slots.path);
     if ((record as Partial<Record<symbol, unknown>>)[OWNER] === slots && (record as Live).$c === cell) return;
     engine.transact(() => {
+      const {changes} = slots;
+      const detached = this.type.detach(record) as object; // parts of what is replaced may be in it
+      slots.assertUnchanged(changes);
       engine.log.saveRange(cell, this.cells);
       this.compiled!.drop(cell);
-      this.compiled!.init(cell, record);
+      this.compiled!.init(cell, detached);
     });
   }
 

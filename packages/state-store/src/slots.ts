@@ -191,6 +191,18 @@ export class Slots<R extends object = object> {
   /** The transaction that ended a life here last. */
   private gaveIn = 0;
 
+  /** Counts the slots that were taken and given back here. */
+  changes = 0;
+
+  /** Throws if the user's code, which runs while a value is read, took or gave back slots since. */
+  assertUnchanged(since: number): void {
+    if (this.changes !== since)
+      throw new StoreError(
+        'ERR_VALUE',
+        `${this.path}: a getter or an iterator of the value that is written changed the collection; read it first, then write.`,
+      );
+  }
+
   /** A free slot, the one freed last if any: from now on it is live. Its cells need no saving any more. */
   take(): number {
     const {memory, log} = this.engine;
@@ -210,6 +222,7 @@ export class Slots<R extends object = object> {
       else {
         log.note(cell);
         log.publish();
+        log.saveReused(cell + 1, this.stride - 1);
       }
       u32[word] = u32[cell * 2]!;
     } else {
@@ -222,8 +235,10 @@ export class Slots<R extends object = object> {
       log.publish();
       u32[word + 2] = slot + 1;
     }
+    this.changes++;
     u32[word + 1] = u32[word + 1]! + 1;
-    u32[generationWord] = u32[generationWord]! + 1;
+    const generation = u32[generationWord]!;
+    u32[generationWord] = this.lived === undefined ? generation + 1 : this.nextLife(slot, generation);
     return slot;
   }
 
@@ -241,6 +256,7 @@ export class Slots<R extends object = object> {
     const generation = u32[generationWord]!;
     this.engine.memory.invalidate();
     this.gaveIn = log.serial;
+    this.changes++;
     u32[generationWord] = generation + 1;
     u32[word + 1] = u32[word + 1]! - 1;
     if (generation >= LAST_GENERATION) return;
@@ -254,9 +270,23 @@ export class Slots<R extends object = object> {
     const generation = this.engine.memory.u32[word]!;
     this.engine.log.onUndo(() => {
       const {u32} = this.engine.memory;
+      const now = u32[word]!;
+      if (now >= generation || generation >= LAST_GENERATION) return;
       // One store, valid at any time: a free slot's generation may grow by 2 whenever it likes.
-      if (u32[word] === generation - 1 && generation < LAST_GENERATION) u32[word] = generation + 1;
+      if ((now & 1) === 0) u32[word] = generation + 1;
+      else {
+        this.lived ??= new Map();
+        this.lived.set(slot, Math.max(generation, this.lived.get(slot) ?? 0));
+      }
     });
+  }
+
+  /** Of slots that are back in an earlier life: the last one that was undone, and must not come again. */
+  private lived: Map<number, number> | undefined;
+
+  private nextLife(slot: number, generation: number): number {
+    const lived = this.lived?.get(slot) ?? 0;
+    return lived > generation && lived + 2 <= LAST_GENERATION ? lived + 2 : generation + 1;
   }
 
   /** Sets a slot of a store that nobody else can see yet; slots come in order. Gives its cell if it is live. */
@@ -350,12 +380,30 @@ export class Slots<R extends object = object> {
         'ERR_FULL',
         `${this.path} is full: a collection has at most ${SLOT_SPACE} records.`,
       );
-    const start = heap.beforeLimit(this.extentCells(k));
+    const start = heap.beforeLimit(this.extentCells(k), () => this.growAmongBlocks());
     memory.u32.fill(0, start * 2, (start + this.generationCells(k)) * 2);
     const records = start + this.generationCells(k);
     memory.atomics.store(memory.u64, this.head + 4 + k, BigInt(start) | (BigInt(records) << 32n));
     heap.lowerLimit(start);
     memory.atomics.store(memory.u32, this.head * 2 + 5, capacity * 2);
+  }
+
+  /**
+   * The same by an extent within a block that nobody frees, for where there is no room behind the blocks but enough among
+   * them. All of it is logged: a transaction of its own, between two tries of the one that needs it.
+   */
+  private growAmongBlocks(): void {
+    const {memory, log, heap} = this.engine;
+    const {u32} = memory;
+    const {capacity} = this;
+    const k = this.extentOf(capacity);
+    const start = Math.ceil(heap.allocForGood((this.extentCells(k) + 7) * CELL) / 8) * 8; // on a cache line
+    u32.fill(0, start * 2, (start + this.generationCells(k)) * 2);
+    log.save(this.head + 4 + k);
+    u32[(this.head + 4 + k) * 2] = start;
+    u32[(this.head + 4 + k) * 2 + 1] = start + this.generationCells(k);
+    log.save(this.head + 2);
+    u32[this.head * 2 + 5] = capacity * 2;
   }
 
   /** Finishes or forgets a growth that a crash cut short. */

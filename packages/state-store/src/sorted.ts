@@ -173,7 +173,7 @@ export class SortedMap<K, V, KI = K, VI = V> implements Slotted {
   }
 
   /**
-   * Entries in the order of their keys, or backwards, between bounds. The entry at hand may be deleted meanwhile.
+   * Entries in the order of their keys, or backwards, between bounds. Entries may come and go meanwhile.
    *
    * @param options - none: all of them
    * @throws StoreError ERR_VALUE: a bound is no key, such as NaN
@@ -184,6 +184,7 @@ export class SortedMap<K, V, KI = K, VI = V> implements Slotted {
     ...bounds
   }: Range<K | KI> = {}): IterableIterator<[K, V]> {
     this.engine.assertOpen();
+    const {slots} = this;
     const [gt, gte, lt, lte] = [bounds.gt, bounds.gte, bounds.lt, bounds.lte].map(bound =>
       bound === undefined ? undefined : this.demanded(bound),
     );
@@ -207,12 +208,17 @@ export class SortedMap<K, V, KI = K, VI = V> implements Slotted {
             ? this.after(gt, false)
             : this.link(0, 0);
     for (let left = limit, steps = 0; node !== 0 && left > 0; left--) {
-      if (++steps > this.slots.used) this.engine.corrupt(this.path, 'runs in a circle');
+      // More steps than slots are a circle, unless nodes come and go meanwhile.
+      if (++steps > slots.used) this.engine.corrupt(this.path, 'runs in a circle');
       const key = this.keyOf(node);
       if (!(reverse ? above(key) : below(key))) return;
       const next = this.link(node, reverse ? PREV : 0);
+      const life = next === 0 ? 0 : slots.generation(next - 1);
+      const {changes} = slots;
       if (above(key) && below(key)) yield [key, this.valueOf.get(node - 1)];
-      node = next;
+      if (slots.changes !== changes) steps = 0;
+      if (next === 0 || slots.generation(next - 1) === life) node = next;
+      else node = reverse ? this.before(key, false) : this.after(key, false);
     }
   }
   /** All entries, lowest key first: the same as `range()`. */
@@ -435,9 +441,14 @@ export class SortedMap<K, V, KI = K, VI = V> implements Slotted {
     return this.trail(key, inclusive)[0]!;
   }
 
-  private add(key: K | KI, value: VI): number {
+  /** @internal Fills a slot that was adopted. */
+  place(slot: number, key: K | KI, value: VI): void {
+    this.demanded(key);
+    this.add(key, value, slot);
+  }
+
+  private add(key: K | KI, value: VI, slot = this.slots.take()): number {
     const {memory} = this.engine;
-    const slot = this.slots.take();
     const cell = this.slots.cell(slot);
     memory.f64.fill(0, cell, cell + LINK_CELLS + this.keyCells);
     this.keyRow.init(cell + LINK_CELLS, 0, key);

@@ -6,7 +6,7 @@ import {type Collection, CollectionType, printable} from './collection.js';
 import {Engine} from './engine.js';
 import {StoreError, show} from './errors.js';
 import {growInto} from './grow.js';
-import {at, hasMoved, readOwner} from './header.js';
+import {at, hasMoved, publish, readOwner} from './header.js';
 import {wrongHeads} from './heads.js';
 import {examine} from './invariants.js';
 import {Ledger, type SetAside} from './ledger.js';
@@ -64,6 +64,8 @@ export class Store<S extends Schema> {
   private readonly addressed: boolean;
   private readonly collections = new Map<string, unknown>();
   private readonly ledger: Ledger;
+  /** What wakes those who watch. */
+  private readonly watchers = new Set<() => void>();
   constructor(
     private readonly engine: Engine,
     private backing: Backing,
@@ -94,7 +96,8 @@ export class Store<S extends Schema> {
    * Runs `fn` as one transaction: all its writes or none of them, whatever kills the process; an error undoes them.
    * Inside another transaction it joins that one.
    *
-   * @param fn - must not be asynchronous: await first, then write. With `maxSize` it may run a second time, in a larger store
+   * @param fn - must not be asynchronous: await first, then write. Where there is no room for it, what is free is joined or
+   *   the store grows (see `maxSize`), and it runs once more
    * @returns what `fn` gives; what it throws goes on to the caller
    * @throws StoreError ERR_TRANSACTION: it changed more than the undo log holds (see `logSize`), or `fn` gave a promise;
    *   ERR_FULL: the store has no room; ERR_READONLY: it was opened for reading; ERR_BUSY: with several writers, another one
@@ -157,11 +160,12 @@ export class Store<S extends Schema> {
   snapshot(): Store<S> {
     this.engine.assertOpen();
     this.followIfMoved();
-    const {header, name} = this.engine;
+    const {header, name, access} = this.engine;
     for (let i = 0; i < COPIES; i++) {
-      const bytes = copyConsistently(this.engine.memory, header.logCell, header.logCells);
+      const bytes = copyConsistently(this.engine.memory, header.logCell, header.logCells, access === 'one');
       if (bytes === undefined) continue;
       const memory = new Memory(bytes);
+      publish(memory); // it may have moved meanwhile, the copy did not
       const engine = new Engine(
         name,
         `a snapshot of ${this.backing.where}`,
@@ -171,7 +175,9 @@ export class Store<S extends Schema> {
         'none',
       );
       const backing = {...this.backing, bytes, detach() {}};
-      return new Store(engine, backing, this.schema, 0, undefined, () => {});
+      const copy = new Store(engine, backing, this.schema, 0, undefined, () => {});
+      for (const slots of engine.numbered.values()) slots.recover();
+      return copy;
     }
     throw new StoreError(
       'ERR_BUSY',
@@ -184,7 +190,8 @@ export class Store<S extends Schema> {
    * a boolean or an enum outside a transaction wakes nobody.
    *
    * @param select - runs as in `read` after each commit; only a change of what it gives is reported. Without it, every commit is
-   * @param options - `signal` ends the iteration
+   * @param options - `signal` ends the iteration; so does `close()`
+   * @throws StoreError ERR_SCHEMA_MISMATCH: the store was rebuilt, open it again
    * @example
    * for await (const {value} of store.watch(root => root.served)) console.log(value);
    */
@@ -195,11 +202,19 @@ export class Store<S extends Schema> {
     this.engine.assertOpen();
     const look = () => (select ? this.read(select) : undefined) as T;
     const memory = () => {
-      this.engine.assertOpen();
+      if (this.engine.closed) return undefined;
       this.followIfMoved();
       return this.engine.memory;
     };
-    return watchCommits(memory, this.backing.bell, look, signal);
+    const listen = (rung: () => void) => {
+      const stop = this.backing.bell.listen(rung);
+      this.watchers.add(rung);
+      return () => {
+        stop();
+        this.watchers.delete(rung);
+      };
+    };
+    return watchCommits(memory, {listen}, look, signal);
   }
 
   /** The whole segment, for native code. Write to regions of `t.raw` only. Another array after the store grew. */
@@ -389,6 +404,7 @@ export class Store<S extends Schema> {
     this.letGo();
     engine.closed = true;
     engine.memory.detach();
+    for (const wake of this.watchers) wake();
   }
 
   private followIfMoved(): void {
@@ -422,6 +438,7 @@ export class Store<S extends Schema> {
     const larger = growInto(engine, this.backing, maxSize);
     this.backing.detach();
     this.backing = larger;
+    larger.bell.ring();
     if (this.addressed) this.rebase();
   }
 }

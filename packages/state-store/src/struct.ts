@@ -5,7 +5,17 @@ import {StoreError} from './errors.js';
 import {generate} from './generate.js';
 import {at} from './header.js';
 import {CELL} from './memory.js';
-import {type Access, type AnyType, Captures, refuse, Type, type TypeDescription} from './type.js';
+import {element} from './scalars.js';
+import {
+  type Access,
+  type AnyType,
+  Captures,
+  type Guard,
+  refuse,
+  seenFrom,
+  Type,
+  type TypeDescription,
+} from './type.js';
 
 /** The fields of a struct: types by name. */
 export type Fields = Readonly<Record<string, AnyType>>;
@@ -124,6 +134,20 @@ export class Struct<F extends Fields> extends Type<RecordOf<F>, InitOf<F>, Plain
       fields: this.placed.map(p => ({name: p.name, offset: p.offset, type: p.type.describe()})),
     };
   }
+  override detach(value: unknown): unknown {
+    if (typeof value !== 'object' || value === null) return value;
+    const copy: Record<string, unknown> = {};
+    for (const {name, type} of this.placed) {
+      const field = (value as Record<string, unknown>)[name];
+      if (field !== undefined) copy[name] = type.detach(field);
+    }
+    return copy;
+  }
+  /** The same, but a plain object of simple fields, in which nothing is live, stays as it is. */
+  private settle(value: object): unknown {
+    const simple = !this.placed.some(({type}) => type.compound);
+    return simple && Object.getPrototypeOf(value) === Object.prototype ? value : this.detach(value);
+  }
   override plain(value: RecordOf<F>): PlainOf<F> {
     return value.toJSON();
   }
@@ -133,11 +157,12 @@ export class Struct<F extends Fields> extends Type<RecordOf<F>, InitOf<F>, Plain
   }
   /** A struct inside another: reading gives a live record of the inner one, writing copies a plain object in. */
   override access(byte: number, path: string, captures: Captures): Access {
-    const inner = compile(this, captures.engine, path);
+    const inner = compile(this, captures.engine, path, undefined, 1, seenFrom(byte, captures.guards));
     const cell = `c+${byte / CELL}`;
+    const settle = captures.add((v: object) => this.settle(v));
     return {
       get: `new ${captures.add(inner.Record)}(${cell},${captures.g},${captures.n})`,
-      check: `if(typeof v!=='object'||v===null)${captures.add(refuse)}(${JSON.stringify(path)},${JSON.stringify(`an object with fields of ${this.name}`)},v);`,
+      check: `if(typeof v!=='object'||v===null)${captures.add(refuse)}(${JSON.stringify(path)},${JSON.stringify(`an object with fields of ${this.name}`)},v);v=${settle}(v);`,
       set: `${captures.add(inner.assign)}(${cell},v);`,
       init: `${captures.add(inner.init)}(${cell},v);`,
       drop: `${captures.add(inner.drop)}(${cell});`,
@@ -227,13 +252,17 @@ export function compile<F extends Fields>(
   extras?: Extras,
   /** Of the slots the records lie in: 1, or more. */
   extents = 1,
+  guards: readonly Guard[] = [],
 ): Compiled<RecordOf<F>> {
-  const captures = new Captures(engine);
+  const captures = new Captures(engine, undefined, undefined, guards);
+  const broken = guards.map(({byte, value}) => `||U8[${element(1, byte)}]!==${value}`).join('');
+  const [seen, itself] =
+    guards.length === 0 ? ['g,n', 'this.$g,this.$n'] : ['g,n,c', 'this.$g,this.$n,this.$c'];
   const stale = captures.add(() => engine.stale(`record of ${type.name}`));
   // Few bytecodes each: the compiler takes what has no more than 27 into its caller whatever else is there.
   const members: string[] = [
     'get $at(){if(this.$r!==V.epoch)return this.$again;return this.$c;}',
-    'get $again(){this.$r=look(this.$g,this.$n);return this.$c;}',
+    `get $again(){this.$r=look(${itself});return this.$c;}`,
   ];
   const puts: string[] = [];
   const inits: string[] = [];
@@ -245,9 +274,10 @@ export function compile<F extends Fields>(
     const cells = Math.ceil((offset + field.size) / CELL) - firstCell;
     const save = cells === 1 ? `L.save(c+${firstCell});` : `L.saveRange(c+${firstCell},${cells});`;
     members.push(`get ${name}(){const c=this.$at;return ${access.get};}`);
-    // What may fail half-way is undone on its own, also when its caller catches the error and goes on.
+    // What may fail half-way is undone on its own, also when its caller catches the error and goes on. The record may go
+    // while the lock is waited for, or while an iterator of the user gives the values: it is looked at last.
     if (field.compound)
-      members.push(`set ${name}(v){const c=this.$at;E.transact(()=>{${access.check}${save}${access.set}});}`);
+      members.push(`set ${name}(v){E.transact(()=>{${access.check}const c=this.$at;${save}${access.set}});}`);
     // The check may replace v by what is stored, so the detour, which comes back here, is taken before it.
     else if (!field.single)
       members.push(
@@ -261,7 +291,7 @@ export function compile<F extends Fields>(
         `set $put_${name}(v){this.$r=put_${name}(this.$c,this.$g,this.$n,v);}`,
       );
       puts.push(
-        `function put_${name}(c,g,n,v){const r=look(g,n);if(M.mode===2)E.set(new R(c,g,n),'${name}',v);else{${access.check}if(M.mode!==0)${save}${access.set}}return r;}`,
+        `function put_${name}(c,g,n,v){const r=look(${seen});if(M.mode===2)E.set(new R(c,g,n),'${name}',v);else{${access.check}if(M.mode!==0)${save}${access.set}}return r;}`,
       );
     }
     inits.push(`{let v=o.${name};if(v!==undefined){${access.check}${access.init ?? access.set}}}`);
@@ -271,13 +301,13 @@ export function compile<F extends Fields>(
   for (const [name, body] of Object.entries(extras?.(captures) ?? {}))
     members.push(`get ${name}(){this.$at;${body}}`);
   const json = type.placed.map(({name, type: field}) => `${name}:${captures.add(field)}.plain(this.${name})`);
-  members.push('$set(o){E.assign(this,o);}');
+  members.push(`$set(o){E.assign(this,o,${captures.add(type.fields)});}`);
   members.push(`toJSON(){return {${json.join(',')}};}`);
   const zero = Array.from({length: type.size / CELL}, (_, i) => `F64[c+${i}]=0;`);
   const zeroing = zero.length <= 16 ? zero.join('') : `F64.fill(0,c,c+${zero.length});`;
   const cursor =
     extents === 1 ? 'this.$c=cell-stride;this.$g=word-1;' : 'this.$c=-stride;this.$g=-1;this.e=0;this.w=0;';
-  const source = `function look(g,n){if(U32[g]!==n||V.closed)${stale}();return V.stamp;}
+  const source = `function look(${seen}){if(U32[g]!==n||V.closed${broken})${stale}();return V.stamp;}
 ${puts.join('\n')}
 const R=class{constructor(c,g,n){this.$c=c;this.$g=g;this.$n=n;this.$r=V.stamp;}
 ${members.join('\n')}};

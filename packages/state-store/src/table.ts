@@ -225,26 +225,11 @@ export class Table<F extends Fields> {
     };
   }
 
-  /** @internal Takes over the slots of another table, each in the same life: ids stay what they are. The records are empty. */
-  adopt(other: Table<Fields>): void {
-    for (let slot = 0; slot < other.slots.used; slot++) {
-      const cell = this.slots.adopt(slot, other.slots.generation(slot));
-      if (cell !== undefined) this.compiled.init(cell, {});
-    }
-  }
-
   /** @internal Writes the fields of an empty record. */
   fill(slot: number, init: object): void {
     const cell = this.slots.cell(slot);
     this.engine.log.saveRange(cell, this.slots.stride);
     this.compiled.init(cell, init);
-  }
-
-  /** @internal The record here that a record of another table was adopted as. */
-  counterpart(other: Table<Fields>, record: object): TableRecord<F> | undefined {
-    if (!other.slots.holds(record)) return undefined;
-    const slot = other.slots.slotOf(record);
-    return this.slots.record(slot, other.slots.generation(slot));
   }
 
   /** @internal */
@@ -286,7 +271,9 @@ export class Table<F extends Fields> {
     const {slots} = this;
     const slot = slots.take();
     const cell = slots.cell(slot);
+    const {changes} = slots;
     this.compiled.init(cell, init);
+    slots.assertUnchanged(changes);
     return new this.compiled.Record(cell, slots.word(slot), slots.generation(slot));
   }
 

@@ -38,6 +38,17 @@ export interface Access {
   drop?: string;
 }
 
+/** A byte, counted from a cell, that says what lies there: as long as it has this value, what was found there is there. */
+export interface Guard {
+  byte: number;
+  value: number;
+}
+
+/** The same bytes counted from a cell that lies `byte` bytes further. */
+export function seenFrom(byte: number, guards: readonly Guard[]): Guard[] {
+  return guards.map(guard => ({...guard, byte: guard.byte - byte}));
+}
+
 /** Values that generated code needs by reference; everything else is spelled out in its text. */
 export class Captures {
   readonly names: string[] = [];
@@ -48,7 +59,19 @@ export class Captures {
     /** How the text names the generation word and the generation of the record around it. */
     readonly g = 'this.$g',
     readonly n = 'this.$n',
+    /** What must hold besides, for handles to what is described here to be live; counted from cell `c`. */
+    public guards: readonly Guard[] = [],
   ) {}
+  /** The access of what is there only while a guard holds. */
+  under(guard: Guard, access: () => Access): Access {
+    const {guards} = this;
+    this.guards = [...guards, guard];
+    try {
+      return access();
+    } finally {
+      this.guards = guards;
+    }
+  }
   /** A name for a variable of the generated text that no other access uses. */
   variable(): string {
     return `x${this.variables++}`;
@@ -95,6 +118,13 @@ export abstract class Type<V, I = V, J = V> {
   abstract access(byte: number, path: string, captures: Captures): Access;
   /** @internal Part of check(): looks at the field `byte` bytes behind `cell` and trusts nothing there. */
   verify(_checker: Checker, _cell: number, _byte: number, _path: string): void {}
+  /**
+   * @internal What is to be written, or was read, so that it stays when its place is written over: live records and views
+   * become objects and arrays. Records that a ref names stay records.
+   */
+  detach(value: unknown): unknown {
+    return value;
+  }
   /** @internal A value as plain data, nothing in it live. */
   plain(value: V): J {
     return value as unknown as J;
@@ -124,20 +154,32 @@ export class OptionalType<V, I, J> extends Type<V | null, I | null, J | null> {
     return {kind: 'optional', size: this.size, of: [this.inner.describe()]};
   }
   override access(byte: number, path: string, captures: Captures): Access {
-    const {get, check, set, init = set, drop = ''} = this.inner.access(byte, path, captures);
+    const {
+      get,
+      check,
+      set,
+      init = set,
+      drop = '',
+    } = captures.under({byte: byte + this.inner.size, value: 1}, () =>
+      this.inner.access(byte, path, captures),
+    );
+    const gone = this.compound ? 'M.invalidate();' : '';
     const present = `U8[c*8+${byte + this.inner.size}]`;
     const zero = Array.from({length: this.inner.size}, (_, i) => `U8[c*8+${byte + i}]=0;`).join('');
     const dropped = drop ? `if(${present}!==0){${drop}}` : '';
     return {
       get: `(${present}!==0?${get}:null)`,
       check: `if(v===undefined)v=null;if(v!==null){${check}}`,
-      set: `if(v===null){${dropped}${present}=0;${zero}}else if(${present}!==0){${set}}else{${init}${present}=1;}`,
+      set: `if(v===null){${dropped}${gone}${present}=0;${zero}}else if(${present}!==0){${set}}else{${init}${present}=1;}`,
       init: `if(v!==null){${init}${present}=1;}`,
       drop: dropped,
     };
   }
   override get compound(): boolean {
     return this.inner.compound;
+  }
+  override detach(value: unknown): unknown {
+    return value === null || value === undefined ? value : this.inner.detach(value);
   }
   override plain(value: V | null): J | null {
     return value === null ? null : this.inner.plain(value);

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import {StoreError} from './errors.js';
 import {at} from './header.js';
+import {ENTRY_WORDS, logCapacity} from './log-ring.js';
 import {CELL, LOGGED, type Memory, type Mode} from './memory.js';
 
 /*
- * The undo log: a ring of what cells held before they were written.
+ * The undo log: a ring of what cells held before they were written; log-ring.ts draws an entry.
  *
- *   entry k, 12 bytes at place k mod capacity:  u32 cell | u32 old low word | u32 old high word
  *   header.logHead:   entries ever written, modulo 2^32
  *   header.logTail:   head as the last transaction left it; head = tail means: no transaction is under way
  *
@@ -15,16 +15,15 @@ import {CELL, LOGGED, type Memory, type Mode} from './memory.js';
  * Recovery writes back the cells of the entries from head down to tail, then sets tail to head; a kill inside recovery
  * repeats it. Committed entries stay until the ring comes round: a reader takes back with them what was committed
  * while it was copying. For its sake head never goes back.
+ *
+ * One transaction can be undone though it fills blocks and slots without an entry: what it fills is nobody's before it.
+ * Several cannot: the first may free what the second fills. A reader that is about to copy stores a number of its own to
+ * header.copying; the transactions that begin after that save what they use again, or count header.unsaved up when it is
+ * too much. Either side stores first and then loads, so the one that was under way is the first that is taken back, or a
+ * later one is. The word is cleared when the ring has come round since, for nobody could use a copy that old.
  */
-const ENTRY_WORDS = 3;
-const LEAST_ENTRIES = 64;
-
-/** Entries that fit into `cells` cells: a power of two, so that places stay right when head wraps around. */
-export function logCapacity(cells: number): number {
-  return 2 ** Math.floor(Math.log2((cells * 2) / ENTRY_WORDS));
-}
-
-export const LEAST_LOG_CELLS = (LEAST_ENTRIES * ENTRY_WORDS) / 2;
+/** Entries are written before they are counted in head; at most so many at a time. */
+const BURST = 32;
 
 export interface Savepoint {
   head: number;
@@ -41,6 +40,11 @@ export class UndoLog {
   /** The cell logged last: fields that share a cell are usually written together. */
   private last = -1;
   private u32!: Uint32Array;
+  /** What the reader who copied last left in header.copying, or 0, and the head when it was first seen. */
+  private reader = 0;
+  private readerSince = 0;
+  /** Entries there are for what this transaction uses again. */
+  private spare = 0;
   /** Tells the transactions of this process apart. */
   serial = 0;
   /** Counts what was taken back: what a process has learned of the segment since may be wrong. */
@@ -84,6 +88,7 @@ export class UndoLog {
     }
     this.restore(this.tail);
     this.settle();
+    if (this.u32[at.joining / 4] !== 0) this.spoil(); // as who died over it was about to
     return count;
   }
 
@@ -98,8 +103,33 @@ export class UndoLog {
     // Spelled out: node:assert costs more than all the rest of a small transaction.
     if (before === LOGGED || this.head !== this.tail) assert.fail('a transaction was begun inside another');
     this.serial++;
+    const reader = this.u32[at.copying / 4]!;
+    if (reader !== 0 || this.reader !== 0) this.heed(reader);
     this.memory.enter(LOGGED);
     return before;
+  }
+
+  /** A reader copies, or did. */
+  private heed(reader: number): void {
+    if (reader !== this.reader) this.readerSince = this.head;
+    this.reader = reader;
+    const {atomics} = this.memory;
+    if (reader !== 0 && (this.head - this.readerSince) >>> 0 > this.capacity)
+      if (atomics.compareExchange(this.u32, at.copying / 4, reader, 0) === reader) this.reader = 0;
+    this.spare = this.capacity >>> 3;
+  }
+
+  /** Of cells that are nobody's now, but may have been somebody's before; must return before they are written. */
+  saveReused(cell: number, cells: number): void {
+    if (this.reader === 0) return;
+    this.spare -= cells;
+    if (this.spare >= 0) this.saveRange(cell, cells);
+    else this.spoil();
+  }
+
+  /** Copies that are being made now cannot be brought to an end of a transaction. */
+  spoil(): void {
+    this.memory.atomics.store(this.u32, at.unsaved / 4, (this.u32[at.unsaved / 4]! + 1) >>> 0);
   }
 
   /** Saves one cell. Must return before the cell is written. */
@@ -127,11 +157,17 @@ export class UndoLog {
   }
 
   saveRange(cell: number, cells: number): void {
-    for (let i = 0; i < cells; i++) this.note(cell + i);
+    for (let i = 0; i < cells; i++) {
+      this.note(cell + i);
+      if ((i & 15) === 15) this.publish();
+    }
     this.publish();
   }
 
-  /** Runs when the transaction is rolled back by an exception (after a crash there is nobody to tell). */
+  /**
+   * Runs when this point is rolled back by an exception (after a crash there is nobody to tell). Once more when a
+   * transaction around it is, for that takes back what the action did.
+   */
   onUndo(action: () => void): void {
     this.undone.push(action);
   }
@@ -173,12 +209,13 @@ export class UndoLog {
     this.undos++;
     this.restore(point.head);
     this.beforeCommit.length = point.beforeCommit;
-    while (this.undone.length > point.undone) this.undone.pop()!();
+    for (let i = this.undone.length; i-- > point.undone; ) this.undone[i]!();
   }
 
   rollback(after: Mode): void {
     this.publish(); // an entry that was noted, but not published, is restored harmlessly
     this.rollbackTo({head: this.tail, undone: 0, beforeCommit: 0});
+    this.undone = [];
     this.settle();
     this.memory.enter(after);
   }
@@ -210,19 +247,28 @@ export class UndoLog {
 }
 
 /**
- * Copies a segment that is being written, as it was at the end of some transaction. Never touches the segment and never
- * makes its writer wait. Undefined when the log came round meanwhile: the entries that would undo it are gone.
+ * Copies a segment that others write, as it was at the end of some transaction. Never makes a writer wait. Undefined when
+ * the copy cannot be brought to such an end: the log came round meanwhile, something was used again unsaved, or a
+ * collection grew, which no log tells. `alone`: nobody else writes.
  */
-export function copyConsistently(memory: Memory, logCell: number, logCells: number): Uint8Array | undefined {
+export function copyConsistently(
+  memory: Memory,
+  logCell: number,
+  logCells: number,
+  alone: boolean,
+): Uint8Array | undefined {
   const capacity = logCapacity(logCells);
   const base = logCell * 2;
-  const tail = memory.atomics.load(memory.u32, at.logTail / 4);
+  const load = (offset: number) => memory.atomics.load(memory.u32, offset / 4);
+  if (!alone) memory.atomics.store(memory.u32, at.copying / 4, 1 + Math.floor(Math.random() * (2 ** 32 - 1)));
+  const [unsaved, limit] = [load(at.unsaved), load(at.heapLimit)];
+  const tail = load(at.logTail);
   const copy = memory.u8.slice();
   // Whatever was written while the copy was made was logged before: the head that is read now counts it.
-  const head = memory.atomics.load(memory.u32, at.logHead / 4);
+  const head = load(at.logHead);
   const entries = memory.u32.slice(base, base + capacity * ENTRY_WORDS);
-  const after = memory.atomics.load(memory.u32, at.logHead / 4);
-  if ((after - tail) >>> 0 > capacity) return undefined;
+  if (!alone && (load(at.logHead) - tail) >>> 0 > capacity - BURST) return undefined;
+  if (load(at.unsaved) !== unsaved || load(at.heapLimit) !== limit) return undefined;
   const words = new Uint32Array(copy.buffer);
   for (let k = head; k !== tail; ) {
     k = (k - 1) >>> 0;

@@ -49,12 +49,19 @@ export class UnionType<U extends Variants> extends Type<UnionOf<U>, UnionInit<U>
       of: this.tags.map(tag => this.variants[tag]!.describe()),
     };
   }
+  override detach(union: unknown): unknown {
+    const {tag, value} = (union ?? {}) as {tag: string; value: unknown};
+    return Object.hasOwn(this.variants, tag) ? {tag, value: this.variants[tag]!.detach(value)} : union;
+  }
   override plain(union: UnionOf<U>): UnionPlain<U> {
     return {tag: union.tag, value: this.variants[union.tag]!.plain(union.value)} as UnionPlain<U>;
   }
   override access(byte: number, path: string, captures: Captures): Access {
-    const accesses = this.tags.map(tag =>
-      this.variants[tag]!.access(byte + CELL, `${path}.${tag}`, captures),
+    const {tags} = this;
+    const accesses = tags.map(tag =>
+      captures.under({byte, value: tags.indexOf(tag)}, () =>
+        this.variants[tag]!.access(byte + CELL, `${path}.${tag}`, captures),
+      ),
     );
     const place = `U8[c*8+${byte}]`;
     const first = byte / CELL;
@@ -78,7 +85,7 @@ export class UnionType<U extends Variants> extends Type<UnionOf<U>, UnionInit<U>
       get: `(${reads}${damaged}(${place}))`,
       check: `var ${u}=${numbers}.get(v?.tag)??${captures.add(refuse)}(${JSON.stringify(path)},${JSON.stringify(expected)},v);v=v.value;${pick(u, a => a.check)}`,
       // Under the same tag the new value may be the live record of the old one: nothing is cleared then.
-      set: `if(${place}===${u}){${pick(u, a => a.set)}}else{${drops}F64.fill(0,c+${first},c+${first + this.size / CELL});${init}}`,
+      set: `if(${place}===${u}){${pick(u, a => a.set)}}else{${drops}M.invalidate();F64.fill(0,c+${first},c+${first + this.size / CELL});${init}}`,
       init: `{${init}}`,
       drop: drops,
     };

@@ -128,6 +128,10 @@ export class FlatBufferType<T> extends VariableType<T | null, Uint8Array> {
     if (length === 0) return null;
     return this.rootAs(new flatbuffers.ByteBuffer(memory.u8.subarray(cell * CELL, cell * CELL + length)));
   }
+  override detach(table: unknown): unknown {
+    const {bb} = (table ?? {}) as {bb?: ByteBuffer};
+    return bb ? this.rootAs(new flatbuffers.ByteBuffer(bb.bytes().slice())) : table;
+  }
   protected override fit(v: unknown, path: string): void {
     if (!(v instanceof Uint8Array) || v.length < 8)
       refuse(path, 'a finished FlatBuffer as a Uint8Array (builder.asUint8Array())', v);

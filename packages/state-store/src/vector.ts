@@ -88,15 +88,15 @@ export class Vector<V, I = V> implements Rowed {
   push(...values: I[]): number {
     return this.engine.transact(() => {
       const {memory, log} = this.engine;
-      for (const value of values) {
+      // They may be values of this very vector, which moves when it grows.
+      for (const value of values.map(each => this.type.detach(each))) {
         const length = memory.u32[this.word + 2]!;
         if (length === memory.u32[this.word + 1]!) this.grow(length);
         const data = memory.u32[this.word]!;
         // A value popped earlier in this transaction must come back if it is undone, so even a fresh place is saved.
         const {first, count} = cellsOf(this.type, data, length);
-        for (let i = 0; i < count; i++) log.note(first + i);
-        log.note(this.head + 1);
-        log.publish();
+        log.saveRange(first, count);
+        log.save(this.head + 1);
         this.clear(data, length);
         this.row.init(data, length, value);
         memory.u32[this.word + 2] = length + 1;
@@ -111,16 +111,11 @@ export class Vector<V, I = V> implements Rowed {
       if (this.length === 0) return undefined;
       const {memory, log} = this.engine;
       const last = memory.u32[this.word + 2]! - 1;
-      const value = this.read(last);
-      const taken =
-        value !== null && typeof value === 'object' && 'toJSON' in value && !(value instanceof Date)
-          ? (this.type.plain(value) as V)
-          : value;
+      const taken = this.type.detach(this.read(last)) as V;
       this.row.drop(memory.u32[this.word]!, last);
       log.save(this.head + 1);
       memory.u32[this.word + 2] = last;
-      memory.u32[this.word + 3] = memory.u32[this.word + 3]! + 1;
-      this.engine.memory.invalidate();
+      this.endLife();
       return taken;
     });
   }
@@ -215,9 +210,18 @@ export class Vector<V, I = V> implements Rowed {
     memory.u32[this.word] = data;
     // Whole groups of lanes: a value never reaches beyond the block.
     memory.u32[this.word + 1] = Math.floor(heap.room(data) / (this.row.groupCells * CELL)) * this.row.lanes;
-    memory.u32[this.word + 3] = memory.u32[this.word + 3]! + 1;
-    this.engine.memory.invalidate();
+    this.endLife();
     heap.free(old);
+  }
+
+  /** The greatest there ever was here: one that was undone must not come again, handles of it may be about. */
+  private life = 0;
+
+  private endLife(): void {
+    const {memory} = this.engine;
+    this.life = Math.max(this.life, memory.u32[this.word + 3]!) + 1;
+    memory.u32[this.word + 3] = this.life;
+    memory.invalidate();
   }
 
   private resolve(index: number): number {

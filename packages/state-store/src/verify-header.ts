@@ -1,6 +1,6 @@
 import {createHash} from 'node:crypto';
 import type {Checker} from './check.js';
-import {at, BUILDING, readHeader, stateOf} from './header.js';
+import {at, BUILDING, readHeader, sizeOf, stateOf} from './header.js';
 import {CELL} from './memory.js';
 import {decodeSchema} from './schema-blob.js';
 
@@ -19,7 +19,7 @@ export function verifyHeader(checker: Checker): void {
   look('header', () => readHeader(memory, where));
   if (u32[at.live / 4] !== 1)
     checker.problem('header', `the generation of the root is ${u32[at.live / 4]}, not 1`);
-  if (u32[at.heap / 4 + 1] !== memory.byteLength / CELL)
+  if (u32[at.heap / 4 + 1] !== sizeOf(memory) / CELL)
     checker.problem('header', `the heap ends at cell ${u32[at.heap / 4 + 1]}, not with the segment`);
   look('schema', () => {
     const from = header.schemaCell * CELL;

@@ -13,11 +13,12 @@ export interface Change<T> {
 /**
  * Sleeps until a transaction commits, without polling: the watcher arms the bell in the segment and looks once more; a
  * writer that commits after finds it armed, disarms it and rings. Both sides store first and then load, atomically, so
- * one of them sees the other.
+ * one of them sees the other. Whoever moves the store rings in any case: only one who looks finds that it moved.
  */
 export async function* watchCommits<T>(
-  memory: () => Memory,
-  bell: Bell,
+  /** Of where the store is now; undefined once it is closed. */
+  memory: () => Memory | undefined,
+  bell: Pick<Bell, 'listen'>,
   select: () => T,
   signal?: AbortSignal,
 ): AsyncGenerator<Change<T>, void, void> {
@@ -25,25 +26,29 @@ export async function* watchCommits<T>(
   const stop = bell.listen(() => wake());
   const aborted = () => wake();
   signal?.addEventListener('abort', aborted);
-  const load = (offset: number) => memory().atomics.load(memory().u32, offset / 4);
+  const tail = (now: Memory) => now.atomics.load(now.u32, at.logTail / 4);
   try {
-    let seen = load(at.logTail);
+    let now = memory();
+    if (now === undefined) return;
+    let seen = tail(now);
     let last = JSON.stringify(select(), plainly);
     while (!signal?.aborted) {
       const woken = new Promise<void>(resolve => {
         wake = resolve;
       });
-      memory().atomics.store(memory().u32, at.armed / 4, 1);
-      const version = load(at.logTail);
+      now = memory();
+      if (now === undefined) return;
+      now.atomics.store(now.u32, at.armed / 4, 1);
+      const version = tail(now);
       if (version === seen) {
         await woken;
         continue;
       }
       seen = version;
       const value = select();
-      const now = JSON.stringify(value, plainly);
-      if (now === last && value !== undefined) continue;
-      last = now;
+      const shown = JSON.stringify(value, plainly);
+      if (shown === last && value !== undefined) continue;
+      last = shown;
       yield {version, value};
     }
   } finally {

@@ -127,3 +127,30 @@ test('every byte of the fixed part of the header is guarded', t => {
       `cut to ${length}`,
     );
 });
+
+test('a ring that says it was pushed to more often than can be counted is damaged, and no loop without end', t => {
+  const bytes = image(5);
+  const store = openBytes(bytesOf(bytes), schema);
+  const {rootCell, offset} = {
+    rootCell: new DataView(bytes.buffer).getUint32(at.root, true),
+    offset: store.describe().fields!.find(({name}) => name === 'tail')!.offset,
+  };
+  store.close();
+  new DataView(bytes.buffer).setUint32(rootCell * 8 + offset + 4, 2 ** 31, true);
+  const damaged = openBytes(bytes, schema);
+  t.throws(() => [...damaged.root.tail], {code: 'ERR_CORRUPT'});
+  t.throws(() => damaged.root.tail.push(1), {code: 'ERR_CORRUPT'});
+  damaged.close();
+});
+
+test('a union with a tag of no variant is damaged, and not undefined', t => {
+  const store = openBytes(new Uint8Array(SIZE), schema);
+  const item = store.root.items.insert({body: {tag: 'text', value: 'here'}});
+  const {fields} = store.describe().fields!.find(({name}) => name === 'items')!.type.of![0]!;
+  const {offset} = fields!.find(({name}) => name === 'body')!;
+  store.memory[store.layout('items').byteOffset + offset] = 200;
+  t.throws(() => item.body, {code: 'ERR_CORRUPT'});
+  t.throws(() => item.toJSON(), {code: 'ERR_CORRUPT'});
+  t.false(store.check().ok);
+  store.close();
+});

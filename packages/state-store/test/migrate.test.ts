@@ -1,6 +1,6 @@
 // A store goes on under another schema: what it held is carried over, ids and refs included, or nothing is changed.
 import test from 'ava';
-import {openStore, readStore, struct, t as ty} from '../src/index.js';
+import {openStore, readStore, type Schema, type SortedMap, struct, t as ty} from '../src/index.js';
 import {BACKENDS, fresh, freshName, pathOf} from './helpers/stores.js';
 
 const Peer = struct('Peer', {host: ty.string(20), hits: ty.u16, mood: ty.enum('good', 'bad'), old: ty.u8});
@@ -217,4 +217,93 @@ test('a struct that stands in several collections is one for those who read the 
   const reader = await readStore({name});
   t.deepEqual(reader.check().problems, []);
   reader.close();
+});
+
+const Job = struct('Job', {name: ty.string()});
+const Note = struct('Note', {job: ty.ref(() => Job)});
+
+for (const backend of BACKENDS)
+  for (const how of ['compact', 'another schema'])
+    test(`${backend}: ids of lists, refs into maps, and counts of rings stay (${how})`, async t => {
+      const schema = {
+        byName: ty.map(ty.string(), Job),
+        byTime: ty.sorted(ty.u32, Job),
+        queue: ty.list(Job),
+        texts: ty.list(ty.string()),
+        last: ty.ring(ty.u32, 4),
+        notes: ty.table(Note),
+      };
+      const name = freshName();
+      const first = await fresh(t, backend, schema, {name});
+      const {byName, byTime, queue, texts, last, notes} = first.root;
+      for (let i = 0; i < 200; i++) {
+        byName.set(`key ${i}`, {name: `by name ${i}`});
+        byTime.set(i * 7, {name: `by time ${i}`});
+        last.push(i);
+      }
+      const ids = Array.from({length: 100}, (_, i) => queue.unshift({name: `queued ${i}`}));
+      const textIds = Array.from({length: 40}, (_, i) => texts.push(`text ${i}`));
+      for (let i = 0; i < 200; i += 3) {
+        byName.delete(`key ${i}`);
+        byTime.delete(i * 7);
+      }
+      for (let i = 0; i < 100; i += 2) queue.remove(ids[i]!);
+      texts.remove(textIds[0]!);
+      for (const job of [...byName.values(), ...byTime.values(), ...queue]) notes.insert({job});
+      notes.insert({});
+      const named = [...notes].map(note => note.job?.name);
+      const before = JSON.stringify(first.toJSON());
+      first.close();
+      const changed = how === 'compact' ? schema : {extra: ty.map(ty.u8, Job), ...schema};
+      const second = await openStore({
+        name,
+        backend,
+        ...pathOf(name, backend),
+        schema: changed,
+        compact: how === 'compact',
+      });
+      t.deepEqual(
+        [...second.root.notes].map(note => note.job?.name),
+        named,
+      );
+      for (const [i, id] of ids.entries())
+        t.is(second.root.queue.get(id)?.name, i % 2 === 0 ? undefined : `queued ${i}`);
+      for (const [i, id] of textIds.entries())
+        t.is(second.root.texts.get(id), i === 0 ? undefined : `text ${i}`);
+      t.is(second.root.last.pushed, 200);
+      const {extra: _, ...after} = second.toJSON() as Record<string, unknown>;
+      t.is(JSON.stringify(after), before);
+      t.deepEqual(second.check().problems, []);
+      second.root.byName.set('new', {name: 'new'});
+      second.root.byTime.set(1, {name: 'new'});
+      second.root.queue.push({name: 'new'});
+      second.root.last.push(200);
+      t.deepEqual([...second.root.last], [197, 198, 199, 200]);
+      t.deepEqual(second.check().problems, []);
+      second.destroy();
+    });
+
+test('what a new type cannot hold is refused and not rounded: integers as f32, keys that become one', async t => {
+  for (const [before, after, fill] of [
+    [{n: ty.u32}, {n: ty.f32}, (root: Record<string, unknown>) => (root['n'] = 2 ** 24 + 1)],
+    [
+      {m: ty.sorted(ty.f64, ty.u8)},
+      {m: ty.sorted(ty.f32, ty.u8)},
+      (root: Record<string, unknown>) => {
+        const map = root['m'] as SortedMap<number, number>;
+        map.set(0.1, 1);
+        map.set(Math.fround(0.1), 2);
+      },
+    ],
+  ] as [Schema, Schema, (root: Record<string, unknown>) => void][]) {
+    const name = freshName();
+    const first = await fresh(t, 'memory', before, {name});
+    fill(first.root as Record<string, unknown>);
+    const content = JSON.stringify(first);
+    first.close();
+    await t.throwsAsync(openStore({name, backend: 'memory', schema: after}), {code: 'ERR_VALUE'});
+    const same = await openStore({name, backend: 'memory', schema: before});
+    t.is(JSON.stringify(same), content);
+    same.destroy();
+  }
 });

@@ -4,8 +4,9 @@ import {once} from 'node:events';
 import {createInterface} from 'node:readline';
 import {Worker} from 'node:worker_threads';
 import test from 'ava';
-import {openStore, readStore} from '../src/index.js';
-import {schema} from './fixtures/shared-schema.js';
+import {at} from '../src/header.js';
+import {openStore, readStore, type StoreError} from '../src/index.js';
+import {churned, schema} from './fixtures/shared-schema.js';
 import {startAndGreet} from './helpers/child.js';
 import {BACKENDS, fresh, freshName, pathOf, SHARED_BACKENDS} from './helpers/stores.js';
 
@@ -25,8 +26,10 @@ for (const backend of SHARED_BACKENDS) {
       maker.close();
       const where = {name, backend, ...pathOf(name, backend), schema} as const;
       const {child, ended} = await startAndGreet('peer.ts', name, backend, 'transfer');
+      t.teardown(() => child.kill('SIGKILL'));
       const reader = await openStore({...where, readonly: true});
       const first = reader.read(root => root.moves);
+      const changes = reader.watch(root => root.moves);
       let torn = 0;
       for (let i = 0; i < 60; i++) {
         t.is(
@@ -39,7 +42,9 @@ for (const backend of SHARED_BACKENDS) {
         if (sum(reader.root.accounts.values()) !== 1000) torn++;
       }
       t.log(`${torn} of 60 plain reads were torn, no read() and no snapshot()`);
-      t.true(reader.read(root => root.moves) > first, 'the writer went on meanwhile');
+      const {value: change} = await changes.next();
+      t.true(change!.value > first, 'the writer went on meanwhile');
+      await changes.return();
       t.throws(
         () => {
           reader.root.moves = 0;
@@ -62,6 +67,47 @@ for (const backend of SHARED_BACKENDS) {
       after.destroy();
     },
   );
+
+  for (const logSize of ['1MB', '6KB'])
+    test.serial(
+      `${backend}: a snapshot is of one moment also where blocks and slots are used again, with a log of ${logSize}`,
+      async t => {
+        const name = freshName();
+        const where = {name, backend, ...pathOf(name, backend), schema: churned} as const;
+        const maker = await fresh(t, backend, churned, {name, size: '4MB', logSize});
+        maker.root.rows.insert({});
+        maker.close();
+        const {child, ended} = await startAndGreet('peer.ts', name, backend, 'churn');
+        t.teardown(() => child.kill('SIGKILL'));
+        const reader = await openStore({...where, readonly: true});
+        let copies = 0;
+        for (let i = 0; i < 60; i++) {
+          try {
+            const copy = reader.snapshot();
+            for (const text of copy.root.texts.values()) t.is(text, text[0]!.repeat(text.length));
+            for (const {a, b, c, d} of copy.root.rows) t.deepEqual([b, c, d], [a, a, a]);
+            for (const [key, i] of copy.root.many)
+              t.is(key, String.fromCharCode(97 + (i % 26)).repeat(100) + i);
+            t.deepEqual(copy.check().problems, []);
+            copy.close();
+            copies++;
+          } catch (error) {
+            t.is((error as StoreError).code, 'ERR_BUSY');
+          }
+        }
+        if (logSize === '1MB') t.is(copies, 60);
+        t.log(`${copies} copies of 60`);
+        child.kill('SIGKILL');
+        await ended;
+        reader.close();
+        const after = await openStore(where);
+        t.deepEqual(after.check().problems, []);
+        // Whatever the reader asked for, it is forgotten once the log has come round.
+        for (let i = 0; i < 2 ** 15; i++) after.transaction(() => after.root.texts.set(i % 2, 'once more'));
+        t.is(new DataView(after.memory.buffer, after.memory.byteOffset).getUint32(at.copying, true), 0);
+        after.destroy();
+      },
+    );
 
   test.serial(
     `${backend}: several writers lose no transaction, and outlive one that dies inside its own`,
@@ -109,6 +155,40 @@ for (const backend of SHARED_BACKENDS) {
     reader.close();
     (await openStore({name, backend, ...pathOf(name, backend), schema})).destroy();
   });
+
+  test.serial(
+    `${backend}: a watcher follows a store that grows, and learns of one that is rebuilt`,
+    async t => {
+      const name = freshName();
+      const where = {name, backend, ...pathOf(name, backend), schema} as const;
+      const maker = await fresh(t, backend, schema, {name, size: '128KB'});
+      maker.close();
+      for (const [what, said] of [
+        ['grow-on-signal', 'grown'],
+        ['rebuild-on-signal', 'rebuilt'],
+      ] as const) {
+        const {child, ended} = await startAndGreet('peer.ts', name, backend, what);
+        t.teardown(() => child.kill('SIGKILL'));
+        const reader = await openStore({...where, readonly: true});
+        const changes = reader.watch(root => root.moves);
+        const next = changes.next();
+        const lines = createInterface(child.stdout!);
+        child.stdin!.write('x');
+        t.deepEqual(await once(lines, 'line'), [said]);
+        if (what === 'grow-on-signal') {
+          child.stdin!.write('x');
+          t.is((await next).value!.value, 1);
+          const last = changes.next();
+          reader.close();
+          t.true((await last).done, 'closing ends it');
+        } else await t.throwsAsync(next, {code: 'ERR_SCHEMA_MISMATCH'});
+        child.stdin!.end('x');
+        if (what === 'grow-on-signal') child.kill('SIGKILL');
+        else reader.close();
+        await ended;
+      }
+    },
+  );
 
   test.serial(`${backend}: readers follow a store that grows in another process`, async t => {
     const name = freshName();

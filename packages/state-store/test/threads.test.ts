@@ -91,11 +91,11 @@ test('of a single writer and one of several that claim at one instant, not both 
   memory.atomics = {
     load: Atomics.load as never,
     store: Atomics.store as never,
-    compareExchange(array, index, expected, value) {
+    compareExchange: ((array: BigUint64Array, index: number, expected: bigint, value: bigint) => {
       // The other one puts itself down between this one's look and its claim.
       bytes.set(new Uint8Array(BigUint64Array.of(other).buffer), 1024);
       return Atomics.compareExchange(array, index, expected, value);
-    },
+    }) as never,
   };
   t.throws(() => openBytes(bytes, schema, memory), {code: 'ERR_BUSY', message: /process \d+;/});
   t.is(new BigUint64Array(bytes.buffer)[3], 0n, 'its claim is taken back');

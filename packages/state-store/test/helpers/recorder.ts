@@ -15,9 +15,9 @@ type Numbers = Uint8Array | Float64Array | BigUint64Array;
 
 /** A memory that sees every store, by way of proxies around its typed arrays. */
 class RecordingMemory extends Memory {
-  recorded: Recorded[] | undefined;
-  constructor(bytes: Uint8Array) {
-    super(bytes);
+  declare recorded: Recorded[] | undefined;
+  override attach(bytes: Uint8Array): void {
+    super.attach(bytes);
     this.watch();
   }
 
