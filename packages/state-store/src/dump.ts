@@ -2,7 +2,7 @@ import {gunzipSync, gzipSync} from 'node:zlib';
 import type {Backing} from './backing.js';
 import {StoreError} from './errors.js';
 import {at, BUILDING, publish, readdress, readHeader} from './header.js';
-import {Memory} from './memory.js';
+import {CELL, Memory} from './memory.js';
 import {attach, readStore, type StoreOptions} from './open.js';
 import type {Schema, Store} from './store.js';
 
@@ -52,10 +52,18 @@ export async function loadStore(dump: Uint8Array, place: Place): Promise<void> {
       {cause},
     );
   }
-  const image = new Memory(new Uint8Array(new SharedArrayBuffer(bytes.length)));
-  image.u8.set(bytes);
-  readHeader(image, 'the dump'); // refuse before anything is made
-  const backing: Backing = attach(place as StoreOptions<Schema>, bytes.length);
+  const whole = bytes.subarray(0, bytes.length - (bytes.length % CELL));
+  const image = new Memory(new Uint8Array(new SharedArrayBuffer(whole.length)));
+  image.u8.set(whole);
+  const {size} = readHeader(image, 'the dump'); // refuse before anything is made
+  if (image.u32[at.logHead / 4] !== image.u32[at.logTail / 4])
+    throw new StoreError(
+      'ERR_CORRUPT',
+      'the dump is damaged (a transaction is under way in it, which no dump has); nothing was kept of it.',
+    );
+  // What comes behind is the rest of a file that was about to grow.
+  bytes = bytes.subarray(0, size);
+  const backing: Backing = attach(place as StoreOptions<Schema>, size);
   if (!backing.created) {
     backing.detach();
     throw new StoreError(

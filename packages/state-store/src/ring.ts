@@ -55,11 +55,16 @@ export class Ring<V, I = V> implements Rowed {
   /** Number of values ever pushed, also of those that made room. */
   get pushed(): number {
     this.engine.assertOpen();
-    const {u32} = this.engine.memory;
-    const pushed = u32[this.word]! + u32[this.word + 1]! * 2 ** 32;
+    const pushed = this.counted();
     // Beyond that numbers do not count, and a loop over them would not end.
     if (pushed > Number.MAX_SAFE_INTEGER) this.engine.corrupt(this.path, `was pushed to ${pushed} times`);
     return pushed;
+  }
+
+  /** As it stands there. */
+  private counted(): number {
+    const {u32} = this.engine.memory;
+    return u32[this.word]! + u32[this.word + 1]! * 2 ** 32;
   }
 
   /** Number of values there are, at most `capacity`. */
@@ -131,13 +136,13 @@ export class Ring<V, I = V> implements Rowed {
 
   /** @internal */
   get filled(): number {
-    return this.length;
+    return Math.min(this.counted(), this.capacity);
   }
 
   /** @internal */
   verifyHead(checker: Checker): boolean {
-    if (this.pushed <= Number.MAX_SAFE_INTEGER) return true;
-    checker.problem(this.path, `${this.pushed} values pushed, which cannot be`);
+    if (this.counted() <= Number.MAX_SAFE_INTEGER) return true;
+    checker.problem(this.path, `${this.counted()} values pushed, which cannot be`);
     return false;
   }
 

@@ -295,9 +295,18 @@ export class Store<S extends Schema> {
     return this.engine.transact(() => this.ledger.remove(entry));
   }
 
-  /** Looks through the whole store for anything that cannot be: structure, refs, free lists, leaks. Changes nothing. */
+  /**
+   * Looks through the whole store for anything that cannot be: structure, refs, free lists, leaks. Changes nothing.
+   *
+   * @throws StoreError ERR_TRANSACTION: inside a transaction, which gives back at its end what it no longer needs
+   */
   check(): CheckResult {
     this.engine.assertOpen();
+    if (this.engine.memory.mode === LOGGED)
+      throw new StoreError(
+        'ERR_TRANSACTION',
+        `check() of store '${this.engine.name}' inside a transaction: what is half done would look like damage; call it outside.`,
+      );
     const checker = new Checker(this.engine);
     verifyHeader(checker);
     const {memory, header} = this.engine;
