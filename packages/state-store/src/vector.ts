@@ -203,7 +203,8 @@ export class Vector<V, I = V> implements Rowed {
   private grow(length: number): void {
     const {memory, log, heap} = this.engine;
     const stride = strideOf(this.type);
-    const data = heap.alloc(Math.max(length * 2 * stride, FIRST_BYTES));
+    // At first room for whole lanes at least, however large they are.
+    const data = heap.alloc(Math.max(length * 2 * stride, this.row.groupCells * CELL, FIRST_BYTES));
     const old = memory.u32[this.word]!;
     if (old !== 0) memory.u8.copyWithin(data * CELL, old * CELL, old * CELL + length * stride);
     log.saveRange(this.head, HEAD_CELLS);

@@ -3,8 +3,8 @@
 import {inspect} from 'node:util';
 import test from 'ava';
 import * as flatbuffers from 'flatbuffers';
-import {struct, t as ty} from '../src/index.js';
-import {BACKENDS, fresh} from './helpers/stores.js';
+import {openStore, struct, t as ty} from '../src/index.js';
+import {BACKENDS, fresh, freshName, pathOf} from './helpers/stores.js';
 
 /** What flatc generates for: table Pixel { x: int; name: string; } */
 class Pixel {
@@ -360,3 +360,34 @@ test('a collection is printed as what is in it, and a closed one too', async t =
   store.close();
   t.is(inspect(points), 'Table (closed)');
 });
+
+for (const backend of BACKENDS)
+  test(`${backend}: a vector holds values of every size, between others that stay as they are`, async t => {
+    for (const bytes of [1, 3, 7, 8, 12, 20, 36, 52, 56, 57, 60, 100, 1000, 5000]) {
+      const Large = struct('Large', {n: ty.u32, filler: ty.bytes(bytes), last: ty.u32});
+      const schema = {
+        large: ty.vector(Large),
+        strings: ty.vector(ty.string(bytes)),
+        before: ty.map(ty.u32, ty.string()),
+      };
+      const name = freshName();
+      const store = await fresh(t, backend, schema, {name, logSize: '64KB'});
+      const {large, strings, before} = store.root;
+      for (let n = 0; n < 20; n++) {
+        before.set(n * 2, `text ${n}`.repeat(9));
+        large.push({n, filler: new Uint8Array(bytes).fill(n), last: n});
+        strings.push(String.fromCharCode(97 + n).repeat(bytes));
+        before.set(n * 2 + 1, `text ${n}`.repeat(9));
+        t.deepEqual(store.check().problems, [], `${n} of ${bytes} bytes`);
+      }
+      store.close();
+      const again = await openStore({name, backend, ...pathOf(name, backend), schema});
+      for (let n = 0; n < 20; n++) {
+        t.is(again.root.before.get(n * 2), `text ${n}`.repeat(9));
+        t.is(again.root.before.get(n * 2 + 1), `text ${n}`.repeat(9));
+        t.deepEqual(again.root.large.at(n)!.toJSON(), {n, filler: new Uint8Array(bytes).fill(n), last: n});
+        t.is(again.root.strings.at(n), String.fromCharCode(97 + n).repeat(bytes));
+      }
+      again.destroy();
+    }
+  });
