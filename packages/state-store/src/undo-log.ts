@@ -239,6 +239,8 @@ export class UndoLog {
   }
 
   private overflow(): never {
+    // What was noted last may not count yet, but the caller may catch this and commit: the tail must not pass the head.
+    this.publish();
     throw new StoreError(
       'ERR_TRANSACTION',
       `a transaction wrote more than ${this.capacity} cells of 8 bytes, the room of its undo log; it was rolled back. Split it, or make the store with a larger logSize.`,

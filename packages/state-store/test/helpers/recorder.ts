@@ -152,6 +152,7 @@ export function openBytes<const S extends Schema>(
   bytes: Uint8Array,
   schema: S,
   memory = new Memory(bytes),
+  logSize = '24KB',
 ): Store<S> {
   const backing: Backing = {
     kind: 'memory',
@@ -169,5 +170,5 @@ export function openBytes<const S extends Schema>(
     detach() {},
     destroy() {},
   };
-  return enter(backing, 'bytes', new Struct('Root', schema), {logSize: '24KB', memory});
+  return enter(backing, 'bytes', new Struct('Root', schema), {logSize, memory});
 }
