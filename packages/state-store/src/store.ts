@@ -298,14 +298,14 @@ export class Store<S extends Schema> {
   /**
    * Looks through the whole store for anything that cannot be: structure, refs, free lists, leaks. Changes nothing.
    *
-   * @throws StoreError ERR_TRANSACTION: inside a transaction, which gives back at its end what it no longer needs
+   * @throws StoreError ERR_TRANSACTION: inside a transaction that has written, which gives back at its end what it no longer needs
    */
   check(): CheckResult {
     this.engine.assertOpen();
-    if (this.engine.memory.mode === LOGGED)
+    if (this.engine.memory.mode === LOGGED && this.engine.log.changed)
       throw new StoreError(
         'ERR_TRANSACTION',
-        `check() of store '${this.engine.name}' inside a transaction: what is half done would look like damage; call it outside.`,
+        `check() of store '${this.engine.name}' inside a transaction that has written: what is half done would look like damage; call it before, or outside.`,
       );
     const checker = new Checker(this.engine);
     verifyHeader(checker);

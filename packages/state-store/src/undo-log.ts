@@ -98,6 +98,11 @@ export class UndoLog {
     this.tail = this.memory.atomics.load(this.u32, at.logTail / 4);
   }
 
+  /** Whether the transaction that is open has written anything. */
+  get changed(): boolean {
+    return this.head !== this.tail;
+  }
+
   begin(): Mode {
     const before = this.memory.mode;
     // Spelled out: node:assert costs more than all the rest of a small transaction.
