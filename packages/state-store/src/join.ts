@@ -43,6 +43,7 @@ export class Joiner {
     const among = elsewhere !== undefined && room.atEnd < cells;
     // A block is as large as its class, and has a header.
     if (room.longest < (among ? classSize(classFor(cells + 1)) : cells)) return false;
+    this.room = undefined; // it will not be as it was seen
     if (room.joints > 0) this.join();
     else if (!among) return false;
     if (among) this.transact(elsewhere);

@@ -2,9 +2,10 @@
 // had never begun, and a kill at any moment is as if the outermost had not.
 import test from 'ava';
 import fc from 'fast-check';
-import {struct, t as ty} from '../src/index.js';
+import {openStore, struct, t as ty} from '../src/index.js';
 import {Memory} from '../src/memory.js';
 import {bytesOf, openBytes} from './helpers/recorder.js';
+import {freshName} from './helpers/stores.js';
 
 const SIZE = 192 * 1024;
 const Part = struct('Part', {x: ty.u32, name: ty.string()});
@@ -48,7 +49,7 @@ type Step = Do | Nest;
 const {steps} = fc.letrec<{steps: Step[]; step: Step; nest: Nest}>(tie => ({
   step: fc.oneof(
     {maxDepth: 4},
-    {weight: 6, arbitrary: fc.record({what: fc.nat(30), a: fc.nat(9), b: fc.nat(400)})},
+    {weight: 6, arbitrary: fc.record({what: fc.nat(30), a: fc.nat(9), b: fc.nat(1200)})},
     {weight: 1, arbitrary: tie('nest')},
   ),
   steps: fc.array(tie('step'), {maxLength: 14}),
@@ -57,123 +58,134 @@ const {steps} = fc.letrec<{steps: Step[]; step: Step; nest: Nest}>(tie => ({
 
 class Failed extends Error {}
 
-test('whatever is nested, and whatever of it fails', t => {
-  let failed = 0;
-  let overflowed = 0;
-  fc.assert(
-    fc.property(fc.array(steps, {minLength: 1, maxLength: 8}), transactions => {
-      const bytes = new Uint8Array(SIZE);
-      const store = openBytes(bytes, schema, new Memory(bytes), '4KB');
-      const {root} = store;
-      const {things, parts, byName, counts, queue, order, row, last} = root;
-      const content = () => JSON.stringify(store);
-      const nth = <V>(from: Iterable<V>, n: number): V | undefined => {
-        const all = [...from];
-        return all[n % Math.max(all.length, 1)];
-      };
-      const text = (n: number) => String.fromCharCode(97 + (n % 26)).repeat(n);
-      const init = (n: number) => ({
-        n,
-        name: text(n),
-        part: {x: n, name: text(n % 50)},
-        label: n % 2 ? text(n) : null,
-      });
-      const act = ({what, a, b}: Do): void => {
-        const thing = nth(things, a) ?? root.one;
-        const kinds: (() => unknown)[] = [
-          () => things.insert(init(b)),
-          () => things.remove(thing as never),
-          () => byName.set(text(a + 25), init(b)),
-          () => byName.delete(text(a + 25)),
-          () => counts.set(a, b),
-          () => counts.delete(a),
-          () => queue.push(init(b)),
-          () => queue.unshift(init(b)),
-          () => queue.shift(),
-          () => queue.remove(nth(queue.entries(), a)?.[0] ?? -1),
-          () => order.set(a, init(b)),
-          () => order.delete(a),
-          () => row.push(init(b), ...(row.length ? [row.at(0)!] : [])),
-          () => row.pop(),
-          () => last.push(last.length ? last.at(0)! : init(b)),
-          () => (root.n += b),
-          () => (thing.name = text(b)),
-          () => (thing.small = a),
-          () => thing.$set({label: b % 3 ? text(b) : null, maybe: b % 2 ? {x: b, name: text(b)} : null}),
-          () =>
-            thing.$set({
-              any: b % 2 ? {tag: 'part', value: {x: b, name: text(b)}} : {tag: 'text', value: text(b)},
-            }),
-          () => Object.assign(thing, {parts: [...thing.parts].reverse()}),
-          () => thing.parts.set(a % 2, {x: b, name: text(b)}),
-          () => (thing.part.name = text(b)),
-          () => Object.assign(thing, {to: b % 3 ? parts.insert({x: b}) : (nth(parts, a) ?? null)}),
-          () => parts.remove(nth(parts, b) ?? -1),
-          () => byName.set(text(a + 25), thing),
-          () => order.set(a, nth(queue, b) ?? {}),
-          () => counts.clear(),
-          () => things.insert({n: -1}),
-          () => thing.$set({name: text(b), parts: [{x: 1}, {x: -1}]}),
-          () => root.bytes.push(...Array.from({length: b}, (_, i) => i & 255)),
-        ];
-        try {
-          kinds[what]!();
-        } catch (error) {
-          const {code} = error as {code?: string};
-          if (code !== 'ERR_VALUE' && code !== 'ERR_TRANSACTION') throw error;
-          if (code === 'ERR_TRANSACTION') overflowed++;
-        }
-      };
-      const run = (all: Step[]): void => {
-        for (const step of all) {
-          if ('what' in step) {
-            const before = step.what >= 28 && step.what < 30 ? content() : undefined;
-            act(step);
-            if (before !== undefined) t.is(content(), before, 'what is refused leaves nothing');
-            continue;
+for (const maxSize of [undefined, '64KB', '256KB'])
+  test(`whatever is nested, and whatever of it fails${maxSize ? `, in a store that has ${maxSize}` : ''}`, async t => {
+    let failed = 0;
+    let overflowed = 0;
+    await fc.assert(
+      fc.asyncProperty(fc.array(steps, {minLength: 1, maxLength: 8}), async transactions => {
+        const bytes = new Uint8Array(SIZE);
+        const store = maxSize
+          ? await openStore({
+              name: freshName(),
+              backend: 'memory',
+              size: '64KB',
+              logSize: '16KB',
+              maxSize,
+              schema,
+            })
+          : openBytes(bytes, schema, new Memory(bytes), '4KB');
+        const full = maxSize === '64KB' ? ['ERR_FULL'] : [];
+        const {root} = store;
+        const {things, parts, byName, counts, queue, order, row, last} = root;
+        const content = () => JSON.stringify(store);
+        const nth = <V>(from: Iterable<V>, n: number): V | undefined => {
+          const all = [...from];
+          return all[n % Math.max(all.length, 1)];
+        };
+        const text = (n: number) => String.fromCharCode(97 + (n % 26)).repeat(n);
+        const init = (n: number) => ({
+          n,
+          name: text(n),
+          part: {x: n, name: text(n % 50)},
+          label: n % 2 ? text(n) : null,
+        });
+        const act = ({what, a, b}: Do): void => {
+          const thing = nth(things, a) ?? root.one;
+          const kinds: (() => unknown)[] = [
+            () => things.insert(init(b)),
+            () => things.remove(thing as never),
+            () => byName.set(text(a + 25), init(b)),
+            () => byName.delete(text(a + 25)),
+            () => counts.set(a, b),
+            () => counts.delete(a),
+            () => queue.push(init(b)),
+            () => queue.unshift(init(b)),
+            () => queue.shift(),
+            () => queue.remove(nth(queue.entries(), a)?.[0] ?? -1),
+            () => order.set(a, init(b)),
+            () => order.delete(a),
+            () => row.push(init(b), ...(row.length ? [row.at(0)!] : [])),
+            () => row.pop(),
+            () => last.push(last.length ? last.at(0)! : init(b)),
+            () => (root.n += b),
+            () => (thing.name = text(b)),
+            () => (thing.small = a),
+            () => thing.$set({label: b % 3 ? text(b) : null, maybe: b % 2 ? {x: b, name: text(b)} : null}),
+            () =>
+              thing.$set({
+                any: b % 2 ? {tag: 'part', value: {x: b, name: text(b)}} : {tag: 'text', value: text(b)},
+              }),
+            () => Object.assign(thing, {parts: [...thing.parts].reverse()}),
+            () => thing.parts.set(a % 2, {x: b, name: text(b)}),
+            () => (thing.part.name = text(b)),
+            () => Object.assign(thing, {to: b % 3 ? parts.insert({x: b}) : (nth(parts, a) ?? null)}),
+            () => parts.remove(nth(parts, b) ?? -1),
+            () => byName.set(text(a + 25), thing),
+            () => order.set(a, nth(queue, b) ?? {}),
+            () => counts.clear(),
+            () => things.insert({n: -1}),
+            () => thing.$set({name: text(b), parts: [{x: 1}, {x: -1}]}),
+            () => root.bytes.push(...Array.from({length: b}, (_, i) => i & 255)),
+          ];
+          try {
+            kinds[what]!();
+          } catch (error) {
+            const {code} = error as {code?: string};
+            if (!['ERR_VALUE', 'ERR_TRANSACTION', ...full].includes(code!)) throw error;
+            if (code === 'ERR_TRANSACTION') overflowed++;
           }
+        };
+        const run = (all: Step[]): void => {
+          for (const step of all) {
+            if ('what' in step) {
+              const before = step.what >= 28 && step.what < 30 ? content() : undefined;
+              act(step);
+              if (before !== undefined) t.is(content(), before, 'what is refused leaves nothing');
+              continue;
+            }
+            const before = content();
+            try {
+              store.transaction(() => {
+                run(step.inside);
+                if (step.fails) throw new Failed();
+              });
+              if (step.fails) t.fail();
+            } catch (error) {
+              if (!(error instanceof Failed)) throw error;
+              failed++;
+              t.is(content(), before);
+              if (!step.caught) throw error;
+            }
+          }
+        };
+        for (const transaction of transactions) {
           const before = content();
+          let inTheMidst: Uint8Array | undefined;
           try {
             store.transaction(() => {
-              run(step.inside);
-              if (step.fails) throw new Failed();
+              run(transaction);
+              if (!maxSize) inTheMidst = bytesOf(bytes);
             });
-            if (step.fails) t.fail();
           } catch (error) {
-            if (!(error instanceof Failed)) throw error;
-            failed++;
+            if (!(error instanceof Failed) && (error as {code?: string}).code !== 'ERR_TRANSACTION')
+              throw error;
             t.is(content(), before);
-            if (!step.caught) throw error;
           }
+          t.deepEqual(store.check().problems, []);
+          if (inTheMidst === undefined) continue;
+          const killed = openBytes(inTheMidst, schema);
+          t.is(JSON.stringify(killed), before);
+          t.deepEqual(killed.check().problems, []);
+          killed.close();
         }
-      };
-      for (const transaction of transactions) {
-        const before = content();
-        let inTheMidst: Uint8Array | undefined;
-        try {
-          store.transaction(() => {
-            run(transaction);
-            inTheMidst = bytesOf(bytes);
-          });
-        } catch (error) {
-          if (!(error instanceof Failed) && (error as {code?: string}).code !== 'ERR_TRANSACTION')
-            throw error;
-          t.is(content(), before);
-        }
-        t.deepEqual(store.check().problems, []);
-        if (inTheMidst === undefined) continue;
-        const killed = openBytes(inTheMidst, schema);
-        t.is(JSON.stringify(killed), before);
-        t.deepEqual(killed.check().problems, []);
-        killed.close();
-      }
-      store.close();
-    }),
-    {numRuns: Number(process.env['ZLR_NESTED'] ?? 100)},
-  );
-  t.true(failed > 0 && overflowed > 0);
-  t.log(`${failed} inner ones failed, ${overflowed} operations overflowed the log`);
-});
+        store.destroy();
+      }),
+      {numRuns: Number(process.env['ZLR_NESTED'] ?? 60)},
+    );
+    t.true(failed > 0 && overflowed > 0);
+    t.log(`${failed} inner ones failed, ${overflowed} operations overflowed the log`);
+  });
 
 test('a transaction that goes on after its log overflowed leaves a log that can be read', t => {
   const schema = {parts: ty.table(Part), n: ty.uint, m: ty.uint};

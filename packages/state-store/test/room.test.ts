@@ -59,6 +59,25 @@ test('what is free between others serves what fits, and a store that stays full 
   store.destroy();
 });
 
+test('what fits alone but not together is too much, and no reason to join again and again', async t => {
+  const store = await open();
+  const {texts} = store.root;
+  texts.set(0, 'x'.repeat(300_000));
+  texts.delete(0);
+  for (let i = 0; i < 2; i++)
+    t.throws(
+      () =>
+        store.transaction(() => {
+          texts.set(1, 'y'.repeat(200_000));
+          texts.set(2, 'z'.repeat(300_000));
+        }),
+      {code: 'ERR_FULL'},
+    );
+  t.is(texts.size, 0);
+  t.deepEqual(store.check().problems, []);
+  store.destroy();
+});
+
 test('a store that may grow joins where much is free, and grows where little is', async t => {
   const store = await open({maxSize: 4 * 2 ** 20});
   const {texts} = store.root;
