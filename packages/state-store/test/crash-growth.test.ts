@@ -1,10 +1,10 @@
 // A file that grows is changed where it lies: cut off after every single store of it, it opens and holds what it held.
 import test from 'ava';
 import type {Backing} from '../src/backing.js';
+import {enter} from '../src/enter.js';
 import {at} from '../src/header.js';
 import {t as ty} from '../src/index.js';
 import {Memory} from '../src/memory.js';
-import {enter} from '../src/open.js';
 import {Struct} from '../src/struct.js';
 import {openBytes, Recorder} from './helpers/recorder.js';
 

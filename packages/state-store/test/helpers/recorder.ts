@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type {Backing} from '../../src/backing.js';
+import {enter} from '../../src/enter.js';
 import {type AtomicStores, Memory} from '../../src/memory.js';
-import {enter} from '../../src/open.js';
 import type {Schema, Store} from '../../src/store.js';
 import {Struct} from '../../src/struct.js';
 
