@@ -110,11 +110,18 @@ function currentEdition(name: string): [number, Edition | undefined] {
       continue;
     }
     const current = [...editions].find(([, {memory}]) => recognise(memory.u8) === 'ours')?.[0] ?? 0;
-    for (const [edition, {memory, segment}] of editions)
-      if (edition !== current && recognise(memory.u8) !== 'ours' && !isBeingMade(memory, segment.makerPid))
-        removeSegment(sysvKey(name, edition));
-    return [current, editions.get(current)];
+    const found = editions.get(current);
+    editions.delete(current);
+    removeUnfinished(name, editions);
+    return [current, found];
   }
+}
+
+/** Of these editions those whose makers died before they were whole. */
+function removeUnfinished(name: string, editions: Map<number, Edition>): void {
+  for (const [edition, {memory, segment}] of editions)
+    if (recognise(memory.u8) !== 'ours' && !isBeingMade(memory, segment.makerPid))
+      removeSegment(sysvKey(name, edition));
 }
 
 function isBeingMade(memory: Memory, makerPid: number): boolean {
@@ -139,10 +146,12 @@ function makeNext(name: string, edition: number, size: number): Mapped {
   return made;
 }
 
-/** Removes a segment, and with the store's name its bell too. */
+/** Removes a segment, and with the store's name its bell and what a dead mover left too. */
 export function removeSysv(key: number, name: string | null): void {
   removeSegment(key);
-  if (name !== null) bellOf(name).remove();
+  if (name === null) return;
+  bellOf(name).remove();
+  removeUnfinished(name, editionsOf(name));
 }
 
 let bells: string | undefined;
@@ -219,9 +228,6 @@ function backing(
     },
     successor: () => attachSysv(name, undefined),
     detach() {},
-    destroy() {
-      bell.remove();
-      removeSegment(key);
-    },
+    destroy: () => removeSysv(key, name),
   };
 }

@@ -124,9 +124,9 @@ for (const backend of SHARED_BACKENDS)
       living.delete(dying);
       await progress(mine, [...living.keys()]);
       work(mine, 'me', random);
-      // In a transaction, so that the others wait.
-      const found = mine.transaction(() => faults(mine));
-      t.deepEqual(found, [], `seed ${SEED}, kill ${kill}`);
+      const copy = mine.snapshot(); // for the others go on
+      t.deepEqual(faults(copy), [], `seed ${SEED}, kill ${kill}`);
+      copy.close();
       if (kill < AMONG - 1) await start();
     }
     await Promise.all([...living.values()].map(writer => writer.kill()));

@@ -3,7 +3,7 @@ import {spawnSync} from 'node:child_process';
 import {once} from 'node:events';
 import test, {type ExecutionContext} from 'ava';
 import {sysvKeys} from '../src/backend-sysv.js';
-import {openStore, struct, t as ty} from '../src/index.js';
+import {openStore, removeStore, struct, t as ty} from '../src/index.js';
 import {listSysv} from '../src/sysv-segments.js';
 import {schema} from './fixtures/shared-schema.js';
 import {bundle} from './helpers/bundle.js';
@@ -106,6 +106,21 @@ test('killed before each step of a move, while another writer goes on', async t 
     mine.destroy();
     t.deepEqual(segmentsOf(name), [], message);
   }
+});
+
+test('what a dead mover left goes with the store', async t => {
+  for (const last of [1, 2, 3, 8])
+    for (const removal of ['destroy', 'removeStore'] as const) {
+      const name = freshName();
+      const mine = await fresh(t, 'sysv', schema, {name, size: '128KB', writers: 'many'});
+      if (removal === 'removeStore') mine.close();
+      const {signal} = spawnSync(process.execPath, [mover, name, 'grow', 'many', `${last}`]);
+      t.is(signal, 'SIGKILL');
+      t.is(segmentsOf(name).length, 2);
+      if (removal === 'destroy') mine.destroy();
+      else removeStore(name);
+      t.deepEqual(segmentsOf(name), [], `${removal}, killed before step ${last}`);
+    }
 });
 
 test('a writer goes on beside the one who moved the store', async t => {

@@ -51,7 +51,7 @@ function textOf(by: string, n: number): string {
   return `${by}, ${n}`.repeat(1 + (n % 30));
 }
 
-/** What is wrong with a store at rest. */
+/** What is wrong with a store at rest, or a snapshot. */
 export function faults(store: Ledger): string[] {
   const {problems} = store.check();
   const {root} = store;
