@@ -76,6 +76,8 @@ export function processesWith(name, value) {
 function keepersOf(services) {
   if (services.length === 0) return [];
   const files = new Set(services.flatMap(privateFiles));
+  // What this process has itself is what a shell or a runner left open for all it starts.
+  for (const file of privateFiles(process.pid)) files.delete(file);
   return pids().filter(
     pid =>
       readProc(pid, 'comm') === 'zlr-keeper\n' &&

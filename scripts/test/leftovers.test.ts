@@ -46,6 +46,34 @@ test('a new segment counts while nobody or only a process of the run has it atta
   t.false(found([]));
 });
 
+test('a file that a runner left open for all it starts makes nobody the keeper of another', async t => {
+  const runDir = mkdtempSync(join(tmpdir(), 'zlr-left-'));
+  t.teardown(() => rmSync(runDir, {recursive: true}));
+  const cat = spawn('cat', {stdio: ['pipe', 'ignore', 'ignore']});
+  t.teardown(() => end(cat));
+  const {fd} = (cat.stdin as unknown as {_handle: {fd: number}})._handle;
+  const name = `shared-${process.pid}`;
+  const supervisor = spawn(
+    process.execPath,
+    [resolve('packages/cli/bin/zlr.js'), 'serve', 'scripts', '--port', '0', '--name', name],
+    {env: {...process.env, ZLR_RUN_DIR: runDir}, stdio: ['ignore', 'pipe', 'ignore', fd]},
+  );
+  t.teardown(async () => {
+    const exited = once(supervisor, 'exit');
+    supervisor.kill('SIGTERM');
+    await exited;
+  });
+  await once(supervisor.stdout!, 'data');
+  const child = spawn('sleep', ['9000'], {
+    env: {MARK_OF_TEST: name},
+    detached: true,
+    stdio: ['ignore', 'ignore', 'ignore', fd],
+  });
+  t.teardown(() => end(child));
+  await once(child, 'spawn');
+  t.deepEqual(processesWith('MARK_OF_TEST', name), [{pid: child.pid!, command: 'sleep 9000'}]);
+});
+
 test('a service without its supervisor is found with its keeper, which would start it again, and both are ended', async t => {
   const runDir = mkdtempSync(join(tmpdir(), 'zlr-left-'));
   t.teardown(() => rmSync(runDir, {recursive: true}));
