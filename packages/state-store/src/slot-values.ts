@@ -1,6 +1,7 @@
 import {compileRow, type Row} from './element.js';
+import type {Compiled} from './record-class.js';
 import {OWNER, type Slots} from './slots.js';
-import {type Compiled, type Live, Struct} from './struct.js';
+import {type Live, Struct} from './struct.js';
 import {compileFor} from './table.js';
 import type {AnyType, Type} from './type.js';
 

@@ -3,18 +3,9 @@ import {type Builder, CollectionType} from './collection.js';
 import type {Engine} from './engine.js';
 import {StoreError, show} from './errors.js';
 import {CELL, INDIRECT, LOGGED} from './memory.js';
+import {type Compiled, compile, type Extras} from './record-class.js';
 import {buildSlots, LASTING, OWNER, SLOT_SPACE, Slots, slotsHeadCells} from './slots.js';
-import {
-  type Compiled,
-  compile,
-  type Extras,
-  type Fields,
-  type InitOf,
-  type Live,
-  type PlainOf,
-  type RecordOf,
-  type Struct,
-} from './struct.js';
+import type {Fields, InitOf, Live, PlainOf, RecordOf, Struct} from './struct.js';
 import type {TypeDescription} from './type.js';
 
 /** What tells a record of a table from the others. */
