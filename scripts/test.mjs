@@ -41,7 +41,9 @@ let left = newSegments(before, processes);
 while (processes.length + left.length > 0 && performance.now() < deadline) {
   await delay(20);
   processes = leftProcesses();
-  left = newSegments(before, processes);
+  // What this run left stays as it is. One that is taken up or goes meanwhile is of another program of this user.
+  const still = new Set(newSegments(before, processes).map(each => each.id));
+  left = left.filter(each => still.has(each.id));
 }
 await killAll(leftProcesses);
 const [exitCode] = await exited;
