@@ -94,6 +94,7 @@ export class Memory {
     listener();
   }
 
+  /** Every change of the mode comes here, so that handles see it in what they compare anyway. */
   enter(mode: Mode): void {
     this.mode = mode;
     this.validity.direct = mode === DIRECT ? this.validity.stamp : NO_DIRECT;
