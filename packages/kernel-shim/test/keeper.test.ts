@@ -73,6 +73,8 @@ test.serial('every class of fault is told exactly, and none ends a connection', 
     client.send(fault);
     await service.next('up'); // what is sent while Node, and not the kernel, has the line would be lost with it
     t.is((await client.who()).generation, index + 2);
+    // It tells its supervisor after it has answered; a fault in between would take the news with it.
+    while ((await service.status()).faults[index]!.downMs === null);
   }
   t.deepEqual(await service.faults(), [
     {generation: 1, class: 'signal', signal: 'SIGSEGV', exitCode: null},
