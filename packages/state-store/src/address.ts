@@ -3,7 +3,6 @@ import {Checker} from './check.js';
 import type {Engine} from './engine.js';
 import {at} from './header.js';
 import {CELL} from './memory.js';
-import {element} from './scalars.js';
 import {OWNER} from './slots.js';
 import type {Live} from './struct.js';
 import {type Access, type Captures, refuse, Type, type TypeDescription} from './type.js';
@@ -26,7 +25,7 @@ export class AddressType extends Type<number | null, number | object | null, num
   }
   override access(byte: number, path: string, captures: Captures): Access {
     const {engine} = captures;
-    const place = `U64[${element(8, byte)}]`;
+    const place = `U64[${captures.element(8, byte)}]`;
     const expected = 'a byte offset in store.memory, a live record of this store, or null';
     const read = captures.add((address: bigint) => (address === 0n ? null : Number(address - engine.base())));
     const address = captures.add((v: unknown) => {

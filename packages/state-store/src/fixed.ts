@@ -2,7 +2,6 @@ import type {Checker} from './check.js';
 import type {Engine} from './engine.js';
 import {StoreError} from './errors.js';
 import type {Memory} from './memory.js';
-import {element} from './scalars.js';
 import {type Access, type Captures, refuse, Type, type TypeDescription} from './type.js';
 
 function length(what: string, n: number): number {
@@ -63,7 +62,7 @@ export class FixedStringType extends Type<string> {
   override access(byte: number, path: string, captures: Captures): Access {
     const {max} = this;
     const {memory} = captures.engine;
-    const head = element(4, byte);
+    const head = captures.element(4, byte);
     const read = (at: number, bytes: number): string => {
       if (bytes > max)
         throw new StoreError('ERR_CORRUPT', `${path}: its length says ${bytes} of at most ${max} bytes.`);
@@ -72,9 +71,9 @@ export class FixedStringType extends Type<string> {
     const check = (v: unknown) => checkString(v, max, path);
     const write = (at: number, v: string) => writeUtf8(memory, at, v, max);
     return {
-      get: `${captures.add(read)}(${element(1, byte + 4)},U32[${head}])`,
+      get: `${captures.add(read)}(${captures.element(1, byte + 4)},U32[${head}])`,
       check: `${captures.add(check)}(v);`,
-      set: `U32[${head}]=${captures.add(write)}(${element(1, byte + 4)},v);`,
+      set: `U32[${head}]=${captures.add(write)}(${captures.element(1, byte + 4)},v);`,
     };
   }
   override verify(checker: Checker, cell: number, byte: number, path: string): void {
@@ -105,9 +104,9 @@ export class FixedBytesType extends Type<Uint8Array> {
     };
     const write = (at: number, v: Uint8Array) => memory.u8.set(v, at);
     return {
-      get: `${captures.add(read)}(${element(1, byte)})`,
+      get: `${captures.add(read)}(${captures.element(1, byte)})`,
       check: `${captures.add(check)}(v);`,
-      set: `${captures.add(write)}(${element(1, byte)},v);`,
+      set: `${captures.add(write)}(${captures.element(1, byte)},v);`,
     };
   }
 }

@@ -99,11 +99,18 @@ export interface Plan {
   heapEnd: number;
 }
 
+let summed = {text: '', sum: 0};
+
+/** An open looks at the header several times; what has not changed since is not hashed again. */
 function checksum(bytes: Buffer): number {
-  const hash = createHash('sha256');
-  hash.update(bytes.subarray(0, at.state)).update(bytes.subarray(at.size, at.owner));
-  hash.update(bytes.subarray(at.fingerprint, at.checksum));
-  return hash.digest().readUInt32LE(0);
+  const part = (from: number, to: number) => bytes.toString('latin1', from, to);
+  const text = part(0, at.state) + part(at.size, at.owner) + part(at.fingerprint, at.checksum);
+  if (text !== summed.text) {
+    // As text: a digest that is a Buffer has memory of its own, see openStore.
+    const hash = createHash('sha256').update(text, 'latin1').digest('hex');
+    summed = {text, sum: Buffer.from(hash.slice(0, 8), 'hex').readUInt32LE(0)};
+  }
+  return summed.sum;
 }
 
 /** The first store to a segment but for the owner word. From here to `publish` its builder may die and be succeeded. */

@@ -51,7 +51,7 @@ export function memoryComplaint(bytes: number, now: MemoryReadings): string | un
 }
 
 export function readMemory(): MemoryReadings {
-  const meminfo = readFileSync('/proc/meminfo', 'latin1');
+  const meminfo = readFileSync('/proc/meminfo', 'utf8');
   const bytes = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(meminfo)![1]) * 1024;
   return {
     memory: bytes('MemTotal'),
@@ -62,7 +62,7 @@ export function readMemory(): MemoryReadings {
 
 /** `segments`: the sizes of those that are there. */
 export function readSegments(segments: readonly number[]): SegmentReadings {
-  const kernel = (name: string) => Number(readFileSync(`/proc/sys/kernel/${name}`, 'latin1'));
+  const kernel = (name: string) => Number(readFileSync(`/proc/sys/kernel/${name}`, 'utf8'));
   return {
     shmmax: kernel('shmmax'),
     shmall: kernel('shmall'),

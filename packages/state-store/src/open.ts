@@ -2,6 +2,7 @@ import {attachFile} from './backend-file.js';
 import {attachMemory} from './backend-memory.js';
 import {attachSysv} from './backend-sysv.js';
 import type {Backing} from './backing.js';
+import {fingerprint} from './build.js';
 import type {Access} from './engine.js';
 import {enter} from './enter.js';
 import {StoreError, show} from './errors.js';
@@ -107,6 +108,8 @@ export async function openStore<const S extends Schema>(options: StoreOptions<S>
   for (const [option, bytes] of Object.entries({size, maxSize}))
     if (bytes !== undefined) assertHolds(options.backend ?? 'sysv', bytes, option);
   const root = new Struct('Root', schema);
+  // Remembered from here on. Once a large segment is mapped V8 wants to collect, and does so at every Buffer that is made.
+  fingerprint(root);
   const backing = attach(options as unknown as StoreOptions<Schema>, size);
   const access = readonly ? 'none' : writers;
   return enter(backing, name, root, {

@@ -39,7 +39,7 @@ function idOf(identity: bigint): number {
 export function pidOf(identity: bigint): number {
   const id = idOf(identity);
   try {
-    return Number(/^Tgid:\s+(\d+)/m.exec(readFileSync(`/proc/${id}/status`, 'latin1'))![1]);
+    return Number(/^Tgid:\s+(\d+)/m.exec(readFileSync(`/proc/${id}/status`, 'utf8'))![1]);
   } catch (error) {
     if (isGone(error)) return id;
     throw error;
@@ -62,7 +62,7 @@ function isGone(error: unknown): boolean {
 export function startTimeOf(id: number): bigint | undefined {
   let stat: string;
   try {
-    stat = readFileSync(`/proc/${id}/stat`, 'latin1');
+    stat = readFileSync(`/proc/${id}/stat`, 'utf8');
   } catch (error) {
     if (isGone(error)) return undefined;
     throw error;

@@ -3,7 +3,6 @@ import type {Engine} from './engine.js';
 import {generate} from './generate.js';
 import {at} from './header.js';
 import {CELL} from './memory.js';
-import {element} from './scalars.js';
 import type {Fields, Live, RecordOf, Struct} from './struct.js';
 import {Captures, type Guard} from './type.js';
 
@@ -43,14 +42,14 @@ export interface Compiled<R = Live> {
  * $c are those of the slot it came to last, e is the word behind the generations of the extent, w the word they would
  * begin at if slot 0 were in it. Where there is but one extent, two numbers less are to be kept in registers.
  */
-function step(extents: number, found: string, ended: string): string {
+function step(extents: number, int: string, found: string, ended: string): string {
   const search =
     extents === 1
-      ? `if((g-word|0)>=(U32[head+2]|0)){${ended}}`
+      ? `if(g>=((U32[head+2]|0)+word${int})){${ended}}`
       : `if(g>=this.e){const s=g-this.w,u=U32[head+2];if(!(s<u)){${ended}}
 const k=s<first?0:32-Math.clz32(s/first),f=k===0?0:first<<k-1,w=U32[head+8+k*2]*2-f;
 this.w=w;this.e=w+Math.min(k===0?first:f*2,u);g=w+s;c=U32[head+9+k*2]+(s-f)*stride;}`;
-  return `let g=this.$g+1,c=this.$c+stride;for(;;g++,c+=stride){${search}
+  return `let g=this.$g+1${int},c=this.$c+stride${int};for(;;g=g+1${int},c=c+stride${int}){${search}
 const n=U32[g]|0;if(n&1){this.$c=c;this.$g=g;${found}}}`;
 }
 
@@ -72,7 +71,7 @@ export function compile<F extends Fields>(
   guards: readonly Guard[] = [],
 ): Compiled<RecordOf<F>> {
   const captures = new Captures(engine, undefined, undefined, guards);
-  const broken = guards.map(({byte, value}) => `||U8[${element(1, byte)}]!==${value}`).join('');
+  const broken = guards.map(({byte, value}) => `||U8[${captures.element(1, byte)}]!==${value}`).join('');
   const [seen, itself] =
     guards.length === 0 ? ['g,n', 'this.$g,this.$n'] : ['g,n,c', 'this.$g,this.$n,this.$c'];
   const stale = captures.add(() => engine.stale(`record of ${type.name}`));
@@ -133,10 +132,10 @@ getter(first,word,cell,stride,slow){return id=>{const s=id&67108863,n=(id-s)/335
 if(s<first&&U32[word+s]===n)return new R(cell+s*stride,word+s,n);return slow(id);};},
 walks(head,first,stride,word,cell){
 const I=class{constructor(){${cursor}}
-next(){${step(extents, 'return {done:false,value:new R(c,g,n)};', 'return {done:true,value:undefined};')}}
+next(){${step(extents, captures.int, 'return {done:false,value:new R(c,g,n)};', 'return {done:true,value:undefined};')}}
 [Symbol.iterator](){return this;}};
 const C=class{constructor(){${cursor}this.$n=-1;this.$r=-1;}
-next(){${step(extents, 'this.$n=n;this.$r=V.stamp;return true;', 'return false;')}}};
+next(){${step(extents, captures.int, 'this.$n=n;this.$r=V.stamp;return true;', 'return false;')}}};
 Object.setPrototypeOf(C.prototype,R.prototype);
 return {iterate:()=>new I(),scan:()=>new C()};},
 drop(c){${drops.join('')}}};`;

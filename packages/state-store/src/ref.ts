@@ -1,7 +1,6 @@
 import type {Checker} from './check.js';
 import {StoreError, show} from './errors.js';
 import {CELL} from './memory.js';
-import {element} from './scalars.js';
 import {SLOT_SPACE} from './slots.js';
 import {type Fields, type RecordOf, Struct} from './struct.js';
 import type {TableRecord} from './table.js';
@@ -55,8 +54,8 @@ export class RefType<F extends Fields> extends Type<
   override access(byte: number, path: string, captures: Captures): Access {
     const {engine} = captures;
     const target = this.target(path);
-    const low = `U32[${element(4, byte)}]`;
-    const high = `U32[${element(4, byte + 4)}]`;
+    const low = `U32[${captures.element(4, byte)}]`;
+    const high = `U32[${captures.element(4, byte + 4)}]`;
     const resolve = captures.add((lowWord: number, generation: number) => {
       const slots = engine.numbered.get(lowWord >>> 26);
       return slots?.record(lowWord % SLOT_SPACE, generation) ?? null;

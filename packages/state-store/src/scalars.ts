@@ -22,13 +22,6 @@ const NUMBERS = {
   f64: {size: 8, array: 'F64', expected: 'a number', fits: ''},
 } as const satisfies Record<string, NumberRule>;
 
-/** The index of the element of a typed array that lies `byte` bytes behind cell `c`. */
-export function element(size: number, byte: number): string {
-  const perCell = 8 / size;
-  const scaled = perCell === 1 ? 'c' : `c*${perCell}`;
-  return byte === 0 ? scaled : `${scaled}+${byte / size}`;
-}
-
 /** `t.u8` to `t.i32`, `t.f32`, `t.f64`. */
 export class NumberType extends Type<number> {
   override readonly size: number;
@@ -43,7 +36,7 @@ export class NumberType extends Type<number> {
   }
   override access(byte: number, path: string, captures: Captures): Access {
     const {array, size, expected, fits: inRange} = NUMBERS[this.kind];
-    const place = `${array}[${element(size, byte)}]`;
+    const place = `${array}[${captures.element(size, byte)}]`;
     const fits = `typeof v==='number'${inRange === '' ? '' : `&&${inRange}`}`;
     return {
       get: place,
@@ -67,7 +60,7 @@ export class BigType extends Type<bigint> {
   }
   override access(byte: number, path: string, captures: Captures): Access {
     const unsigned = this.kind === 'u64';
-    const place = `${unsigned ? 'U64' : 'I64'}[${element(8, byte)}]`;
+    const place = `${unsigned ? 'U64' : 'I64'}[${captures.element(8, byte)}]`;
     const expected = unsigned ? 'a bigint from 0n to 2n**64n-1n' : 'a bigint from -(2n**63n) to 2n**63n-1n';
     const wrap = unsigned ? 'BigInt.asUintN' : 'BigInt.asIntN';
     return {
@@ -93,15 +86,15 @@ export class UintType extends Type<number> {
     return {kind: 'uint', size: 8};
   }
   override access(byte: number, path: string, captures: Captures): Access {
-    const low = `U32[${element(4, byte)}]`;
-    const high = `U32[${element(4, byte + 4)}]`;
+    const low = `U32[${captures.element(4, byte)}]`;
+    const high = `U32[${captures.element(4, byte + 4)}]`;
     const [h, w] = [captures.add(halves), captures.add(whole)];
     return {
       get: `(${low}+${high}*4294967296)`,
       fits: `Number.isSafeInteger(v)&&v>=0`,
       check: `if(!Number.isSafeInteger(v)||v<0)${captures.add(refuse)}(${JSON.stringify(path)},${'"an integer from 0 to 2**53-1"'},v);`,
       // Mostly the high half stays as it is: then the low half alone is the one store.
-      set: `{const l=v>>>0,q=(v-l)/4294967296;if(${high}===q)${low}=l;else{${h}[0]=l;${h}[1]=q;F64[${element(8, byte)}]=${w}[0];}}`,
+      set: `{const l=v>>>0,q=(v-l)/4294967296;if(${high}===q)${low}=l;else{${h}[0]=l;${h}[1]=q;F64[${captures.element(8, byte)}]=${w}[0];}}`,
     };
   }
 }
@@ -116,7 +109,7 @@ export class BoolType extends Type<boolean> {
     return {kind: 'bool', size: 1};
   }
   override access(byte: number, path: string, captures: Captures): Access {
-    const place = `U8[${element(1, byte)}]`;
+    const place = `U8[${captures.element(1, byte)}]`;
     return {
       get: `(${place}!==0)`,
       fits: `typeof v==='boolean'`,
@@ -149,7 +142,7 @@ export class EnumType<N extends string> extends Type<N> {
     return {kind: 'enum', size: 1, names: this.names};
   }
   override access(byte: number, path: string, captures: Captures): Access {
-    const place = `U8[${element(1, byte)}]`;
+    const place = `U8[${captures.element(1, byte)}]`;
     const names = captures.add(this.names);
     const numbers = captures.add(new Map(this.names.map((name, i) => [name, i])));
     return {
@@ -174,7 +167,7 @@ export class TimestampType extends Type<Date, Date | number, Date> {
     return {kind: 'timestamp', size: 8};
   }
   override access(byte: number, path: string, captures: Captures): Access {
-    const place = `I64[${element(8, byte)}]`;
+    const place = `I64[${captures.element(8, byte)}]`;
     const expected = 'a valid Date or its milliseconds';
     return {
       get: `new Date(Number(${place}))`,

@@ -20,7 +20,7 @@ export interface SysvSegment {
 }
 
 export function listSysv(): SysvSegment[] {
-  const lines = readFileSync('/proc/sysvipc/shm', 'latin1').trimEnd().split('\n').slice(1);
+  const lines = readFileSync('/proc/sysvipc/shm', 'utf8').trimEnd().split('\n').slice(1);
   return lines.map(line => {
     const [key, id, mode, size, cpid, lpid, attached, uid] = line.trim().split(/\s+/);
     return {

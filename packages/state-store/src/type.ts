@@ -1,6 +1,7 @@
 import type {Checker} from './check.js';
 import type {Engine} from './engine.js';
 import {StoreError, show} from './errors.js';
+import {CELL} from './memory.js';
 
 /** A type as plain data: what is fingerprinted, stored in the segment and compared. */
 export interface TypeDescription {
@@ -54,6 +55,11 @@ export class Captures {
   readonly names: string[] = [];
   readonly values: unknown[] = [];
   private variables = 0;
+  /**
+   * Put behind an index that cannot leave 32 bits, not even one that counts bytes: it spares the machine code the tests for
+   * an overflow. A segment that may yet grow has none.
+   */
+  readonly int: '|0' | '';
   constructor(
     readonly engine: Engine,
     /** How the text names the generation word and the generation of the record around it. */
@@ -61,7 +67,15 @@ export class Captures {
     readonly n = 'this.$n',
     /** What must hold besides, for handles to what is described here to be live; counted from cell `c`. */
     public guards: readonly Guard[] = [],
-  ) {}
+  ) {
+    this.int = engine.settled && engine.memory.byteLength <= 2 ** 31 ? '|0' : '';
+  }
+  /** The index of the element of a view that lies `byte` bytes behind cell `c`. */
+  element(size: number, byte: number): string {
+    if (size === CELL && byte === 0) return 'c';
+    const scaled = size === CELL ? 'c' : `c*${CELL / size}`;
+    return `${byte === 0 ? scaled : `${scaled}+${byte / size}`}${this.int}`;
+  }
   /** The access of what is there only while a guard holds. */
   under(guard: Guard, access: () => Access): Access {
     const {guards} = this;

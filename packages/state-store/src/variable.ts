@@ -4,7 +4,6 @@ import type {Checker} from './check.js';
 import type {Engine} from './engine.js';
 import {StoreError} from './errors.js';
 import {CELL} from './memory.js';
-import {element} from './scalars.js';
 import {isWide, MAX_UNITS, readText, WIDE, writeText} from './text.js';
 import {type Access, type Captures, refuse, Type, type TypeDescription} from './type.js';
 
@@ -34,8 +33,8 @@ abstract class VariableType<V, I = V> extends Type<V, I> {
   override access(byte: number, path: string, captures: Captures): Access {
     const {engine} = captures;
     const {memory, heap} = engine;
-    const cell = element(8, byte);
-    const word = element(4, byte);
+    const cell = captures.element(8, byte);
+    const word = captures.element(4, byte);
     const read = captures.add((payload: number, length: number) => {
       if (payload === 0 ? length !== 0 : this.bytesOf(length) > heap.room(payload))
         throw new StoreError('ERR_CORRUPT', `${path}: its length goes beyond its block; run check().`);
@@ -51,7 +50,7 @@ abstract class VariableType<V, I = V> extends Type<V, I> {
     });
     const free = captures.add((payload: number) => heap.free(payload));
     return {
-      get: `${read}(U32[${word}],U32[${element(4, byte + 4)}])`,
+      get: `${read}(U32[${word}],U32[${captures.element(4, byte + 4)}])`,
       check: `${fit}(v);`,
       init: `${store}(${cell},v);`,
       // The new block first: a full heap throws before anything changed. The old one is named by what the log saved.
