@@ -120,7 +120,8 @@ const All = struct('All', {
 });
 const schema = {
   count: t.uint, table: t.table(All), few: t.table(Point, {capacity: 3}), byText: t.map(t.string(), Point),
-  byBytes: t.map(t.bytes(), t.u8), byNumber: t.map(t.i64, t.string()), vector: t.vector(t.bool), points: t.vector(Point),
+  byBytes: t.map(t.bytes(), t.u8), byNumber: t.map(t.i64, t.string()), chosen: t.map(t.string(), t.u16),
+  chosenBytes: t.map(t.bytes(), t.u16), chosenNumber: t.map(t.u32, t.u16), vector: t.vector(t.bool), points: t.vector(Point),
   ring: t.ring(t.u16, 5), list: t.list(t.string()), sorted: t.sorted(t.string(), t.f64), times: t.sorted(t.timestamp, Point),
 };
 const store = await openStore({name: process.argv[2], path: process.argv[3], backend: 'file', size: '384KB', logSize: '128KB', maxSize: '8MB', schema});
@@ -147,6 +148,16 @@ for (let n = 0; n < 300; n++) {
   root.count++;
 }
 root.few.insert({x: 1});
+// Keys that collide, so that these maps hash with a secret; of the numbers the last ten bits of the hash are 0.
+for (let n = 0; n < 300; n++) {
+  const text = Array.from({length: 9}, (_, i) => n >> i & 1 ? 'aaa\xe1aa\x60\xe1' : 'aaaaaaaa').join('');
+  root.chosen.set(text, n);
+  root.chosenBytes.set(Buffer.from(text, 'latin1'), n);
+}
+for (let key = 0; root.chosenNumber.size < 300; key++) {
+  const mixed = Math.imul(Math.imul(key, 0x9e3779b1) ^ Math.imul(key, 0x9e3779b1) >>> 15, 0x85ebca6b);
+  if (((mixed ^ mixed >>> 13) & 1023) === 0) root.chosenNumber.set(key, root.chosenNumber.size);
+}
 const first = [...root.table][0];
 root.table.remove([...root.table][4]);
 first.u = [...root.table][8];
@@ -174,6 +185,13 @@ test('a reader written from the format page alone reads every type and collectio
   const segment = readFileSync(path);
   t.not(segment.readUInt32LE(256), segment.readUInt32LE(260), 'a transaction was under way');
   t.true(segment.length > 384 * 1024, 'it has grown');
+  const {readStore} = await import('@zlr/state-store');
+  const store = await readStore({name: `format-${process.pid}`, backend: 'file', path});
+  for (const name of ['chosen', 'chosenBytes', 'chosenNumber']) {
+    const {extra} = store.root[name] as unknown as {extra: number};
+    t.not(segment.readUInt32LE((extra + 3) * 4), 0, `${name} has a secret`);
+  }
+  store.close();
   const reader = join(root, 'docs/state-store/read-segment.mjs');
   const read = (await run(process.execPath, [reader, path], {maxBuffer: 2 ** 26})).stdout;
   t.true(read.length > 100_000);

@@ -192,7 +192,8 @@ function value(type, at) {
       const packed = key.kind === 'string' || key.kind === 'bytes';
       return [...entries].map(slot => {
         const entry = entries.record(slot);
-        find(at + growing, packed ? packedHash(key, entry) : integerHash(value(key, entry)), slot);
+        const hash = packed ? packedHash : integerHash;
+        find(at + growing, hash(key, entry, u32(at + growing + 12)), slot);
         return [packed ? packedKey(key, entry) : value(key, entry), value(of, entry + (packed ? 32 : 8))];
       });
     }
@@ -239,20 +240,51 @@ const finish = h => {
   const mixed = Math.imul(h ^ (h >>> 15), 0x85ebca6b);
   return (mixed ^ (mixed >>> 13)) >>> 0;
 };
-function packedHash(type, at) {
+function packedHash(type, at, secret) {
   const word = u32(at);
   const [units, wide] = type.kind === 'string' && word >= 2 ** 31 ? [word - 2 ** 31, 2] : [word, 1];
   const from = inKey(word) ? at + 4 : u32(at + 4) * CELL;
+  const words = Array.from({length: Math.ceil((units * wide) / 4)}, (_, i) => u32(from + i * 4));
+  if (secret !== 0) return keyed([...words, word], secret);
   let h = units;
-  for (let i = 0; i < units * wide; i += 4) {
-    h = Math.imul(h ^ u32(from + i), 0x9e3779b1);
+  for (const each of words) {
+    h = Math.imul(h ^ each, 0x9e3779b1);
     h ^= h >>> 15;
   }
   return finish(h);
 }
-function integerHash(key) {
-  const [low, high] = [BigInt(key), BigInt(key) >> 32n].map(half => Number(BigInt.asIntN(32, half)));
+function integerHash(type, at, secret) {
+  const key = BigInt(value(type, at));
+  const [low, high] = [key, key >> 32n].map(half => Number(BigInt.asIntN(32, half)));
+  if (secret !== 0) return keyed([low, high, 0], secret);
   return finish(Math.imul(low, 0x9e3779b1) ^ Math.imul(high, 0x85ebca77));
+}
+function keyed(words, secret) {
+  const v = Int32Array.of(secret, Math.imul(secret, 0x9e3779b1), 0x6c796765, 0x74656462);
+  v[2] ^= v[0];
+  v[3] ^= v[1];
+  const add = (to, from, turn, then) => {
+    v[to] += v[from];
+    v[from] = rotl(v[from], turn) ^ v[to];
+    if (then) v[to] = rotl(v[to], 16);
+  };
+  const round = () => {
+    add(0, 1, 5, true);
+    add(2, 3, 8, false);
+    add(0, 3, 7, false);
+    add(2, 1, 13, true);
+  };
+  for (const word of words) {
+    v[3] ^= word;
+    round();
+    v[0] ^= word;
+  }
+  v[2] ^= 0xff;
+  for (let i = 0; i < 3; i++) round();
+  return (v[1] ^ v[3]) >>> 0;
+}
+function rotl(word, by) {
+  return (word << by) | (word >>> (32 - by));
 }
 /** Throws unless probing for this hash comes to the entry. */
 function find(head, hash, slot) {

@@ -2,6 +2,7 @@ import type {Checker} from './check.js';
 import {compileRow, type Row} from './element.js';
 import type {Engine} from './engine.js';
 import {StoreError} from './errors.js';
+import {keyedHash} from './keyed-hash.js';
 import {CELL} from './memory.js';
 import {BigType, NumberType, UintType} from './scalars.js';
 import {MAX_UNITS, readText, WIDE} from './text.js';
@@ -17,8 +18,13 @@ import {BytesType, StringType} from './variable.js';
  */
 export interface KeyCodec<K> {
   readonly cells: number;
-  /** Makes `key` the current one and gives its hash; undefined when no such key can be in the map. */
-  prepare(key: K): number | undefined;
+  /**
+   * Makes `key` the current one and gives its hash; undefined when no such key can be in the map. With a secret of 0 the hash
+   * is a quick one, which has none.
+   */
+  prepare(key: K, secret: number): number | undefined;
+  /** The hash of the key at `cell`; the current one stays. */
+  hashAt(cell: number, secret: number): number;
   /** Throws unless `key` can be stored. */
   check(key: unknown): void;
   /** True when the key at `cell` is the current one. */
@@ -125,7 +131,7 @@ abstract class PackedKey<K> implements KeyCodec<K> {
     protected readonly engine: Engine,
     protected readonly path: string,
   ) {}
-  abstract prepare(key: K): number | undefined;
+  abstract prepare(key: K, secret: number): number | undefined;
   abstract check(key: unknown): void;
   abstract read(cell: number): K;
   protected abstract bytesOf(length: number): number;
@@ -154,6 +160,18 @@ abstract class PackedKey<K> implements KeyCodec<K> {
     for (let i = 0; i < count; i++) u32[to + i] = words[i]!;
   }
 
+  hashAt(cell: number, secret: number): number {
+    const {u32} = this.engine.memory;
+    const lengthWord = u32[cell * 2]!;
+    return keyedHash(
+      u32,
+      this.content(cell) / 4,
+      Math.ceil(this.bytesOf(lengthWord) / 4),
+      lengthWord,
+      secret,
+    );
+  }
+
   drop(cell: number): void {
     const {u32} = this.engine.memory;
     if (!this.inline(u32[cell * 2]!)) this.engine.heap.free(u32[cell * 2 + 1]!);
@@ -165,7 +183,7 @@ abstract class PackedKey<K> implements KeyCodec<K> {
     if (!this.inline(u32[cell * 2]!) && !checker.block(u32[cell * 2 + 1]!, bytes, `${path} (its key)`))
       return;
     // Its padding is compared, too.
-    const found = checker.attempt(() => this.prepare(this.read(cell)) !== undefined && this.matches(cell));
+    const found = checker.attempt(() => this.prepare(this.read(cell), 0) !== undefined && this.matches(cell));
     if (found === false) checker.problem(`${path} (its key)`, 'is not padded with zeros');
   }
 
@@ -188,8 +206,10 @@ abstract class PackedKey<K> implements KeyCodec<K> {
 }
 
 class StringKey extends PackedKey<string> {
-  prepare(key: string): number | undefined {
-    return typeof key === 'string' ? packText(key) : undefined;
+  prepare(key: string, secret: number): number | undefined {
+    if (typeof key !== 'string') return undefined;
+    const quick = packText(key);
+    return secret === 0 ? quick : keyedHash(words, 0, count, length, secret);
   }
   check(key: unknown): void {
     if (typeof key !== 'string' || key.length > MAX_UNITS) refuse(`${this.path} (its key)`, 'a string', key);
@@ -206,8 +226,10 @@ class StringKey extends PackedKey<string> {
 }
 
 class BytesKey extends PackedKey<Uint8Array> {
-  prepare(key: Uint8Array): number | undefined {
-    return key instanceof Uint8Array ? packBytes(key) : undefined;
+  prepare(key: Uint8Array, secret: number): number | undefined {
+    if (!(key instanceof Uint8Array)) return undefined;
+    const quick = packBytes(key);
+    return secret === 0 ? quick : keyedHash(words, 0, count, length, secret);
   }
   check(key: unknown): void {
     if (!(key instanceof Uint8Array)) refuse(`${this.path} (its key)`, 'a Uint8Array', key);
@@ -221,6 +243,19 @@ class BytesKey extends PackedKey<Uint8Array> {
   }
 }
 
+const halves = new Uint32Array(2);
+
+function hashInteger(key: number | bigint, secret: number): number | undefined {
+  let [low, high] = [0, 0];
+  if (typeof key === 'number') [low, high] = [key | 0, Math.floor(key / 2 ** 32) | 0];
+  else if (typeof key === 'bigint')
+    [low, high] = [Number(BigInt.asIntN(32, key)), Number(BigInt.asIntN(32, key >> 32n))];
+  else return undefined;
+  if (secret === 0) return finish(Math.imul(low, MIX) ^ Math.imul(high, 0x85ebca77));
+  [halves[0], halves[1]] = [low, high];
+  return keyedHash(halves, 0, 2, 0, secret);
+}
+
 class IntegerKey implements KeyCodec<number | bigint> {
   readonly cells = 1;
   private current: number | bigint = 0;
@@ -232,15 +267,12 @@ class IntegerKey implements KeyCodec<number | bigint> {
   ) {
     this.row = compileRow(type, engine, `${path} (its key)`);
   }
-  prepare(key: number | bigint): number | undefined {
+  prepare(key: number | bigint, secret: number): number | undefined {
     this.current = key;
-    if (typeof key === 'number')
-      return finish(Math.imul(key | 0, MIX) ^ Math.imul(Math.floor(key / 2 ** 32) | 0, 0x85ebca77));
-    if (typeof key !== 'bigint') return undefined;
-    return finish(
-      Math.imul(Number(BigInt.asIntN(32, key)), MIX) ^
-        Math.imul(Number(BigInt.asIntN(32, key >> 32n)), 0x85ebca77),
-    );
+    return hashInteger(key, secret);
+  }
+  hashAt(cell: number, secret: number): number {
+    return hashInteger(this.read(cell), secret)!;
   }
   check(): void {} // storing it checks
   matches(cell: number): boolean {

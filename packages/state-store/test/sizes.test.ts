@@ -25,7 +25,8 @@ for (const backend of ['sysv', 'memory'] as const)
       const store = await openStore(where);
       const {root} = store;
       root.area[root.area.length - 1] = 9;
-      for (let n = 0; n < 1000; n++) root.things.insert({n, byte: n & 255, code: `${n}`, text: `text ${n}`.repeat(10)});
+      for (let n = 0; n < 1000; n++)
+        root.things.insert({n, byte: n & 255, code: `${n}`, text: `text ${n}`.repeat(10)});
       let sum = 0;
       for (const thing = root.things.scan(); thing.next(); ) {
         sum += thing.byte;
