@@ -62,12 +62,14 @@ function vectorAt(at, each) {
   return Array.from({length: u32(start)}, (_, i) => each(start + 4 + i * 4));
 }
 function typeAt(table) {
-  const [kind, size, name, length, names, of, fields] = [0, 1, 2, 3, 4, 5, 6].map(i => slotOf(table, i));
+  const [kind, size, name, length, names, of, fields, high] = [0, 1, 2, 3, 4, 5, 6, 7].map(i =>
+    slotOf(table, i),
+  );
   const type = {
     kind: textAt(kind),
     size: size && u32(size),
     name: name && textAt(name),
-    length: length && u32(length),
+    length: (length && u32(length)) + (high && u32(high)) * 2 ** 32,
     names: vectorAt(names, textAt),
     of: vectorAt(of, at => typeAt(indirect(at))),
     fields: vectorAt(fields, at => {

@@ -21,13 +21,14 @@ import {VectorType} from './vector.js';
 /*
  * The schema as it stands in the segment: a FlatBuffer, so that any language with FlatBuffers can read it.
  *
- *   table Type  { kind: string; size: uint; name: string; length: uint; names: [string]; of: [Type]; fields: [Field]; }
+ *   table Type  { kind: string; size: uint; name: string; length: uint; names: [string]; of: [Type]; fields: [Field];
+ *                 lengthHigh: uint; }
  *   table Field { name: string; offset: uint; type: Type; }
  *   root_type Type;
  *
- * A ref names its struct only; the struct itself stands where a collection holds it.
+ * lengthHigh * 2^32 + length: a raw region alone may have 4 GiB and more. A ref names its struct only; the struct itself stands where a collection holds it.
  */
-const slot = {kind: 0, size: 1, name: 2, length: 3, names: 4, of: 5, fields: 6} as const;
+const slot = {kind: 0, size: 1, name: 2, length: 3, names: 4, of: 5, fields: 6, lengthHigh: 7} as const;
 const field = {name: 0, offset: 1, type: 2} as const;
 
 function offsets(builder: flatbuffers.Builder, all: number[]): number {
@@ -66,10 +67,12 @@ function write(builder: flatbuffers.Builder, type: TypeDescription): number {
     });
     parts.push([slot.fields, offsets(builder, all)]);
   }
-  builder.startObject(7);
+  builder.startObject(8);
   for (const [index, offset] of parts) builder.addFieldOffset(index, offset, 0);
   builder.addFieldInt32(slot.size, type.size, 0);
-  builder.addFieldInt32(slot.length, type.length ?? 0, 0);
+  const length = type.length ?? 0;
+  builder.addFieldInt32(slot.length, length % 2 ** 32, 0);
+  builder.addFieldInt32(slot.lengthHigh, Math.floor(length / 2 ** 32), 0);
   return builder.endObject();
 }
 
@@ -129,7 +132,8 @@ function read(table: Table, left: {tables: number}, depth = 0): TypeDescription 
     kind === 'struct' && name !== undefined
       ? {kind, name, size}
       : {kind, size, ...(name === undefined ? {} : {name})};
-  if (table.int(slot.length) !== 0) description.length = table.int(slot.length);
+  const length = table.int(slot.length) + table.int(slot.lengthHigh) * 2 ** 32;
+  if (length !== 0) description.length = length;
   if (names) description.names = names;
   if (of) description.of = of.map(each => read(each, left, depth + 1));
   if (fields)

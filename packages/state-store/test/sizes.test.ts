@@ -8,7 +8,9 @@ import {join} from 'node:path';
 import test from 'ava';
 import {openStore, type StoreError, struct, t as ty} from '../src/index.js';
 import {memoryComplaint, readMemory, readSegments, segmentComplaint} from '../src/limits.js';
+import {decodeSchema, encodeSchema} from '../src/schema-blob.js';
 import {largest} from '../src/size.js';
+import {Struct} from '../src/struct.js';
 import {bundle} from './helpers/bundle.js';
 import {BACKENDS, freshName, pathOf} from './helpers/stores.js';
 
@@ -60,6 +62,13 @@ for (const backend of ['sysv', 'memory'] as const)
       t.log((error as Error).message);
     }
   });
+
+test('the description of a schema holds a region of more than 4 GiB', t => {
+  for (const bytes of [4 * GIB - 1, 4 * GIB, 31 * GIB + 5]) {
+    const description = new Struct('Root', {area: ty.raw(bytes)}).describe();
+    t.deepEqual(decodeSchema(encodeSchema(description), 'here'), description);
+  }
+});
 
 for (const backend of BACKENDS)
   test(`${backend}: a size that no view of this Node reaches is refused up front, with the largest that is`, async t => {
