@@ -116,7 +116,6 @@ export class Engine {
         return result;
       } catch (error) {
         log.rollbackTo(point);
-        memory.invalidate();
         throw error;
       }
     }
@@ -130,7 +129,6 @@ export class Engine {
         return result;
       } catch (error) {
         log.rollback(before);
-        memory.invalidate();
         if (!this.enlarge(error)) throw error;
       } finally {
         if (this.access === 'many') unlock(memory);
@@ -150,7 +148,6 @@ export class Engine {
       return result;
     } catch (error) {
       log.rollback(DIRECT);
-      memory.invalidate();
       return this.again(error, fn);
     }
   }

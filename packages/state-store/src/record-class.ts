@@ -35,6 +35,8 @@ export interface Compiled<R = Live> {
   ): {iterate(): IterableIterator<R>; scan(): R & {next(): boolean}};
   /** Gives back what the record owns elsewhere. */
   drop(cell: number): void;
+  /** Whether it can own anything. */
+  owns: boolean;
 }
 
 /**
@@ -138,7 +140,7 @@ const C=class{constructor(){${cursor}this.$n=-1;this.$r=-1;}
 next(){${step(extents, captures.int, 'this.$n=n;this.$r=V.stamp;return true;', 'return false;')}}};
 Object.setPrototypeOf(C.prototype,R.prototype);
 return {iterate:()=>new I(),scan:()=>new C()};},
-drop(c){${drops.join('')}}};`;
+drop(c){${drops.join('')}},owns:${drops.length > 0}};`;
   const compiled = generate<Compiled<RecordOf<F>>>(captures, source);
   Object.defineProperty(compiled.Record, 'name', {value: type.name});
   Object.defineProperty(compiled.Record.prototype, inspect.custom, {

@@ -35,12 +35,17 @@ export class SlotValues<V, I> {
   init(slot: number, value: unknown): void {
     const {engine, changes} = this.slots;
     const cell = this.slots.cell(slot) + this.inset;
-    if (this.compiled) this.compiled.init(cell, engine.object(value, this.slots.path));
-    else {
-      engine.memory.f64.fill(0, cell, cell + this.cells);
-      this.row!.init(cell, 0, value);
+    try {
+      if (this.compiled) this.compiled.init(cell, engine.object(value, this.slots.path));
+      else {
+        engine.memory.f64.fill(0, cell, cell + this.cells);
+        this.row!.init(cell, 0, value);
+      }
+      this.slots.assertUnchanged(changes);
+    } catch (error) {
+      this.slots.outlive(slot); // a getter of the value may have looked at it
+      throw error;
     }
-    this.slots.assertUnchanged(changes);
   }
 
   /** Replaces what is there. */

@@ -267,7 +267,7 @@ export class Slots<R extends object = object> {
   /** A handle made in a transaction that is undone must stay stale when its slot is used again. */
   outlive(slot: number): void {
     const word = this.word(slot);
-    const generation = this.engine.memory.u32[word]!;
+    const generation = (this.engine.memory.u32[word]! - 1) | 1; // of its life, or its last one if that has ended
     this.engine.log.onUndo(() => {
       const {u32} = this.engine.memory;
       const now = u32[word]!;

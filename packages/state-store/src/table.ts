@@ -2,6 +2,7 @@ import type {Checker} from './check.js';
 import {type Builder, CollectionType} from './collection.js';
 import type {Engine} from './engine.js';
 import {StoreError, show} from './errors.js';
+import {compileExchange, type Exchange} from './exchange.js';
 import {CELL, INDIRECT, LOGGED} from './memory.js';
 import {type Compiled, compile, type Extras} from './record-class.js';
 import {buildSlots, LASTING, OWNER, SLOT_SPACE, Slots, slotsHeadCells} from './slots.js';
@@ -117,24 +118,26 @@ export class Table<F extends Fields> {
    * @throws StoreError ERR_VALUE: a value does not fit; ERR_FULL: the table has its `capacity`, or the store no room
    */
   insert(init: InitOf<F>): TableRecord<F> {
-    const {memory, log} = this.engine;
+    const {memory} = this.engine;
     if (memory.mode === LOGGED) {
       // Undone on its own if it fails, also when the caller catches the error and goes on.
       const record = this.engine.transact(() => this.insertLogged(init));
       this.slots.outlive(this.slots.slotOf(record));
       return record;
     }
-    if (memory.mode !== 0) return this.engine.transact(() => this.insertLogged(init));
-    const before = log.begin();
-    try {
-      const record = this.insertLogged(init);
-      log.commit(before);
-      return record;
-    } catch (error) {
-      log.rollback(before);
-      return this.engine.again(error, () => this.insertLogged(init));
-    }
+    return this.alone.insert(init);
   }
+
+  /** Made when it is first needed: a store that is only read goes without. */
+  private get alone(): Exchange<TableRecord<F>> {
+    this.exchange ??= compileExchange(this.engine, this.slots as unknown as Slots, this.compiled, {
+      insert: init => this.engine.transact(() => this.insertLogged(init as InitOf<F>)),
+      remove: slot => this.engine.transact(() => this.removeLogged(slot)),
+      failed: (error, init) => this.engine.again(error, () => this.insertLogged(init as InitOf<F>)),
+    });
+    return this.exchange;
+  }
+  private exchange: Exchange<TableRecord<F>> | undefined;
 
   /** The record with this `$id`, or undefined when it was removed (or never was). */
   readonly get: (id: number) => TableRecord<F> | undefined;
@@ -145,7 +148,7 @@ export class Table<F extends Fields> {
    * @throws StoreError ERR_VALUE: this is no record of this table
    */
   remove(recordOrId: TableRecord<F> | number): boolean {
-    const {memory, log} = this.engine;
+    const {memory} = this.engine;
     if (memory.mode === INDIRECT) return this.engine.transact(() => this.remove(recordOrId));
     let slot: number;
     if (typeof recordOrId === 'number') slot = this.slots.slotOfId(recordOrId);
@@ -160,16 +163,7 @@ export class Table<F extends Fields> {
     }
     if (slot < 0) return false;
     if (memory.mode === LOGGED) this.removeLogged(slot);
-    else {
-      const before = log.begin();
-      try {
-        this.removeLogged(slot);
-        log.commit(before);
-      } catch (error) {
-        log.rollback(before);
-        this.engine.again(error, () => this.removeLogged(slot));
-      }
-    }
+    else this.alone.remove(slot);
     return true;
   }
 
@@ -263,8 +257,13 @@ export class Table<F extends Fields> {
     const slot = slots.take();
     const cell = slots.cell(slot);
     const {changes} = slots;
-    this.compiled.init(cell, init);
-    slots.assertUnchanged(changes);
+    try {
+      this.compiled.init(cell, init);
+      slots.assertUnchanged(changes);
+    } catch (error) {
+      slots.outlive(slot); // a getter of `init` may have looked at it
+      throw error;
+    }
     return new this.compiled.Record(cell, slots.word(slot), slots.generation(slot));
   }
 

@@ -198,6 +198,22 @@ export class UndoLog {
     return changed;
   }
 
+  /**
+   * What a small transaction does here, as text for generated code, see exchange.ts. `ready`: none is open, and nothing stands
+   * in its way; `save3` saves three cells with one atomic store; `commit` ends it. They are what `begin`, `note`, `publish` and
+   * `commit` do.
+   */
+  spelled(): {ready: string; save3(a: string, b: string, c: string): string; commit: string} {
+    const entry = (k: number, cell: string) =>
+      `{const a=${cell},w=a*2,e=${this.base}+(h+${k}&${this.mask})*${ENTRY_WORDS};U32[e]=a;U32[e+1]=U32[w];U32[e+2]=U32[w+1];}`;
+    return {
+      ready: `L.head===L.tail&&L.reader===0&&U32[${at.copying / 4}]===0`,
+      save3: (a, b, c) =>
+        `const h=L.head;${[a, b, c].map((cell, k) => entry(k, cell)).join('')}L.head=h+3>>>0;L.publish();`,
+      commit: `if(L.beforeCommit.length>0||L.undone.length>0)L.commit(0);else{L.settle();if(U32[${at.armed / 4}]!==0)L.wake();L.last=-1;M.enter(0);}`,
+    };
+  }
+
   private wake(): void {
     this.memory.atomics.store(this.u32, at.armed / 4, 0);
     this.bell?.();
@@ -215,6 +231,7 @@ export class UndoLog {
     this.restore(point.head);
     this.beforeCommit.length = point.beforeCommit;
     for (let i = this.undone.length; i-- > point.undone; ) this.undone[i]!();
+    this.memory.invalidate(); // of records that were made since
   }
 
   rollback(after: Mode): void {
