@@ -73,7 +73,8 @@ export class Captures {
   /** The index of the element of a view that lies `byte` bytes behind cell `c`. */
   element(size: number, byte: number): string {
     if (size === CELL && byte === 0) return 'c';
-    const scaled = size === CELL ? 'c' : `c*${CELL / size}`;
+    const perCell = CELL / size;
+    const scaled = perCell === 1 ? 'c' : this.int ? `(c<<${Math.log2(perCell)})` : `c*${perCell}`;
     return `${byte === 0 ? scaled : `${scaled}+${byte / size}`}${this.int}`;
   }
   /** The access of what is there only while a guard holds. */
