@@ -188,8 +188,8 @@ test('a reader written from the format page alone reads every type and collectio
   const {readStore} = await import('@zlr/state-store');
   const store = await readStore({name: `format-${process.pid}`, backend: 'file', path});
   for (const name of ['chosen', 'chosenBytes', 'chosenNumber']) {
-    const {extra} = store.root[name] as unknown as {extra: number};
-    t.not(segment.readUInt32LE((extra + 3) * 4), 0, `${name} has a secret`);
+    const {word} = (store.root[name] as unknown as {index: {word: number}}).index;
+    t.not(segment.readUInt32LE((word + 3) * 4), 0, `${name} has a secret`);
   }
   store.close();
   const reader = join(root, 'docs/state-store/read-segment.mjs');

@@ -166,6 +166,12 @@ export class Slots<R extends object = object> {
     return slot >= 0 && slot < this.used && (this.generation(slot) & 1) === 1;
   }
 
+  /** The slots in use, in their order; some may come and go meanwhile. */
+  *liveSlots(): IterableIterator<number> {
+    this.engine.assertOpen();
+    for (let slot = 0; slot < this.used; slot++) if (this.isLive(slot)) yield slot;
+  }
+
   /** The live record of a slot in that very life, or undefined. */
   record(slot: number, generation: number): R | undefined {
     if (!(slot >= 0 && slot < this.used) || slot % 1 !== 0 || (generation & 1) === 0) return undefined;

@@ -39,15 +39,15 @@ interface Index {
 }
 
 function indexOf(map: unknown): Index {
-  const {engine, extra} = map as {engine: {memory: {u32: Uint32Array}}; extra: number};
+  const {engine, word} = (map as {index: {engine: {memory: {u32: Uint32Array}}; word: number}}).index;
   const {u32} = engine.memory;
-  const [index, mask] = [u32[extra]! * 2, u32[extra + 1]!];
+  const [index, mask] = [u32[word]! * 2, u32[word + 1]!];
   let longest = 0;
   for (let place = 0; place <= mask; place++) {
     if (u32[index + place * 2 + 1] === 0) continue;
     longest = Math.max(longest, (place - u32[index + place * 2]!) & mask);
   }
-  return {secret: u32[extra + 3]!, longest};
+  return {secret: u32[word + 3]!, longest};
 }
 
 const schema = {
@@ -203,11 +203,10 @@ test('a damaged secret costs no entry', async t => {
   const store = await fresh(t, 'file', schema, where);
   const keys = colliding(300);
   for (const [i, key] of keys.entries()) store.root.texts.set(key, i);
-  const {engine, extra} = store.root.texts as unknown as {
-    engine: {memory: {u32: Uint32Array}};
-    extra: number;
-  };
-  engine.memory.u32[extra + 3]! ^= 0x40;
+  const {engine, word} = (
+    store.root.texts as unknown as {index: {engine: {memory: {u32: Uint32Array}}; word: number}}
+  ).index;
+  engine.memory.u32[word + 3]! ^= 0x40;
   store.close();
   const {setAside, problems} = await repairStore(where);
   t.deepEqual([setAside, problems], [[], []]);
