@@ -23,7 +23,7 @@ export interface KeyCodec<K> {
    * is a quick one, which has none.
    */
   prepare(key: K, secret: number): number | undefined;
-  /** The hash of the key at `cell`; the current one stays. */
+  /** The hash of the key at `cell` by a secret that is not 0; the current key stays. */
   hashAt(cell: number, secret: number): number;
   /** Throws unless `key` can be stored. */
   check(key: unknown): void;

@@ -72,7 +72,7 @@ for (const backend of BACKENDS)
     for (const map of [texts, bytes, integers]) {
       const {secret, longest} = indexOf(map);
       t.not(secret, 0);
-      t.true(longest < LONGEST_PROBE / 4, `${longest}`);
+      t.true(longest < LONGEST_PROBE / 2, `${longest}`); // by chance once in 10^7 runs
     }
     t.not(indexOf(texts).secret, indexOf(bytes).secret);
     for (let i = 0; i < count; i += 3) t.true(texts.delete(strings[i]!) && integers.delete(numbers[i]!));
