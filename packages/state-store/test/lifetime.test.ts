@@ -1,9 +1,9 @@
 // A store outlives its process, whatever ends it; it has one writer; what is not a store is left alone.
 import {createRequire} from 'node:module';
 import test from 'ava';
-import {sysvKeys} from '../src/backend-sysv.js';
+import {sysvKeys} from '../src/backends/sysv.js';
+import {listSysv} from '../src/backends/sysv-segments.js';
 import {openStore, StoreError, struct, t as ty} from '../src/index.js';
-import {listSysv} from '../src/sysv-segments.js';
 import {schema} from './fixtures/life.js';
 import {run, startAndGreet} from './helpers/child.js';
 import {BACKENDS, fresh, freshName, pathOf} from './helpers/stores.js';
