@@ -1,3 +1,4 @@
+import {createHash} from 'node:crypto';
 import * as flatbuffers from 'flatbuffers';
 import {ListType} from '../collections/list.js';
 import {MapType} from '../collections/map.js';
@@ -83,11 +84,42 @@ export function encodeSchema(description: TypeDescription): Uint8Array {
   return builder.asUint8Array();
 }
 
+/** So much text is read of any schema; of a large one, so much for each of its bytes: strings are shared. */
+const LEAST_TEXT = 2 ** 24;
+const TEXT_PER_BYTE = 64;
+
+/** A buffer whose offsets may run in circles, or name the same text again and again: no more is read of it than it can hold. */
+class Blob {
+  readonly bb: flatbuffers.ByteBuffer;
+  private words: number;
+  private text: number;
+  constructor(bytes: Uint8Array) {
+    this.bb = new flatbuffers.ByteBuffer(bytes);
+    this.words = bytes.length / 4;
+    this.text = Math.max(LEAST_TEXT, bytes.length * TEXT_PER_BYTE);
+  }
+  /** Each table and each place in a list takes a word of its own. */
+  take(words: number): void {
+    this.words -= words;
+    if (!(this.words >= 0)) throw new Error('its types are nested without end');
+  }
+  string(at: number): string {
+    const text = this.bb.__string(at) as string;
+    this.text -= text.length;
+    if (this.text < 0) throw new Error('its names are longer than it is');
+    return text;
+  }
+}
+
 class Table {
+  private readonly bb: flatbuffers.ByteBuffer;
   constructor(
-    private readonly bb: flatbuffers.ByteBuffer,
+    private readonly blob: Blob,
     private readonly at: number,
-  ) {}
+  ) {
+    this.bb = blob.bb;
+    blob.take(1);
+  }
   private find(index: number): number {
     const offset = this.bb.__offset(this.at, 4 + index * 2);
     return offset === 0 ? 0 : this.at + offset;
@@ -98,10 +130,10 @@ class Table {
   }
   string(index: number): string | undefined {
     const at = this.find(index);
-    return at === 0 ? undefined : (this.bb.__string(at) as string);
+    return at === 0 ? undefined : this.blob.string(at);
   }
   table(index: number): Table {
-    return new Table(this.bb, this.bb.__indirect(this.find(index)));
+    return new Table(this.blob, this.bb.__indirect(this.find(index)));
   }
   vector<T>(index: number, each: (at: number) => T): T[] | undefined {
     const at = this.find(index);
@@ -109,19 +141,20 @@ class Table {
     const start = this.bb.__vector(at);
     const length = this.bb.__vector_len(at);
     if (!(start + length * 4 <= this.bb.capacity())) throw new Error(`a list of ${length} in it has no end`);
+    this.blob.take(length);
     return Array.from({length}, (_, i) => each(start + i * 4));
   }
   tables(index: number): Table[] | undefined {
-    return this.vector(index, at => new Table(this.bb, this.bb.__indirect(at)));
+    return this.vector(index, at => new Table(this.blob, this.bb.__indirect(at)));
   }
   strings(index: number): string[] | undefined {
-    return this.vector(index, at => this.bb.__string(at) as string);
+    return this.vector(index, at => this.blob.string(at));
   }
 }
 
 /** Its keys are in the order in which the types themselves give them, of which the fingerprint is made. */
-function read(table: Table, left: {tables: number}, depth = 0): TypeDescription {
-  if (depth > 64 || --left.tables < 0) throw new Error('its types are nested without end');
+function read(table: Table, depth = 0): TypeDescription {
+  if (depth > 64) throw new Error('its types are nested without end');
   const [kind, size] = [table.string(slot.kind) ?? '', table.int(slot.size)];
   const [name, names, of, fields] = [
     table.string(slot.name),
@@ -136,21 +169,20 @@ function read(table: Table, left: {tables: number}, depth = 0): TypeDescription 
   const length = table.int(slot.length) + table.int(slot.lengthHigh) * 2 ** 32;
   if (length !== 0) description.length = length;
   if (names) description.names = names;
-  if (of) description.of = of.map(each => read(each, left, depth + 1));
+  if (of) description.of = of.map(each => read(each, depth + 1));
   if (fields)
     description.fields = fields.map(each => ({
       name: each.string(field.name) ?? '',
       offset: each.int(field.offset),
-      type: read(each.table(field.type), left, depth + 1),
+      type: read(each.table(field.type), depth + 1),
     }));
   return description;
 }
 
 export function decodeSchema(bytes: Uint8Array, where: string): TypeDescription {
   try {
-    const bb = new flatbuffers.ByteBuffer(bytes);
-    // No more tables than there are words: damaged offsets may run in many circles.
-    return read(new Table(bb, bb.readInt32(0)), {tables: bytes.length / 4});
+    const blob = new Blob(bytes);
+    return read(new Table(blob, blob.bb.readInt32(0)));
   } catch (cause) {
     throw new StoreError(
       'ERR_CORRUPT',
@@ -158,6 +190,11 @@ export function decodeSchema(bytes: Uint8Array, where: string): TypeDescription 
       {cause},
     );
   }
+}
+
+/** What tells schemas apart. */
+export function fingerprintOf(description: TypeDescription): Buffer {
+  return createHash('sha256').update(JSON.stringify(description)).digest().subarray(0, 16);
 }
 
 /** A schema from its description, for tools that read a store without the program that made it. */

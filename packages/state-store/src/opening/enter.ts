@@ -5,6 +5,7 @@ import {
   at,
   hasMoved,
   MOVED,
+  neverMoved,
   publish,
   type Recognised,
   readHeader,
@@ -13,7 +14,7 @@ import {
   stateOf,
 } from '../segment/header.js';
 import {enlist, hasOtherBoot, lock, unlock} from '../segment/lock.js';
-import {Memory} from '../segment/memory.js';
+import {CELL, cellsOf, Memory} from '../segment/memory.js';
 import {ownIdentity} from '../segment/process-identity.js';
 import {UndoLog} from '../segment/undo-log.js';
 import {type Schema, Store} from '../store/store.js';
@@ -30,18 +31,18 @@ export function enter<S extends Schema>(
   root: Struct<S>,
   entry: Entry<S>,
 ): Store<S> {
-  const {access = 'one', memory = new Memory(backing.bytes), ...rest} = entry;
+  const {access = 'one', memory = new Memory(backing.bytes), hops = 0, ...rest} = entry;
   let kind: Recognised;
   let next: Backing | undefined;
   let doubtful = false;
   try {
-    next = overtaken(memory, backing);
+    next = overtaken(memory, backing, hops);
     kind = recognise(memory.u8);
     if (!next) {
       // All that can be refused is refused before the first store: a claim is one already.
       refuse(memory, backing, name, root, kind, entry);
       if (access !== 'none') doubtful = claim(memory, backing, access);
-      if (kind === 'ours') next = overtaken(memory, backing);
+      if (kind === 'ours') next = overtaken(memory, backing, hops);
       if (next) release(memory, backing, access);
     }
   } catch (error) {
@@ -52,7 +53,7 @@ export function enter<S extends Schema>(
   if (next) {
     memory.detach();
     backing.detach();
-    return enter(next, name, root, {access, ...rest});
+    return enter(next, name, root, {access, ...rest, hops: hops + 1});
   }
   let built = kind === 'ours';
   let locked = false;
@@ -132,12 +133,16 @@ function recover(memory: Memory, backing: Backing, log: UndoLog, access: Access)
   return log.recover(backing.where);
 }
 
+/** Who moves a store again and again while it is being opened is not met so often: a segment that only says so is. */
+const MOST_HOPS = 20;
+
 /** The segment that took the place of this one since it was attached: its writer goes on meanwhile. */
-function overtaken(memory: Memory, backing: Backing): Backing | undefined {
+function overtaken(memory: Memory, backing: Backing, hops: number): Backing | undefined {
   if (!hasMoved(memory)) return undefined;
+  if (hops === MOST_HOPS) neverMoved(backing.where);
   const next = backing.successor();
-  if (next.bytes.length > memory.byteLength || (memory.byteLength > 0 && stateOf(memory) === MOVED))
-    return next;
+  // Whole cells count: what is mapped may be longer by a few bytes, and still be the same.
+  if (cellsOf(next.bytes) * CELL > memory.byteLength || stateOf(memory) === MOVED) return next;
   next.detach(); // it is damaged, as will be said
   return undefined;
 }

@@ -10,6 +10,8 @@ export interface Entry<S extends Schema> {
   maxSize?: number | undefined;
   validate?: ((root: RootOf<S>) => void) | undefined;
   memory?: Memory;
+  /** How many segments were gone through that said that the store had moved on from them. */
+  hops?: number;
   /** What may be done about another schema. */
   change?: {
     size: number | undefined;

@@ -1,5 +1,5 @@
 import type {Backing} from '../backends/backing.js';
-import {decodeSchema, schemaFrom} from '../declaration/schema-blob.js';
+import {decodeSchema, fingerprintOf, schemaFrom} from '../declaration/schema-blob.js';
 import {StoreError} from '../errors.js';
 import {restoreHeads} from '../repair/heads.js';
 import type {SetAside} from '../repair/ledger.js';
@@ -28,11 +28,23 @@ export function mendHeads(
     });
 }
 
-/** The struct that a store says its root is. */
-export function describedBy(memory: Memory, backing: Backing, header: Header): Struct<Fields> {
+/** The struct that a store says its root is: what its fingerprint was made of, and nothing else. */
+export function describedBy(memory: Memory, where: string, header: Header): Struct<Fields> {
   const start = header.schemaCell * CELL;
-  const bytes = memory.u8.slice(start, start + header.schemaBytes);
-  return new Struct('Root', schemaFrom(decodeSchema(bytes, backing.where)));
+  const description = decodeSchema(memory.u8.slice(start, start + header.schemaBytes), where);
+  const corrupt = (what: string, cause?: unknown): never => {
+    throw new StoreError('ERR_CORRUPT', `the schema in ${where} ${what}; the segment was left untouched.`, {
+      cause,
+    });
+  };
+  if (!fingerprintOf(description).equals(header.fingerprint))
+    corrupt('is damaged: it is not what its fingerprint was made of');
+  try {
+    return new Struct('Root', schemaFrom(description));
+  } catch (error) {
+    if (error instanceof StoreError && error.code === 'ERR_VERSION') throw error;
+    return corrupt(`cannot be: ${(error as Error).message}`, error);
+  }
 }
 
 /** The writer before died with its boot. For who is alone, or holds the lock: under its own schema, before anything else. */
@@ -45,7 +57,7 @@ export function lookThrough(
   wanted: Struct<Fields>,
   maxSize: number | undefined,
 ): void {
-  const root = header.fingerprint.equals(fingerprint(wanted)) ? wanted : describedBy(memory, backing, header);
+  const root = header.fingerprint.equals(fingerprint(wanted)) ? wanted : describedBy(memory, backing.where, header);
   mendHeads(memory, backing, log, header, root);
   const engine = new Engine(name, backing.where, memory, log, header, 'one');
   doubt(new Store(engine, backing, root, 0, maxSize, () => {}), backing);

@@ -3,7 +3,6 @@ import {attachFile} from '../backends/file.js';
 import {attachMemory} from '../backends/shared-memory.js';
 import {assertHolds, parseSize} from '../backends/size.js';
 import {attachSysv} from '../backends/sysv.js';
-import {decodeSchema, schemaFrom} from '../declaration/schema-blob.js';
 import {StoreError, show} from '../errors.js';
 import type {Renames} from '../migration/migrate.js';
 import type {RepairResult} from '../repair/repair.js';
@@ -11,10 +10,11 @@ import {Struct} from '../schema/struct.js';
 import {Type} from '../schema/type.js';
 import type {Access} from '../segment/engine.js';
 import {NAME_BYTES, readHeader} from '../segment/header.js';
-import {CELL, Memory} from '../segment/memory.js';
+import {Memory} from '../segment/memory.js';
 import type {RootOf, Schema, Store} from '../store/store.js';
 import {fingerprint} from './build.js';
 import {enter} from './enter.js';
+import {describedBy} from './examine.js';
 
 /** Of `openStore`. Sizes are bytes, or texts like '512KB', '64MB', '2GB' in units of 1024. */
 export interface StoreOptions<S extends Schema> {
@@ -163,11 +163,8 @@ function openDescribed(
   const memory = new Memory(backing.bytes);
   try {
     const header = readHeader(memory, backing.where);
-    const description = decodeSchema(
-      memory.u8.slice(header.schemaCell * CELL, header.schemaCell * CELL + header.schemaBytes),
-      backing.where,
-    );
-    return enter(backing, header.name, new Struct('Root', schemaFrom(description)), {
+    const root = describedBy(memory, backing.where, header);
+    return enter(backing, header.name, root, {
       access,
       described: true,
       mend: access !== 'none',

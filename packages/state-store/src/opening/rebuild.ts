@@ -32,7 +32,7 @@ export function rebuild<S extends Schema>(
       `${backing.where} is also written by ${nameOf(other)}; it can be rebuilt only by one that is alone.`,
     );
   const {name} = old;
-  const before = describedBy(old.memory, backing, old.header);
+  const before = describedBy(old.memory, backing.where, old.header);
   const from = new Store(old, backing, before, 0, undefined, () => {});
   const place = backing.blank(Math.max(old.memory.byteLength, change.size ?? 0));
   try {

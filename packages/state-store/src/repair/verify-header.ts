@@ -1,5 +1,4 @@
-import {createHash} from 'node:crypto';
-import {decodeSchema} from '../declaration/schema-blob.js';
+import {decodeSchema, fingerprintOf} from '../declaration/schema-blob.js';
 import type {Checker} from '../segment/check.js';
 import {at, BUILDING, readHeader, sizeOf, stateOf} from '../segment/header.js';
 import {CELL} from '../segment/memory.js';
@@ -24,8 +23,7 @@ export function verifyHeader(checker: Checker): void {
   look('schema', () => {
     const from = header.schemaCell * CELL;
     const description = decodeSchema(memory.u8.slice(from, from + header.schemaBytes), where);
-    const found = createHash('sha256').update(JSON.stringify(description)).digest().subarray(0, 16);
-    if (!found.equals(header.fingerprint))
+    if (!fingerprintOf(description).equals(header.fingerprint))
       checker.problem('schema', 'what stands in the segment is not what its fingerprint was made of');
   });
 }

@@ -210,6 +210,8 @@ export class Engine {
 
   stale(what: string): never {
     this.assertOpen();
+    const live = this.memory.u32[at.live / 4]!;
+    if (live !== 1) this.corrupt('its header', `says that its root is in life ${live}`);
     throw new StoreError(
       'ERR_STALE',
       `this ${what} was removed (its slot may hold another one by now); get a fresh one from its collection.`,

@@ -1,6 +1,6 @@
 import {createHash} from 'node:crypto';
 import {StoreError} from '../errors.js';
-import {ENTRY_WORDS, logCapacity} from './log-ring.js';
+import {ENTRY_WORDS, LEAST_LOG_CELLS, logCapacity} from './log-ring.js';
 import {CELL, type Memory} from './memory.js';
 import {NOBODY} from './process-identity.js';
 
@@ -161,7 +161,16 @@ export function markMoved(bytes: Uint8Array): void {
 export function hasMoved(memory: Memory): boolean {
   // Within one process the pages may be gone already, taken from under every view at once.
   if (memory.u32.length === 0) return true;
+  if (memory.byteLength < HEADER_BYTES) return false; // it is none
   return stateOf(memory) === MOVED || sizeOf(memory) > memory.byteLength;
+}
+
+/** A segment says that the store is in another, or goes on behind its end, and it is not so. */
+export function neverMoved(where: string): never {
+  throw new StoreError(
+    'ERR_CORRUPT',
+    `${where} says that another segment took its place, or that it is longer than it is; it was cut short, or is a copy of one that was left behind. It was left untouched; load a dump, or put a whole copy there.`,
+  );
 }
 
 /** Pairs with the load in `readHeader`: whoever sees READY sees all that was written before. */
@@ -272,6 +281,7 @@ export function readHeader(memory: Memory, where: string): Header {
     end,
   ];
   for (let i = 1; i < ordered.length; i++) if (ordered[i]! < ordered[i - 1]!) corrupt('its regions overlap');
+  if (header.logCells < LEAST_LOG_CELLS) corrupt(`an undo log of ${header.logCells} cells`);
   return header;
 }
 

@@ -72,11 +72,7 @@ export class UndoLog {
   recover(where: string): number {
     this.reload();
     const count = (this.head - this.tail) >>> 0;
-    if (count > this.capacity)
-      throw new StoreError(
-        'ERR_CORRUPT',
-        `the undo log of ${where} says ${count} entries but has room for ${this.capacity}; the segment was left untouched.`,
-      );
+    if (count > this.capacity) logOverfull(where, count, this.capacity);
     const cells = this.memory.byteLength / CELL;
     for (let k = 0; k < count; k++) {
       const cell = this.u32[this.base + ((this.tail + k) & this.mask) * ENTRY_WORDS]!;
@@ -268,6 +264,22 @@ export class UndoLog {
       `a transaction wrote more than ${this.capacity} cells of 8 bytes, the room of its undo log; it was rolled back. Split it, or make the store with a larger logSize.`,
     );
   }
+}
+
+export function logOverfull(where: string, count: number, capacity: number): never {
+  throw new StoreError(
+    'ERR_CORRUPT',
+    `the undo log of ${where} says ${count} entries but has room for ${capacity}; the segment was left untouched.`,
+  );
+}
+
+/** How many entries a log says it has that it has no room for: at no instant of a writer's, so it is damaged. */
+export function entriesTooMany(memory: Memory, logCells: number): number | undefined {
+  const load = (offset: number) => memory.atomics.load(memory.u32, offset / 4);
+  const head = load(at.logHead);
+  const count = (head - load(at.logTail)) >>> 0;
+  // While the head stays, the tail is not beyond it.
+  return load(at.logHead) === head && count > logCapacity(logCells) ? count : undefined;
 }
 
 /**

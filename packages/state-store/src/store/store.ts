@@ -16,10 +16,10 @@ import type {Struct} from '../schema/struct.js';
 import type {TypeDescription} from '../schema/type.js';
 import {Checker, type CheckResult} from '../segment/check.js';
 import {Engine} from '../segment/engine.js';
-import {at, hasMoved, publish, readOwner} from '../segment/header.js';
-import {CELL, LOGGED, Memory} from '../segment/memory.js';
+import {at, hasMoved, neverMoved, publish, readOwner} from '../segment/header.js';
+import {CELL, cellsOf, LOGGED, Memory} from '../segment/memory.js';
 import {NOBODY, pidOf} from '../segment/process-identity.js';
-import {copyConsistently, UndoLog} from '../segment/undo-log.js';
+import {copyConsistently, entriesTooMany, logOverfull, UndoLog} from '../segment/undo-log.js';
 import {growInto} from './grow.js';
 import {type Change, watchCommits} from './watch.js';
 
@@ -165,7 +165,11 @@ export class Store<S extends Schema> {
     const {header, name, access} = this.engine;
     for (let i = 0; i < COPIES; i++) {
       const bytes = copyConsistently(this.engine.memory, header.logCell, header.logCells, access === 'one');
-      if (bytes === undefined) continue;
+      if (bytes === undefined) {
+        const count = entriesTooMany(this.engine.memory, header.logCells);
+        if (count !== undefined) logOverfull(this.backing.where, count, this.engine.log.capacity);
+        continue;
+      }
       const memory = new Memory(bytes);
       publish(memory); // it may have moved meanwhile, the copy did not
       const engine = new Engine(
@@ -432,6 +436,11 @@ export class Store<S extends Schema> {
         'ERR_SCHEMA_MISMATCH',
         `store '${this.engine.name}' was rebuilt, for another schema or to make it compact; open it again.`,
       );
+    }
+    // What holds the same store is larger, or it was not moved to: else whoever looks whether it moved would never end.
+    if (cellsOf(next.bytes) * CELL <= this.engine.memory.byteLength) {
+      next.detach();
+      neverMoved(next.where);
     }
     this.engine.memory.attach(next.bytes);
     this.backing.detach();
