@@ -142,7 +142,8 @@ function overtaken(memory: Memory, backing: Backing, hops: number): Backing | un
   if (hops === MOST_HOPS) neverMoved(backing.where);
   const next = backing.successor();
   // Whole cells count: what is mapped may be longer by a few bytes, and still be the same.
-  if (cellsOf(next.bytes) * CELL > memory.byteLength || stateOf(memory) === MOVED) return next;
+  if (cellsOf(next.bytes) * CELL > memory.byteLength || (memory.byteLength > 0 && stateOf(memory) === MOVED))
+    return next;
   next.detach(); // it is damaged, as will be said
   return undefined;
 }

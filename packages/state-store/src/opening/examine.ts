@@ -57,7 +57,9 @@ export function lookThrough(
   wanted: Struct<Fields>,
   maxSize: number | undefined,
 ): void {
-  const root = header.fingerprint.equals(fingerprint(wanted)) ? wanted : describedBy(memory, backing.where, header);
+  const root = header.fingerprint.equals(fingerprint(wanted))
+    ? wanted
+    : describedBy(memory, backing.where, header);
   mendHeads(memory, backing, log, header, root);
   const engine = new Engine(name, backing.where, memory, log, header, 'one');
   doubt(new Store(engine, backing, root, 0, maxSize, () => {}), backing);
