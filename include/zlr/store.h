@@ -25,7 +25,8 @@ struct zlr_store_header {
   uint64_t size;
   uint64_t owner;
   uint8_t fingerprint[16];
-  uint8_t zero1[16];
+  uint64_t birth; /* drawn when it was made, rebuilt or loaded */
+  uint8_t zero1[8];
   uint32_t name_length;
   char name[60];
   uint32_t log_cell, log_cells;
@@ -74,6 +75,7 @@ struct zlr_log_entry {
 };
 
 _Static_assert(offsetof(struct zlr_store_header, owner) == 24, "owner");
+_Static_assert(offsetof(struct zlr_store_header, birth) == 48, "birth");
 _Static_assert(offsetof(struct zlr_store_header, name_length) == 64, "name");
 _Static_assert(offsetof(struct zlr_store_header, log_cell) == 128, "log");
 _Static_assert(offsetof(struct zlr_store_header, checksum) == 172, "checksum");

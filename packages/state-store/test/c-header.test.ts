@@ -68,6 +68,7 @@ test('the header says what the source says', t => {
   t.regex(text, new RegExp(`ZLR_STORE_READY 0x${READY.toString(16)}u`));
   for (const [member, offset] of [
     ['owner', at.owner],
+    ['birth', at.birth],
     ['name_length', at.name],
     ['log_cell', at.log],
     ['checksum', at.checksum],

@@ -34,19 +34,20 @@ export function attachMemory(name: string, size: number | undefined, shared?: Sh
       'ERR_NOT_FOUND',
       `there is no memory store '${name}' in this thread; openStore makes it when it is given a size and not readonly.`,
     );
-  const made = {shared: reserve(name, size), attached: 0};
+  const made = {shared: reserve(size, `memory store '${name}'`), attached: 0};
   segments.set(name, made);
   return attach(name, made, true);
 }
 
-function reserve(name: string, size: number): SharedArrayBuffer {
-  assertPossible(size, `memory store '${name}'`, memoryComplaint(size, readMemory()));
+/** So many bytes of this process, zeros. */
+export function reserve(size: number, where: string): SharedArrayBuffer {
+  assertPossible(size, where, memoryComplaint(size, readMemory()));
   try {
     return new SharedArrayBuffer(size);
   } catch (cause) {
     throw new StoreError(
       'ERR_LIMIT',
-      `cannot reserve ${size} bytes for memory store '${name}': ${(cause as Error).message}`,
+      `cannot reserve ${size} bytes for ${where}: ${(cause as Error).message}`,
       {cause},
     );
   }
@@ -69,9 +70,9 @@ function attach(name: string, segment: Segment, created: boolean): Backing {
       );
     },
     abandoned: () => segment.attached === 1 && !segment.handed,
-    blank: size => attach(name, {shared: reserve(name, size), attached: 0}, true),
+    blank: size => attach(name, {shared: reserve(size, `memory store '${name}'`), attached: 0}, true),
     enlarge(size) {
-      const larger = {shared: reserve(name, size), attached: 0};
+      const larger = {shared: reserve(size, `memory store '${name}'`), attached: 0};
       new Uint8Array(larger.shared).set(bytes);
       return attach(name, larger, false);
     },

@@ -91,11 +91,7 @@ export async function openStore<const S extends Schema>(options: StoreOptions<S>
       `there is no option ${show(unknown)}; there are ${Object.keys(OPTIONS).join(', ')}.`,
     );
   const {name, readonly = false, writers = 'one', schema} = options;
-  if (typeof name !== 'string' || !/^[A-Za-z0-9._-]+$/.test(name) || name.length > NAME_BYTES)
-    throw new StoreError(
-      'ERR_OPTIONS',
-      `name: ${show(name)}; expected 1 to ${NAME_BYTES} letters, digits, '.', '_' or '-'.`,
-    );
+  assertName(name);
   if (writers !== 'one' && writers !== 'many')
     throw new StoreError('ERR_OPTIONS', `writers: ${show(writers)}; expected 'one' or 'many'.`);
   if (typeof schema !== 'object' || schema === null || schema instanceof Type)
@@ -124,6 +120,14 @@ export async function openStore<const S extends Schema>(options: StoreOptions<S>
       compact: options.compact ?? false,
     },
   });
+}
+
+export function assertName(name: unknown): asserts name is string {
+  if (typeof name !== 'string' || !/^[A-Za-z0-9._-]+$/.test(name) || name.length > NAME_BYTES)
+    throw new StoreError(
+      'ERR_OPTIONS',
+      `name: ${show(name)}; expected 1 to ${NAME_BYTES} letters, digits, '.', '_' or '-'.`,
+    );
 }
 
 /**
@@ -159,6 +163,9 @@ function openDescribed(
   options: Omit<StoreOptions<Schema>, 'schema' | 'readonly'>,
   access: Access,
 ): Store<Schema> {
+  if (typeof options !== 'object' || options === null)
+    throw new StoreError('ERR_OPTIONS', 'expected an object with name, backend and path.');
+  assertName(options.name);
   const backing = attach(options as StoreOptions<Schema>, undefined);
   const memory = new Memory(backing.bytes);
   try {

@@ -1,4 +1,4 @@
-import {createHash} from 'node:crypto';
+import {createHash, randomBytes} from 'node:crypto';
 import {StoreError} from '../errors.js';
 import {ENTRY_WORDS, LEAST_LOG_CELLS, logCapacity} from './log-ring.js';
 import {CELL, type Memory} from './memory.js';
@@ -13,7 +13,8 @@ import {NOBODY} from './process-identity.js';
  *   16  size           u64     bytes of the segment
  *   24  owner          u64     the writer: pid and start time, see process-identity.ts; 0 when there is none
  *   32  fingerprint    16 bytes  of the schema
- *   48  zero
+ *   48  birth          u64     drawn when it was made, rebuilt or loaded: the clock tells nothing
+ *   56  zero
  *   64  name           u32 length, then 60 bytes
  *  128  log            u32 first cell, u32 cells          the undo log
  *  136  schema         u32 first cell, u32 bytes          the schema, described for readers without it
@@ -54,6 +55,7 @@ export const at = {
   size: 16,
   owner: 24,
   fingerprint: 32,
+  birth: 48,
   name: 64,
   log: 128,
   schema: 136,
@@ -125,6 +127,7 @@ export function writeHeader(memory: Memory, plan: Plan): void {
   b.writeUInt32LE(VERSION, at.version);
   b.writeBigUInt64LE(BigInt(plan.size), at.size);
   b.set(plan.fingerprint, at.fingerprint);
+  drawBirth(memory);
   b.fill(0, at.name, at.name + 4 + NAME_BYTES);
   b.writeUInt32LE(b.write(plan.name, at.name + 4, NAME_BYTES, 'utf8'), at.name);
   const pairs: [number, number, number][] = [
@@ -144,6 +147,16 @@ export function writeHeader(memory: Memory, plan: Plan): void {
   b.writeUInt32LE(1, at.live);
   b.writeUInt32LE(plan.heapCell, at.heapTop);
   b.writeUInt32LE(plan.heapEnd, at.heapLimit);
+}
+
+/** At random, not by the clock, which may stand still or go back. */
+function drawBirth(memory: Memory): void {
+  memory.buffer.set(randomBytes(8), at.birth);
+}
+
+/** Tells a store from all others that had its name before or will have it. */
+export function birthOf(bytes: Uint8Array): bigint {
+  return new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(at.birth, true);
 }
 
 export function stateOf(memory: Memory): number {
@@ -181,6 +194,7 @@ export function publish(memory: Memory): void {
 export interface Header extends Plan {
   state: number;
   created: number;
+  birth: bigint;
   uid: number;
 }
 
@@ -223,9 +237,12 @@ function pageOf(memory: Memory): Buffer {
   return checksum(page) === page.readUInt32LE(at.checksum) ? page : buffer;
 }
 
-/** Believes nothing: every number is checked before anything else is built on it. */
-export function readHeader(memory: Memory, where: string): Header {
-  const {length} = memory.buffer;
+/**
+ * Believes nothing: every number is checked before anything else is built on it.
+ *
+ * @param length - of the segment, where the memory is that of its first page alone
+ */
+export function readHeader(memory: Memory, where: string, length = memory.buffer.length): Header {
   const b = pageOf(memory);
   if (b.length < HEADER_BYTES || recognise(b) !== 'ours')
     throw new StoreError(
@@ -263,8 +280,10 @@ export function readHeader(memory: Memory, where: string): Header {
     heapCell: b.readUInt32LE(at.heap),
     heapEnd: b.readUInt32LE(at.heap + 4),
     created: b.readDoubleLE(at.created),
+    birth: birthOf(b),
     uid: b.readUInt32LE(at.uid),
   };
+  if (header.size % CELL !== 0) corrupt(`${header.size} bytes`);
   if (header.size > length)
     corrupt(`it says ${header.size} bytes but the segment has ${length}; it was cut short`);
   const end = header.size / CELL;
@@ -285,12 +304,13 @@ export function readHeader(memory: Memory, where: string): Header {
   return header;
 }
 
-/** Gives a copied store another name, and this user as its maker. */
+/** Gives a copied store another name, this user as its maker, and a birth of its own. */
 export function readdress(memory: Memory, name: string): void {
   const b = memory.buffer;
   b.fill(0, at.name, at.name + 4 + NAME_BYTES);
   b.writeUInt32LE(b.write(name, at.name + 4, NAME_BYTES, 'utf8'), at.name);
   b.writeUInt32LE(process.getuid!(), at.uid);
+  drawBirth(memory);
   b.writeUInt32LE(checksum(b), at.checksum);
 }
 

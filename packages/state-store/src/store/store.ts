@@ -16,7 +16,7 @@ import type {Struct} from '../schema/struct.js';
 import type {TypeDescription} from '../schema/type.js';
 import {Checker, type CheckResult} from '../segment/check.js';
 import {Engine} from '../segment/engine.js';
-import {at, hasMoved, neverMoved, publish, readOwner} from '../segment/header.js';
+import {at, birthOf, hasMoved, neverMoved, publish, readOwner} from '../segment/header.js';
 import {CELL, cellsOf, LOGGED, Memory} from '../segment/memory.js';
 import {NOBODY, pidOf} from '../segment/process-identity.js';
 import {copyConsistently, entriesTooMany, logOverfull, UndoLog} from '../segment/undo-log.js';
@@ -429,8 +429,7 @@ export class Store<S extends Schema> {
   /** Offsets are the same in the larger segment, so every record and collection goes on. */
   private follow(): void {
     const next = this.backing.successor();
-    const created = Buffer.from(next.bytes.buffer, next.bytes.byteOffset + at.created, 8).readDoubleLE();
-    if (created !== this.engine.header.created) {
+    if (birthOf(next.bytes) !== this.engine.header.birth) {
       next.detach();
       throw new StoreError(
         'ERR_SCHEMA_MISMATCH',
