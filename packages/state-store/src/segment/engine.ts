@@ -208,8 +208,13 @@ export class Engine {
     });
   }
 
-  stale(what: string): never {
+  /** A handle found that it is not live. Comes back, to look again, if its segment had gone because the store has grown. */
+  stale(what: string): void {
     this.assertOpen();
+    if (hasMoved(this.memory)) {
+      this.follow!();
+      return;
+    }
     const live = this.memory.u32[at.live / 4]!;
     if (live !== 1) this.corrupt('its header', `says that its root is in life ${live}`);
     throw new StoreError(

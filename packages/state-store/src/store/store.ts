@@ -226,6 +226,7 @@ export class Store<S extends Schema> {
   /** The whole segment, for native code. Write to regions of `t.raw` only. Another array after the store grew. */
   get memory(): Uint8Array {
     this.engine.assertOpen();
+    this.followIfMoved();
     return this.engine.memory.u8;
   }
 
@@ -253,6 +254,7 @@ export class Store<S extends Schema> {
    */
   layout(table: keyof S & string): TableLayout {
     this.engine.assertOpen();
+    this.followIfMoved();
     const collection = this.collections.get(table);
     if (!(collection instanceof Table))
       throw new StoreError(
@@ -265,6 +267,7 @@ export class Store<S extends Schema> {
   /** Size, use, owner and history, as of now. */
   info(): StoreInfo {
     this.engine.assertOpen();
+    this.followIfMoved();
     const {memory, header, name} = this.engine;
     const owner = readOwner(memory);
     const words = memory.u32;
@@ -313,6 +316,7 @@ export class Store<S extends Schema> {
         'ERR_TRANSACTION',
         `check() of store '${this.engine.name}' inside a transaction that has written: what is half done would look like damage; call it before, or outside.`,
       );
+    this.followIfMoved();
     const checker = new Checker(this.engine);
     verifyHeader(checker);
     const {memory, header} = this.engine;
