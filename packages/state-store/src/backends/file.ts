@@ -68,6 +68,11 @@ export function attachFile(name: string, path: string, size: number | undefined)
     // A mapping goes when its last view is collected: an earlier one may still be there, or that of another thread.
     const here = () => mappings((_, mapped) => mapped === full);
     const earlier = here();
+    /** Tells those who still have it mapped. It has no name to ring by any more, but its watchers have it. */
+    const leave = (fd: number) => {
+      markMoved(buffer);
+      futimesSync(fd, new Date(), new Date());
+    };
     const buffer = mmap.map(stat.size, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_SHARED, fd);
     return {
       kind: 'file',
@@ -98,9 +103,7 @@ export function attachFile(name: string, path: string, size: number | undefined)
         try {
           renameSync(`${full}.next`, full);
           syncFolder(full);
-          markMoved(buffer);
-          // It has no name to ring by any more, but its watchers still have it.
-          futimesSync(old, new Date(), new Date());
+          leave(old);
         } finally {
           closeSync(old);
         }
@@ -108,7 +111,15 @@ export function attachFile(name: string, path: string, size: number | undefined)
       successor: () => attachFile(name, path, undefined),
       // The mapping goes with the last view of it.
       detach() {},
-      destroy: () => unlinkSync(full),
+      destroy() {
+        const fd = openSync(full, 'r');
+        try {
+          unlinkSync(full);
+          leave(fd);
+        } finally {
+          closeSync(fd);
+        }
+      },
     };
   } finally {
     closeSync(fd);

@@ -87,13 +87,14 @@ function attach(name: string, segment: Segment, created: boolean): Backing {
       if (!next || next.shared === segment.shared)
         throw new StoreError(
           'ERR_NOT_FOUND',
-          `memory store '${name}' grew in another thread; hand its new store.shared over and open it again.`,
+          `memory store '${name}' grew or was destroyed in another thread; hand its new store.shared over and open it again.`,
         );
       return attach(name, next, false);
     },
     detach: () => void segment.attached--,
     destroy() {
       segment.attached--;
+      markMoved(bytes); // for the other threads that have it
       if (segments.get(name)?.shared === segment.shared) segments.delete(name);
     },
   };

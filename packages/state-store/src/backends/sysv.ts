@@ -228,6 +228,9 @@ function backing(
     },
     successor: () => attachSysv(name, undefined),
     detach() {},
-    destroy: () => removeSysv(key, name),
+    destroy() {
+      markMoved(bytes); // for those who still have it
+      removeSysv(key, name);
+    },
   };
 }

@@ -165,6 +165,7 @@ export function stateOf(memory: Memory): number {
 
 /** Tells those who still have this segment, also those who wait for its lock, that another took its place. */
 export function markMoved(bytes: Uint8Array): void {
+  if (bytes.length === 0) return; // nobody has it any more
   const {buffer, byteOffset} = bytes;
   Atomics.store(new Uint32Array(buffer, byteOffset, HEADER_BYTES / 4), at.state / 4, MOVED);
   Atomics.store(new BigUint64Array(buffer, byteOffset, HEADER_BYTES / CELL), at.lock / CELL, NOBODY);

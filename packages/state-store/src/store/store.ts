@@ -21,6 +21,7 @@ import {CELL, cellsOf, LOGGED, Memory} from '../segment/memory.js';
 import {NOBODY, pidOf} from '../segment/process-identity.js';
 import {copyConsistently, entriesTooMany, logOverfull, UndoLog} from '../segment/undo-log.js';
 import {growInto} from './grow.js';
+import {seen} from './seen.js';
 import {type Change, watchCommits} from './watch.js';
 
 /** What stands at the root: scalars, structs and collections by name. */
@@ -195,9 +196,11 @@ export class Store<S extends Schema> {
    * Waits for transactions of whatever process, without polling. Several commits may come as one. A lone store of a number,
    * a boolean or an enum outside a transaction wakes nobody.
    *
-   * @param select - runs as in `read` after each commit; only a change of what it gives is reported. Without it, every commit is
+   * @param select - runs as in `read` after each commit; only a change of what it gives is reported, however deep it lies and
+   *   whatever it is made of: maps, sets, dates, bytes, records, NaN. What it throws ends the iteration. Without it, every
+   *   commit is reported
    * @param options - `signal` ends the iteration; so does `close()`
-   * @throws StoreError ERR_SCHEMA_MISMATCH: the store was rebuilt, open it again
+   * @throws StoreError ERR_SCHEMA_MISMATCH: the store was rebuilt, open it again; ERR_NOT_FOUND: it was destroyed
    * @example
    * for await (const {value} of store.watch(root => root.served)) console.log(value);
    */
@@ -206,7 +209,9 @@ export class Store<S extends Schema> {
     {signal}: {signal?: AbortSignal} = {},
   ): AsyncGenerator<Change<T>, void, void> {
     this.engine.assertOpen();
-    const look = () => (select ? this.read(select) : undefined) as T;
+    if (select !== undefined && typeof select !== 'function')
+      throw new StoreError('ERR_OPTIONS', `select: ${show(select)}; watch expects a function of the root.`);
+    const look = select && (() => this.read(root => seen(select(root))));
     const memory = () => {
       if (this.engine.closed) return undefined;
       this.followIfMoved();

@@ -1,6 +1,7 @@
 import type {Bell} from '../backends/bell.js';
 import {at} from '../segment/header.js';
 import type {Memory} from '../segment/memory.js';
+import {isSame, type Seen} from './seen.js';
 
 /** What `store.watch()` gives. */
 export interface Change<T> {
@@ -19,7 +20,8 @@ export async function* watchCommits<T>(
   /** Of where the store is now; undefined once it is closed. */
   memory: () => Memory | undefined,
   bell: Pick<Bell, 'listen'>,
-  select: () => T,
+  /** Undefined: every commit is reported. */
+  look: (() => Seen<T>) | undefined,
   signal?: AbortSignal,
 ): AsyncGenerator<Change<T>, void, void> {
   let wake: () => void = () => {};
@@ -31,7 +33,7 @@ export async function* watchCommits<T>(
     let now = memory();
     if (now === undefined) return;
     let seen = tail(now);
-    let last = JSON.stringify(select(), plainly);
+    let last = look?.().kept;
     while (!signal?.aborted) {
       const woken = new Promise<void>(resolve => {
         wake = resolve;
@@ -45,18 +47,17 @@ export async function* watchCommits<T>(
         continue;
       }
       seen = version;
-      const value = select();
-      const shown = JSON.stringify(value, plainly);
-      if (shown === last && value !== undefined) continue;
-      last = shown;
+      if (look === undefined) {
+        yield {version, value: undefined as T};
+        continue;
+      }
+      const {value, kept} = look();
+      if (isSame(kept, last)) continue;
+      last = kept;
       yield {version, value};
     }
   } finally {
     stop();
     signal?.removeEventListener('abort', aborted);
   }
-}
-
-function plainly(_key: string, value: unknown): unknown {
-  return typeof value === 'bigint' ? `${value}n` : value;
 }
