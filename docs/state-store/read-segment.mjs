@@ -220,7 +220,8 @@ function value(type, at) {
     case 'ring': {
       const [pushed, places] = [Number(u64(at)), u32(at + 12)];
       const all = row(type.of[0], u32(at + 8) * CELL, Math.min(pushed, places));
-      return pushed <= places ? all : [...all.slice(pushed % places), ...all.slice(0, pushed % places)];
+      const old = pushed <= places ? 0 : pushed % places;
+      return [...all.slice(old), ...all.slice(0, old)].slice(u32(at + 20));
     }
     case 'raw':
       return content(u32(at) * CELL, type.length);

@@ -154,9 +154,7 @@ export class Migration {
       const convert = this.converter(theirs.of, mine.of, key);
       if (!convert) return nothing;
       return () => {
-        // Every place of it will be filled, so it may go on counting.
-        if (source instanceof Ring && target instanceof Ring && target.capacity <= source.length)
-          target.countFrom(source.pushed - source.length);
+        if (source instanceof Ring && target instanceof Ring) target.countFrom(source.pushed - source.length);
         for (const value of source) each(() => void (target as Vector<unknown>).push(convert(value)));
       };
     } else if (type instanceof RawType) {
