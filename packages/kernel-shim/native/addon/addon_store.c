@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <sys/ipc.h>
+#include <sys/mman.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
 #include <sys/syscall.h>
@@ -113,14 +114,22 @@ static napi_value shm_pin(napi_env env, napi_callback_info info) {
   return make_int(env, (intptr_t)shmat(get_int(env, args.at[0]), NULL, 0) == -1 ? -errno : 0);
 }
 
-/* shmDetach(typed array over the mapping): 0 or -errno. Every view of it has no bytes from then on. */
+/*
+ * shmDetach(typed array over the mapping): 0 or -errno. Every view of it has no bytes from then on. Its first page stays
+ * taken, by nothing: who still remembers the address, and gives it to shmdt(), must not hit what came there since.
+ */
 static napi_value shm_detach(napi_env env, napi_callback_info info) {
   struct args args = get_args(env, info);
+  size_t bytes;
   void *data;
   napi_value buffer;
-  MUST(napi_get_typedarray_info(env, args.at[0], NULL, NULL, &data, &buffer, NULL));
+  MUST(napi_get_typedarray_info(env, args.at[0], NULL, &bytes, &data, &buffer, NULL));
   MUST(napi_detach_arraybuffer(env, buffer));
-  return make_int(env, shmdt(data) ? -errno : 0);
+  const size_t page = (size_t)sysconf(_SC_PAGESIZE), pages = (bytes + page - 1) / page;
+  const int flags = MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+  if (mmap(data, page, PROT_NONE, flags, -1, 0) == MAP_FAILED) return make_int(env, -errno);
+  if (pages > 1 && munmap((char *)data + page, (pages - 1) * page)) return make_int(env, -errno);
+  return make_int(env, 0);
 }
 
 /* shmRemove(id): 0 or -errno; the pages go with the last who has it attached */
