@@ -39,15 +39,13 @@ export function listSysv(): SysvSegment[] {
 
 let shm: ShmModule | undefined;
 
-/** Segments this process has ever attached: they must outlive an orderly exit. */
-const pinned = new Set<number>();
-
 /**
- * shm-typed-array maps segments; letting go of them and removing them is done by the addon. At every orderly end of the
- * process the module removes segments nobody else has attached: once in a listener for 'exit' and once more in a native
- * cleanup hook. A store must outlive its process, so the listener is taken off, and an own one attaches every segment the
- * module has ever heard of once more: whatever its hook detaches then, it finds an attach left, and removes nothing. The
- * kernel takes that one with the process. docs/decisions/state-store-exit.md has the whole story.
+ * shm-typed-array makes and maps segments; letting go of them and removing them is done by the addon. At every orderly end of
+ * the process the module removes segments nobody else has attached: once in a listener for 'exit' and once more in a native
+ * cleanup hook. A store must outlive its process, so the listener is taken off, and an own one attaches what is open once
+ * more: the hook detaches one of the two, and removes nothing. The kernel takes the other with the process. What was closed
+ * lies where the hook thinks it does no more, which is all the hook looks at. docs/decisions/state-store-exit.md has the
+ * whole story.
  */
 function load(): ShmModule {
   if (shm) return shm;
@@ -69,7 +67,7 @@ function load(): ShmModule {
   }
   for (const listener of process.listeners('exit')) if (!before.has(listener)) process.off('exit', listener);
   process.prependListener('exit', () => {
-    for (const id of pinned) kernel().shmPin(id); // of one that was removed there is nothing to keep
+    for (const id of mapped.keys()) kernel().shmPin(id); // of one that was removed there is nothing to keep
   });
   shm = loaded;
   return loaded;
@@ -121,7 +119,6 @@ export function makeSegment(key: number, size: number, where: string): Mapped | 
 function keep(key: number, view: Float64Array | null, where: string, id: number): Mapped | null {
   if (view === null) return null;
   const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
-  pinned.add(id);
   try {
     assertHolds('sysv', view.byteLength, where);
   } catch (error) {
@@ -159,7 +156,6 @@ export function removeSegment(id: number): void {
     mine.users = 1;
     unmap(mine);
   }
-  pinned.delete(id);
   check(kernel().shmRemove(id), `SysV segment ${id}`, 'to remove it', Errno.EINVAL, Errno.EIDRM);
 }
 
