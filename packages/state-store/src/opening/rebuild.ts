@@ -4,11 +4,11 @@ import {StoreError} from '../errors.js';
 import {Migration} from '../migration/migrate.js';
 import type {Struct} from '../schema/struct.js';
 import {Engine} from '../segment/engine.js';
-import {claimOwner, type Header} from '../segment/header.js';
-import {otherWriter} from '../segment/lock.js';
+import type {Header} from '../segment/header.js';
 import {Memory} from '../segment/memory.js';
-import {NOBODY, nameOf, ownIdentity} from '../segment/process-identity.js';
+import {nameOf} from '../segment/process-identity.js';
 import {UndoLog} from '../segment/undo-log.js';
+import {otherWriter} from '../segment/writers.js';
 import {type Schema, Store} from '../store/store.js';
 import {build} from './build.js';
 import type {Entry} from './entry.js';
@@ -25,19 +25,17 @@ export function rebuild<S extends Schema>(
   entry: Entry<S>,
   change: NonNullable<Entry<S>['change']>,
 ): void {
-  const other = otherWriter(old.memory);
-  if (other !== undefined)
+  if (!backing.tenure!.alone())
     throw new StoreError(
       'ERR_BUSY',
-      `${backing.where} is also written by ${nameOf(other)}; it can be rebuilt only by one that is alone.`,
+      `${backing.where} is also written by ${nameOf(otherWriter(old.memory))}; it can be rebuilt only by one that is alone.`,
     );
   const {name} = old;
   const before = describedBy(old.memory, backing.where, old.header);
-  const from = new Store(old, backing, before, 0, undefined, () => {});
+  const from = new Store(old, backing, before, 0, undefined);
   const place = backing.blank(Math.max(old.memory.byteLength, change.size ?? 0));
   try {
     const memory = new Memory(place.bytes);
-    claimOwner(memory, NOBODY, ownIdentity());
     const plan = build(memory, place, name, root, entry.logSize);
     const log = new UndoLog(memory, plan.logCell, plan.logCells);
     const to = new Store(
@@ -46,7 +44,6 @@ export function rebuild<S extends Schema>(
       root,
       0,
       undefined,
-      () => {},
     );
     new Migration(from.side(), to.side(), change.renames, change.migrate !== undefined).run();
     const {migrate} = change;

@@ -1,12 +1,16 @@
 import {createGunzip, gzipSync} from 'node:zlib';
-import type {Backing} from '../backends/backing.js';
+import type {Asked, Backing} from '../backends/backing.js';
 import {reserve} from '../backends/shared-memory.js';
 import {assertHolds} from '../backends/size.js';
 import {StoreError, show} from '../errors.js';
-import {assertName, attach, readStore, type StoreOptions} from '../opening/open.js';
-import {at, BUILDING, HEADER_BYTES, publish, readdress, readHeader} from '../segment/header.js';
+import {describedBy} from '../opening/examine.js';
+import {assertName, attach, patiently, type StoreOptions} from '../opening/open.js';
+import {callerOf} from '../opening/share.js';
+import {Engine} from '../segment/engine.js';
+import {at, BUILDING, HEADER_BYTES, publish, readdress, readHeader, upgrade} from '../segment/header.js';
 import {Memory} from '../segment/memory.js';
-import type {Schema, Store} from '../store/store.js';
+import {UndoLog} from '../segment/undo-log.js';
+import {type Schema, Store} from '../store/store.js';
 
 /*
  * A dump is the segment itself as it is between two transactions, gzipped: it names no address and no process, describes
@@ -55,6 +59,7 @@ async function unpack(dump: Uint8Array, backend: Backing['kind']): Promise<Uint8
   };
   const begin = () => {
     const header = new Memory(page);
+    upgrade(header);
     const {size} = readHeader(header, 'the dump', Number.POSITIVE_INFINITY);
     if (header.u32[at.logHead / 4] !== header.u32[at.logTail / 4])
       corrupt('a transaction is under way in it, which no dump has');
@@ -104,12 +109,15 @@ async function unpack(dump: Uint8Array, backend: Backing['kind']): Promise<Uint8
  *   ERR_OPTIONS, ERR_BACKEND, ERR_LIMIT: as `openStore`
  */
 export async function loadStore(dump: Uint8Array, place: Place): Promise<void> {
+  const opened = callerOf(loadStore);
   assertName(place.name);
   if (!(dump instanceof Uint8Array))
     throw new StoreError('ERR_OPTIONS', `dump: ${show(dump)}; expected the bytes that dumpStore gave.`);
   const bytes = await unpack(dump, place.backend ?? 'sysv');
-  const size = bytes.length;
-  const backing: Backing = attach(place as StoreOptions<Schema>, size);
+  const image = new Memory(bytes);
+  const {name} = place;
+  const asked: Asked = {name, size: bytes.length, access: 'one', opened};
+  const backing: Backing = await patiently(() => attach(place, asked));
   if (!backing.created) {
     backing.detach();
     throw new StoreError(
@@ -123,21 +131,33 @@ export async function loadStore(dump: Uint8Array, place: Place): Promise<void> {
     memory.atomics.store(memory.u32, at.state / 4, BUILDING);
     memory.u8.set(bytes.subarray(0, at.state));
     memory.u8.set(bytes.subarray(at.state + 4), at.state + 4);
-    readdress(memory, place.name);
+    readdress(memory, name);
+    assertWhole(image, backing);
     publish(memory);
-    memory.detach();
     backing.sync?.();
-    backing.detach();
-    const loaded = await readStore(place);
-    const {ok, problems} = loaded.check();
-    loaded.close();
-    if (!ok)
-      throw new StoreError(
-        'ERR_CORRUPT',
-        `the dump is damaged: ${problems[0]}${problems.length > 1 ? `, and ${problems.length - 1} more` : ''}; nothing was kept of it.`,
-      );
+    backing.appear();
+    memory.detach();
   } catch (error) {
-    attach(place as StoreOptions<Schema>, undefined).destroy();
+    backing.destroy();
     throw error;
   }
+  backing.detach();
+}
+
+function assertWhole(image: Memory, backing: Backing): void {
+  const header = readHeader(image, 'the dump');
+  const log = new UndoLog(image, header.logCell, header.logCells);
+  const engine = new Engine(header.name, 'the dump', image, log, header, 'none');
+  const {ok, problems} = new Store(
+    engine,
+    backing,
+    describedBy(image, 'the dump', header),
+    0,
+    undefined,
+  ).check();
+  if (!ok)
+    throw new StoreError(
+      'ERR_CORRUPT',
+      `the dump is damaged: ${problems[0]}${problems.length > 1 ? `, and ${problems.length - 1} more` : ''}; nothing was kept of it.`,
+    );
 }

@@ -15,11 +15,12 @@ import {ALWAYS_LIVE, compile} from '../schema/record-class.js';
 import type {Struct} from '../schema/struct.js';
 import type {TypeDescription} from '../schema/type.js';
 import {Checker, type CheckResult} from '../segment/check.js';
-import {Engine} from '../segment/engine.js';
+import {type Access, Engine} from '../segment/engine.js';
 import {at, birthOf, hasMoved, neverMoved, publish, readOwner} from '../segment/header.js';
 import {CELL, cellsOf, LOGGED, Memory} from '../segment/memory.js';
 import {NOBODY, pidOf} from '../segment/process-identity.js';
 import {copyConsistently, entriesTooMany, logOverfull, UndoLog} from '../segment/undo-log.js';
+import {signOut} from '../segment/writers.js';
 import {growInto} from './grow.js';
 import {seen} from './seen.js';
 import {type Change, watchCommits} from './watch.js';
@@ -75,7 +76,6 @@ export class Store<S extends Schema> {
     private readonly schema: Struct<S>,
     private readonly recovered: number,
     maxSize: number | undefined,
-    private readonly letGo: () => void,
   ) {
     const {header} = engine;
     this.ledger = new Ledger(engine);
@@ -165,7 +165,8 @@ export class Store<S extends Schema> {
     this.followIfMoved();
     const {header, name, access} = this.engine;
     for (let i = 0; i < COPIES; i++) {
-      const bytes = copyConsistently(this.engine.memory, header.logCell, header.logCells, access === 'one');
+      const how = access === 'one' ? 'alone' : this.backing.writable ? 'beside' : 'unseen';
+      const bytes = copyConsistently(this.engine.memory, header.logCell, header.logCells, how);
       if (bytes === undefined) {
         const count = entriesTooMany(this.engine.memory, header.logCells);
         if (count !== undefined) logOverfull(this.backing.where, count, this.engine.log.capacity);
@@ -181,8 +182,8 @@ export class Store<S extends Schema> {
         header,
         'none',
       );
-      const backing = {...this.backing, bytes, detach() {}};
-      const copy = new Store(engine, backing, this.schema, 0, undefined, () => {});
+      const backing = {...this.backing, tenure: undefined, bytes, detach() {}};
+      const copy = new Store(engine, backing, this.schema, 0, undefined);
       for (const slots of engine.numbered.values()) slots.recover();
       return copy;
     }
@@ -225,7 +226,7 @@ export class Store<S extends Schema> {
         this.watchers.delete(rung);
       };
     };
-    return watchCommits(memory, {listen}, look, signal);
+    return watchCommits(memory, {listen, armed: this.backing.writable}, look, signal);
   }
 
   /** The whole segment, for native code. Write to regions of `t.raw` only. Another array after the store grew. */
@@ -361,12 +362,17 @@ export class Store<S extends Schema> {
   }
 
   /**
-   * Lets go of the store, a `file` after a `sync()`; it stays for the next one. A second call does nothing.
+   * Lets go of the store, a `file` after a `sync()`; it stays for the next one. A second call does nothing. One that is shared
+   * (see `share`) stays open until each who has it has called this.
    *
    * @throws StoreError ERR_TRANSACTION: called inside a transaction
    */
   close(): void {
     if (this.engine.closed) return;
+    if (this.sharers > 1) {
+      this.sharers--;
+      return;
+    }
     if (!this.engine.readonly) this.backing.sync?.();
     this.release();
     this.backing.detach();
@@ -392,6 +398,19 @@ export class Store<S extends Schema> {
   /** @internal Sets aside what the structs' own validate refuses. */
   examine(): SetAside[] {
     return examine(this.engine, this.ledger, this.collections.values());
+  }
+
+  /** @internal How many have it, by `share`. */
+  sharers = 1;
+
+  /** @internal Where it lies by now. */
+  get carrier(): Backing {
+    return this.backing;
+  }
+
+  /** @internal The schema and the access it was opened with. */
+  get openedAs(): {schema: Struct<S>; access: Access} {
+    return {schema: this.schema, access: this.engine.access};
   }
 
   /** @internal What a migration needs of either side. */
@@ -425,7 +444,8 @@ export class Store<S extends Schema> {
         'ERR_TRANSACTION',
         `store '${engine.name}' cannot be closed inside a transaction.`,
       );
-    this.letGo();
+    const {tenure} = this.backing;
+    if (tenure && engine.memory.byteLength > 0) signOut(engine.memory, tenure);
     engine.closed = true;
     engine.memory.detach();
     for (const wake of this.watchers) wake();

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import type {Backing} from '../../src/backends/backing.js';
+import {busy} from '../../src/backends/busy.js';
+import {ThreadSeats} from '../../src/backends/thread-seats.js';
 import {enter} from '../../src/opening/enter.js';
 import {Struct} from '../../src/schema/struct.js';
 import {type AtomicStores, Memory} from '../../src/segment/memory.js';
+import {Tenure} from '../../src/segment/tenure.js';
 import type {Schema, Store} from '../../src/store/store.js';
 
 /** One store to the segment: what an instruction, or a part of a bulk copy, left behind. */
@@ -160,15 +163,19 @@ export function openBytes<const S extends Schema>(
     created: bytes.every(byte => byte === 0),
     place: `bytes ${count}`,
     where: `bytes ${count++}`,
+    tenure: new Tenure(new ThreadSeats(memory)),
+    writable: true,
     bell: {ring() {}, listen: () => () => {}, remove() {}},
     address: () => 0n,
     abandoned: () => true,
+    appear() {},
     blank: () => assert.fail(),
     enlarge: () => assert.fail(),
     replace() {},
     successor: () => backing,
-    detach() {},
+    detach: () => backing.tenure!.leave(),
     destroy() {},
   };
+  if (!backing.tenure!.alone()) throw busy(backing.where, new ThreadSeats(memory), memory);
   return enter(backing, 'bytes', new Struct('Root', schema), {logSize, memory});
 }
