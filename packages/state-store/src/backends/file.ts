@@ -30,6 +30,7 @@ import {hold, letGoOf, moveHolding} from './holdings.js';
 import {check, Errno, kernel} from './kernel.js';
 import {assertRoom} from './limits.js';
 import {loadCompiled} from './native.js';
+import {refusal, shownPath, told} from './refusal.js';
 import {assertHolds} from './size.js';
 
 interface MmapModule {
@@ -70,8 +71,16 @@ interface StoreFile {
 
 export function attachFile(asked: Asked, path: string): Backing {
   load();
-  const full = resolveOnce(resolve(path));
-  const where = `file ${full} of store '${asked.name}'`;
+  const named = resolve(path);
+  return told(whereIs(asked, named), () => attachAt(asked, resolveOnce(named)));
+}
+
+function whereIs({name}: Asked, full: string): string {
+  return `file ${shownPath(full)} of store '${name}'`;
+}
+
+function attachAt(asked: Asked, full: string): Backing {
+  const where = whereIs(asked, full);
   for (;;) {
     const file = asked.access === 'none' ? openToRead(full, where) : openToWrite(asked, full, where);
     if (file === 'gone') continue;
@@ -106,7 +115,7 @@ function open(full: string, flags: number, where: string): number | undefined {
     return openSync(full, flags | O_NONBLOCK); // a FIFO that somebody put there must not stop the process
   } catch (cause) {
     if (codeOf(cause) === 'ENOENT') return undefined;
-    throw new StoreError('ERR_FOREIGN', `${where} cannot be opened: ${(cause as Error).message}`, {cause});
+    throw refusal(cause, where);
   }
 }
 
@@ -245,33 +254,36 @@ function backing(asked: Asked, full: string, file: StoreFile, buffer: Buffer, cr
       giveName(file.path, full, where);
       file.path = full;
     },
-    blank(to) {
-      beside = makeBeside(file, to);
-      return backing(asked, full, beside, map(beside, to), true);
-    },
-    enlarge(to) {
-      const {size} = fstatSync(fd);
-      if (to > size) extend(file, size, to); // it is longer already if a writer died of growing
-      return backing(asked, full, file, map(file, fstatSync(fd).size), false);
-    },
-    replace(by) {
-      // A file that grew is the same file: its header, which says how much of it is in use, was changed by a transaction.
-      if (by.place === self.place) return;
-      publish(new Memory(by.bytes));
-      // All of it is on the disk before the name is, so that a power loss leaves the old one or the new one.
-      by.sync!();
-      const path = whereItLies(file);
-      const next = beside!;
-      renameSync(next.path, path);
-      syncFolder(path);
-      leave();
-      next.path = path;
-      successor = by;
-      moveHolding(self.place, by.place);
-      next.tenure = file.tenure;
-      file.tenure = undefined;
-      next.tenure!.move(new FileSeats(next.fd, where)); // they were taken when it was made
-    },
+    blank: to =>
+      told(where, () => {
+        beside = makeBeside(file, to);
+        return backing(asked, full, beside, map(beside, to), true);
+      }),
+    enlarge: to =>
+      told(where, () => {
+        const {size} = fstatSync(fd);
+        if (to > size) extend(file, size, to); // it is longer already if a writer died of growing
+        return backing(asked, full, file, map(file, fstatSync(fd).size), false);
+      }),
+    replace: by =>
+      told(where, () => {
+        // A file that grew is the same file: its header, which says how much of it is in use, was changed by a transaction.
+        if (by.place === self.place) return;
+        publish(new Memory(by.bytes));
+        // All of it is on the disk before the name is, so that a power loss leaves the old one or the new one.
+        by.sync!();
+        const path = whereItLies(file);
+        const next = beside!;
+        renameSync(next.path, path);
+        syncFolder(path);
+        leave();
+        next.path = path;
+        successor = by;
+        moveHolding(self.place, by.place);
+        next.tenure = file.tenure;
+        file.tenure = undefined;
+        next.tenure!.move(new FileSeats(next.fd, where)); // they were taken when it was made
+      }),
     successor() {
       if (successor) return successor;
       if (stateOf(new Memory(buffer)) !== MOVED)
@@ -286,7 +298,7 @@ function backing(asked: Asked, full: string, file: StoreFile, buffer: Buffer, cr
     },
     destroy() {
       const path = findIt(file);
-      if (path !== undefined) unlinkSync(path);
+      if (path !== undefined) told(where, () => unlinkSync(path));
       leave();
       self.detach();
     },
@@ -371,7 +383,7 @@ function draft(path: string, size: number, full: string, where: string): {fd: nu
       throw cause;
     }
   } catch (cause) {
-    return noRoom(size, where, cause);
+    throw refusal(cause, where);
   }
 }
 
@@ -393,15 +405,6 @@ function syncFolder(full: string): void {
   }
 }
 
-function noRoom(size: number, where: string, cause: unknown): never {
-  if (cause instanceof StoreError) throw cause;
-  throw new StoreError(
-    'ERR_LIMIT',
-    `cannot reserve ${size} bytes for ${where}: ${(cause as Error).message}`,
-    {cause},
-  );
-}
-
 function extend({fd, path, where}: StoreFile, from: number, to: number): void {
   assertRoom(to - from, path, where);
   try {
@@ -409,6 +412,6 @@ function extend({fd, path, where}: StoreFile, from: number, to: number): void {
     fsyncSync(fd); // before its header says so
   } catch (cause) {
     ftruncateSync(fd, from);
-    noRoom(to, where, cause);
+    throw refusal(cause, where);
   }
 }

@@ -3,6 +3,7 @@ import type {Asked, Backing} from '../backends/backing.js';
 import {BusyForNow} from '../backends/busy.js';
 import {attachFile, placeOfFile} from '../backends/file.js';
 import {holdingAt} from '../backends/holdings.js';
+import {told} from '../backends/refusal.js';
 import {attachMemory, placeOfMemory} from '../backends/shared-memory.js';
 import {assertHolds, parseSize} from '../backends/size.js';
 import {attachSysv, placeOfSysv} from '../backends/sysv.js';
@@ -242,7 +243,7 @@ export function attach(
 ): Backing {
   switch (backend) {
     case 'sysv':
-      return attachSysv(asked);
+      return told(`store '${asked.name}'`, () => attachSysv(asked));
     case 'memory':
       return attachMemory(asked, shared);
     case 'file':

@@ -3,6 +3,7 @@ import {placeOfSysv, removeSysv, seatsOf, sysvKeys} from '../backends/sysv.js';
 import {soleWriter} from '../backends/sysv-seats.js';
 import {attachedElsewhere, eachSysvSegment, listSysv} from '../backends/sysv-segments.js';
 import {StoreError} from '../errors.js';
+import {assertName} from '../opening/open.js';
 import {at, type Header, readHeader, readOwner, recognise} from '../segment/header.js';
 import {Memory} from '../segment/memory.js';
 import {nameOf, pidOf} from '../segment/process-identity.js';
@@ -90,9 +91,10 @@ const pillow = new Int32Array(new SharedArrayBuffer(4));
  * Removes a store on backend 'sysv' that nobody uses.
  *
  * @param nameOrKey - its name, or the key of its segment ('0x...') for one whose header is damaged
- * @throws StoreError ERR_NOT_FOUND: there is none; ERR_BUSY: a process has it attached
+ * @throws StoreError ERR_NOT_FOUND: there is none; ERR_BUSY: a process has it attached; ERR_OPTIONS: no store has such a name
  */
 export function removeStore(nameOrKey: string): void {
+  assertName(nameOrKey);
   const keys = sysvKeys(nameOrKey);
   const found = find(key => keys.includes(key) || keyText(key) === nameOrKey).filter(
     ({listing: {name, key}}) => name === nameOrKey || key === nameOrKey,
