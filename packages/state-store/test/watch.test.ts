@@ -114,7 +114,7 @@ for (const backend of BACKENDS)
       many: (r: typeof root) => new Map([...r.byName].map(([key, value]) => [key, new Set([value])])),
     };
     const change: Record<keyof typeof selects, () => void> = {
-      record: () => (job.tags = [1, 2]),
+      record: () => job.$set({tags: [1, 2]}),
       table: () => root.jobs.insert({name: 'two'}),
       map: () => root.byName.set('one', {name: 'two', at: new Date(5)}),
       vector: () => (root.row.at(0)!.done = true),

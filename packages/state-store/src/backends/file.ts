@@ -18,7 +18,7 @@ import {
 } from 'node:fs';
 import {basename, dirname, join, resolve} from 'node:path';
 import {StoreError} from '../errors.js';
-import {HEADER_BYTES, MOVED, markMoved, publish, stateOf} from '../segment/header.js';
+import {HEADER_BYTES, MOVED, markMoved, neverMoved, publish, stateOf} from '../segment/header.js';
 import {Memory} from '../segment/memory.js';
 import {Tenure} from '../segment/tenure.js';
 import type {Asked, Backing} from './backing.js';
@@ -288,6 +288,7 @@ function backing(asked: Asked, full: string, file: StoreFile, buffer: Buffer, cr
       if (successor) return successor;
       if (stateOf(new Memory(buffer)) !== MOVED)
         return backing(asked, full, file, map(file, fstatSync(fd).size), false);
+      if (liesAt(full, fd)) neverMoved(where); // it has its name still
       return attachFile({...asked, size: undefined}, full);
     },
     // The mapping goes with the last view of it.
