@@ -307,7 +307,7 @@ function backing(
       const [, now] = moved ? currentEdition(name) : [];
       if (now) unmap(now.mapped);
       removeSegment(now ? now.segment.id : id);
-      if (opening.tenure?.alone()) removeUnfinished(name, undefined);
+      if (opening.tenure?.alone()) removeUnfinished(name, edition);
       self.detach();
     },
   };
