@@ -27,17 +27,9 @@ export type {AddressType} from './schema/address.js';
 export type {ArrayType, FixedArray} from './schema/array.js';
 // An exported schema's type is spelled with these and their like, so that declaration files can name it.
 export type {FixedBytesType, FixedStringType} from './schema/fixed.js';
+export type {Fields, InitOf, PlainOf, RecordMeta, RecordOf} from './schema/record.js';
 export type {BigType, BoolType, EnumType, NumberType, TimestampType, UintType} from './schema/scalars.js';
-export {
-  type Fields,
-  type InitOf,
-  type PlainOf,
-  type RecordMeta,
-  type RecordOf,
-  Struct,
-  type StructOptions,
-  struct,
-} from './schema/struct.js';
+export {Struct, type StructOptions, struct} from './schema/struct.js';
 export {type AnyType, Type, type TypeDescription} from './schema/type.js';
 export type {UnionInit, UnionOf, UnionPlain, UnionType, Variants} from './schema/union.js';
 export type {BytesType, FlatBufferType, StringType} from './schema/variable.js';

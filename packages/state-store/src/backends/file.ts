@@ -15,12 +15,12 @@ import {
 import {dirname, resolve} from 'node:path';
 import {threadId} from 'node:worker_threads';
 import {StoreError} from '../errors.js';
-import {mappings} from '../schema/address.js';
 import {HEADER_BYTES, markMoved, publish} from '../segment/header.js';
 import {Memory} from '../segment/memory.js';
 import type {Backing} from './backing.js';
 import {FileBell} from './bell.js';
 import {assertRoom} from './limits.js';
+import {mappings} from './mappings.js';
 import {loadCompiled} from './native.js';
 import {assertHolds} from './size.js';
 

@@ -3,7 +3,6 @@ import {existsSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {StoreError} from '../errors.js';
-import {isSegment, mappings} from '../schema/address.js';
 import {
   at,
   BUILDING,
@@ -20,6 +19,7 @@ import {CELL, Memory} from '../segment/memory.js';
 import {isAlive, NOBODY, ownIdentity, startTimeOf} from '../segment/process-identity.js';
 import type {Backing} from './backing.js';
 import {FileBell} from './bell.js';
+import {isSegment, mappings} from './mappings.js';
 import {
   attachedElsewhere,
   isOurs,

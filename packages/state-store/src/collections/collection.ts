@@ -1,18 +1,9 @@
 import {inspect} from 'node:util';
 import {type Access, type AnyType, type Captures, Type} from '../schema/type.js';
+import type {Builder} from '../segment/builder.js';
 import type {Checker} from '../segment/check.js';
 import type {Engine} from '../segment/engine.js';
-import type {Memory} from '../segment/memory.js';
 import type {Slots} from './slots.js';
-
-/** Hands out cells of a segment that is being built; nothing is logged, for nothing can be seen yet. */
-export interface Builder {
-  readonly memory: Pick<Memory, 'u32'>;
-  /** First of `cells` fresh, zeroed cells; `align` in bytes. */
-  reserve(cells: number, what: string, align?: number): number;
-  /** A number of its own for each collection, 1 to 63, by which refs name it. */
-  nextNumber(): number;
-}
 
 /** What every collection can do besides its own trade. */
 export interface Collection {

@@ -1,8 +1,8 @@
 import {randomInt} from 'node:crypto';
+import type {Builder} from '../segment/builder.js';
 import type {Checker} from '../segment/check.js';
 import type {Engine} from '../segment/engine.js';
 import {CELL} from '../segment/memory.js';
-import type {Builder} from './collection.js';
 import type {KeyCodec} from './keys.js';
 import type {Slots} from './slots.js';
 

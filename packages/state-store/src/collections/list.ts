@@ -1,9 +1,10 @@
 import {StoreError, show} from '../errors.js';
 import {Type, type TypeDescription} from '../schema/type.js';
+import type {Builder} from '../segment/builder.js';
 import type {Checker} from '../segment/check.js';
 import type {Engine} from '../segment/engine.js';
 import {CELL} from '../segment/memory.js';
-import {type Builder, CollectionType, type Slotted} from './collection.js';
+import {CollectionType, type Slotted} from './collection.js';
 import {SlotValues, structOf, valueCells} from './slot-values.js';
 import {buildSlots, LASTING, Slots, slotsHeadCells} from './slots.js';
 

@@ -1,11 +1,12 @@
 import {StoreError} from '../errors.js';
-import type {Live} from '../schema/struct.js';
+import type {Live} from '../schema/record.js';
 import {type AnyType, Type, type TypeDescription} from '../schema/type.js';
 import {StringType} from '../schema/variable.js';
+import type {Builder} from '../segment/builder.js';
 import type {Checker} from '../segment/check.js';
 import type {Engine} from '../segment/engine.js';
 import {CELL, INDIRECT, LOGGED} from '../segment/memory.js';
-import {type Builder, CollectionType, type Slotted} from './collection.js';
+import {CollectionType, type Slotted} from './collection.js';
 import {buildIndex, HashIndex, INDEX_HEAD_CELLS} from './hash-index.js';
 import {isKeyType, type KeyCodec, keyCells, keyCodec} from './keys.js';
 import {KnownKeys} from './known-keys.js';

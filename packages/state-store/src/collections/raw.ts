@@ -1,8 +1,9 @@
 import {StoreError, show} from '../errors.js';
 import type {TypeDescription} from '../schema/type.js';
+import type {Builder} from '../segment/builder.js';
 import type {Engine} from '../segment/engine.js';
 import {CELL} from '../segment/memory.js';
-import {type Builder, CollectionType} from './collection.js';
+import {CollectionType} from './collection.js';
 
 const PAGE = 4096;
 

@@ -1,9 +1,10 @@
 import {StoreError, show} from '../errors.js';
-import {type Fields, type RecordOf, Struct} from '../schema/struct.js';
+import type {Fields, RecordOf} from '../schema/record.js';
+import {Struct} from '../schema/struct.js';
 import {type Access, type Captures, refuse, Type, type TypeDescription} from '../schema/type.js';
 import type {Checker} from '../segment/check.js';
 import {CELL} from '../segment/memory.js';
-import {SLOT_SPACE} from './slots.js';
+import {SLOT_SPACE, Slots} from './slots.js';
 import type {TableRecord} from './table.js';
 
 /*
@@ -57,18 +58,18 @@ export class RefType<F extends Fields> extends Type<
     const low = `U32[${captures.element(4, byte)}]`;
     const high = `U32[${captures.element(4, byte + 4)}]`;
     const resolve = captures.add((lowWord: number, generation: number) => {
-      const slots = engine.numbered.get(lowWord >>> 26);
+      const slots = Slots.numbered(engine, lowWord >>> 26);
       return slots?.record(lowWord % SLOT_SPACE, generation) ?? null;
     });
     const expected = `a record of ${target.name} in this store, or null`;
     const check = captures.add((v: unknown) => {
       if (v === null || v === undefined) return null;
-      const slots = engine.slotsOf(v);
+      const slots = Slots.of(engine, v);
       if (slots === undefined || slots.struct !== target || !slots.holds(v)) refuse(path, expected, v);
       return v;
     });
     const lowOf = captures.add((v: object) => {
-      const slots = engine.slotsOf(v)!;
+      const slots = Slots.of(engine, v)!;
       return (slots.number * SLOT_SPACE + slots.slotOf(v)) >>> 0;
     });
     return {
@@ -81,7 +82,7 @@ export class RefType<F extends Fields> extends Type<
     const {u32} = checker.engine.memory;
     const [low, generation] = [u32[cell * 2 + byte / 4]!, u32[cell * 2 + byte / 4 + 1]!];
     if (low === 0 && generation === 0) return;
-    const slots = checker.engine.numbered.get(low >>> 26);
+    const slots = Slots.numbered(checker.engine, low >>> 26);
     if (slots === undefined || (generation & 1) === 0 || slots.capacity <= low % SLOT_SPACE) {
       checker.problem(
         path,

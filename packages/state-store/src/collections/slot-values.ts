@@ -1,8 +1,10 @@
 import {compileRow, type Row} from '../schema/element.js';
+import type {Live} from '../schema/record.js';
 import type {Compiled} from '../schema/record-class.js';
-import {type Live, Struct} from '../schema/struct.js';
+import {Struct} from '../schema/struct.js';
 import type {AnyType, Type} from '../schema/type.js';
-import {OWNER, type Slots} from './slots.js';
+import {OWNER} from '../segment/engine.js';
+import type {Slots} from './slots.js';
 import {compileFor} from './table.js';
 
 /** The values that lie in slots, `inset` cells behind the start of each: live records when they are structs. */

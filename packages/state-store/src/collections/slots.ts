@@ -1,10 +1,11 @@
 import {StoreError} from '../errors.js';
-import type {Live, Struct} from '../schema/struct.js';
+import type {Live} from '../schema/record.js';
+import type {Struct} from '../schema/struct.js';
 import type {AnyType} from '../schema/type.js';
+import type {Builder} from '../segment/builder.js';
 import type {Checker} from '../segment/check.js';
-import type {Engine} from '../segment/engine.js';
+import {type Engine, OWNER} from '../segment/engine.js';
 import {CELL} from '../segment/memory.js';
-import type {Builder} from './collection.js';
 
 /*
  * Numbered slots for records of one size: the ground of tables, maps, lists and sorted maps.
@@ -27,9 +28,6 @@ const GROWING = 24;
 /** An id is life * 2^26 + slot: 67 million slots, each 134 million lives; a slot that has lived them all is left alone. */
 export const SLOT_SPACE = 2 ** 26;
 export const LAST_GENERATION = 2 ** 28 - 1;
-
-/** Names the Slots a record class belongs to, on its prototype. */
-export const OWNER = Symbol('slots');
 
 /** Words of the head that never change: all but free, live, used, capacity and the extents beyond the first. */
 export const LASTING = [3, 4, 6, 7, 8, 9] as const;
@@ -109,6 +107,18 @@ export class Slots<R extends object = object> {
     }
     if (capacity !== (k === 1 ? first : first * 2 ** (k - 1)))
       engine.corrupt(path, `has a capacity of ${capacity} slots in ${k} extents of ${first} and more`);
+  }
+
+  /** Those that refs name by `number`. */
+  static numbered(engine: Engine, number: number): Slots | undefined {
+    const slots = engine.numbered.get(number);
+    return slots instanceof Slots ? slots : undefined;
+  }
+
+  /** Those that a live record of this store lies in. */
+  static of(engine: Engine, record: unknown): Slots | undefined {
+    const slots = engine.slotsOf(record);
+    return slots instanceof Slots ? slots : undefined;
   }
 
   get live(): number {

@@ -4,10 +4,11 @@ import {FixedStringType} from '../schema/fixed.js';
 import {BigType, NumberType, TimestampType, UintType} from '../schema/scalars.js';
 import {type AnyType, refuse, Type, type TypeDescription} from '../schema/type.js';
 import {BytesType, StringType} from '../schema/variable.js';
+import type {Builder} from '../segment/builder.js';
 import type {Checker} from '../segment/check.js';
 import type {Engine} from '../segment/engine.js';
 import {CELL} from '../segment/memory.js';
-import {type Builder, CollectionType, type Slotted} from './collection.js';
+import {CollectionType, type Slotted} from './collection.js';
 import {SlotValues, structOf, valueCells} from './slot-values.js';
 import {buildSlots, LASTING, Slots, slotsHeadCells} from './slots.js';
 

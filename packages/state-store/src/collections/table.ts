@@ -1,13 +1,15 @@
 import {StoreError, show} from '../errors.js';
+import type {Fields, InitOf, Live, PlainOf, RecordOf} from '../schema/record.js';
 import {type Compiled, compile, type Extras} from '../schema/record-class.js';
-import type {Fields, InitOf, Live, PlainOf, RecordOf, Struct} from '../schema/struct.js';
+import type {Struct} from '../schema/struct.js';
 import type {TypeDescription} from '../schema/type.js';
+import type {Builder} from '../segment/builder.js';
 import type {Checker} from '../segment/check.js';
-import type {Engine} from '../segment/engine.js';
+import {type Engine, OWNER} from '../segment/engine.js';
 import {CELL, INDIRECT, LOGGED} from '../segment/memory.js';
-import {type Builder, CollectionType} from './collection.js';
+import {CollectionType} from './collection.js';
 import {compileExchange, type Exchange} from './exchange.js';
-import {buildSlots, LASTING, OWNER, SLOT_SPACE, Slots, slotsHeadCells} from './slots.js';
+import {buildSlots, LASTING, SLOT_SPACE, Slots, slotsHeadCells} from './slots.js';
 
 /** What tells a record of a table from the others. */
 export interface TableMeta {

@@ -1,10 +1,11 @@
 import {StoreError, show} from '../errors.js';
 import {cellsOf, compileRow, type Row, rowCells, strideOf} from '../schema/element.js';
 import {Type, type TypeDescription} from '../schema/type.js';
+import type {Builder} from '../segment/builder.js';
 import type {Checker} from '../segment/check.js';
 import type {Engine} from '../segment/engine.js';
 import {CELL, INDIRECT} from '../segment/memory.js';
-import {type Builder, CollectionType, type Rowed} from './collection.js';
+import {CollectionType, type Rowed} from './collection.js';
 
 /*
  * A vector: values in a row in one heap block, which doubles when it is full.

@@ -4,31 +4,24 @@ import {StoreMap} from '../collections/map.js';
 import {RawType} from '../collections/raw.js';
 import {RefType} from '../collections/ref.js';
 import {Ring} from '../collections/ring.js';
-import {OWNER, SLOT_SPACE, type Slots} from '../collections/slots.js';
+import {SLOT_SPACE, type Slots} from '../collections/slots.js';
 import {SortedMap} from '../collections/sorted.js';
 import {Table} from '../collections/table.js';
 import {Vector} from '../collections/vector.js';
 import {StoreError, show} from '../errors.js';
-import type {Ledger} from '../repair/ledger.js';
+import type {Side} from '../repair/side.js';
 import {ArrayType} from '../schema/array.js';
 import {FixedBytesType, FixedStringType} from '../schema/fixed.js';
+import type {Fields, Live} from '../schema/record.js';
 import {BigType, BoolType, EnumType, NumberType, TimestampType, UintType} from '../schema/scalars.js';
-import {type Fields, type Live, Struct} from '../schema/struct.js';
+import {Struct} from '../schema/struct.js';
 import {type AnyType, OptionalType, type TypeDescription} from '../schema/type.js';
 import {UnionType} from '../schema/union.js';
 import {BytesType, FlatBufferType, StringType} from '../schema/variable.js';
+import {OWNER} from '../segment/engine.js';
 
 /** What has another name now: `{'Struct.newField': 'oldField', newRoot: 'oldRoot'}`. */
 export type Renames = Readonly<Record<string, string>>;
-
-export interface Side {
-  schema: Fields;
-  /** Live records and collections. */
-  root: Record<string, unknown>;
-  collections: ReadonlyMap<string, unknown>;
-  ledger: Ledger;
-  transact<R>(fn: () => R): R;
-}
 
 /** Turns a value of one type into what a field of another takes. */
 type Convert = (value: unknown) => unknown;

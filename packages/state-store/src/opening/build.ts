@@ -1,10 +1,12 @@
 import {createHash} from 'node:crypto';
 import type {Backing} from '../backends/backing.js';
 import {parseSize} from '../backends/size.js';
-import {type Builder, CollectionType} from '../collections/collection.js';
+import {CollectionType} from '../collections/collection.js';
 import {encodeSchema} from '../declaration/schema-blob.js';
 import {StoreError} from '../errors.js';
-import type {Fields, Struct} from '../schema/struct.js';
+import type {Fields} from '../schema/record.js';
+import type {Struct} from '../schema/struct.js';
+import type {Builder} from '../segment/builder.js';
 import {beginHeader, HEADER_BYTES, type Plan, writeHeader} from '../segment/header.js';
 import {LEAST_LOG_CELLS} from '../segment/log-ring.js';
 import {CELL, type Memory} from '../segment/memory.js';

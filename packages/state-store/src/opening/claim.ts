@@ -1,6 +1,7 @@
 import type {Backing} from '../backends/backing.js';
 import {StoreError} from '../errors.js';
-import type {Fields, Struct} from '../schema/struct.js';
+import type {Fields} from '../schema/record.js';
+import type {Struct} from '../schema/struct.js';
 import type {Access} from '../segment/engine.js';
 import {
   claimOwner,
@@ -16,7 +17,7 @@ import {delist, enlist, noteOtherBoot, otherWriter} from '../segment/lock.js';
 import type {Memory} from '../segment/memory.js';
 import {isAlive, NOBODY, nameOf, ownIdentity} from '../segment/process-identity.js';
 import {fingerprint} from './build.js';
-import type {Entry} from './enter.js';
+import type {Entry} from './entry.js';
 
 /** Stores this thread holds as a writer: its own identity in the owner word does not say whether it still does. */
 const held = new Set<string>();

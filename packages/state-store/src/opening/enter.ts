@@ -1,5 +1,4 @@
 import type {Backing} from '../backends/backing.js';
-import type {Renames} from '../migration/migrate.js';
 import type {Struct} from '../schema/struct.js';
 import {type Access, Engine} from '../segment/engine.js';
 import {
@@ -17,30 +16,12 @@ import {enlist, hasOtherBoot, lock, unlock} from '../segment/lock.js';
 import {Memory} from '../segment/memory.js';
 import {ownIdentity} from '../segment/process-identity.js';
 import {UndoLog} from '../segment/undo-log.js';
-import {type RootOf, type Schema, Store} from '../store/store.js';
+import {type Schema, Store} from '../store/store.js';
 import {build, fingerprint} from './build.js';
 import {claim, refuse, release} from './claim.js';
+import type {Entry} from './entry.js';
 import {examine, lookThrough, mendHeads, validate} from './examine.js';
 import {rebuild} from './rebuild.js';
-
-export interface Entry<S extends Schema> {
-  access?: Access;
-  logSize?: number | string | undefined;
-  maxSize?: number | undefined;
-  validate?: ((root: RootOf<S>) => void) | undefined;
-  memory?: Memory;
-  /** What may be done about another schema. */
-  change?: {
-    size: number | undefined;
-    renames: Renames;
-    migrate: ((from: Record<string, unknown>, to: RootOf<S>) => void) | undefined;
-    compact: boolean;
-  };
-  /** The schema is the store's own, so there is nothing to compare. */
-  described?: boolean;
-  /** It is opened to be repaired. */
-  mend?: boolean;
-}
 
 /** Turns an attached segment into a store: recognises or builds it, claims it, recovers it. */
 export function enter<S extends Schema>(

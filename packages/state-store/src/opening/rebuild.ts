@@ -11,7 +11,7 @@ import {NOBODY, nameOf, ownIdentity} from '../segment/process-identity.js';
 import {UndoLog} from '../segment/undo-log.js';
 import {type Schema, Store} from '../store/store.js';
 import {build} from './build.js';
-import type {Entry} from './enter.js';
+import type {Entry} from './entry.js';
 import {describedBy} from './examine.js';
 
 /**

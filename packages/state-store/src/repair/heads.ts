@@ -1,5 +1,7 @@
-import {type Builder, CollectionType} from '../collections/collection.js';
-import type {Fields, Struct} from '../schema/struct.js';
+import {CollectionType} from '../collections/collection.js';
+import type {Fields} from '../schema/record.js';
+import type {Struct} from '../schema/struct.js';
+import type {Builder} from '../segment/builder.js';
 import type {Header} from '../segment/header.js';
 import {CELL, type Memory} from '../segment/memory.js';
 import type {UndoLog} from '../segment/undo-log.js';

@@ -1,7 +1,7 @@
 import {isSlotted, type Slotted} from '../collections/collection.js';
 import {StoreError} from '../errors.js';
-import type {Side} from '../migration/migrate.js';
-import type {Fields, Struct} from '../schema/struct.js';
+import type {Fields} from '../schema/record.js';
+import type {Struct} from '../schema/struct.js';
 import {Checker, type CheckResult} from '../segment/check.js';
 import type {Engine} from '../segment/engine.js';
 import {at} from '../segment/header.js';
@@ -12,6 +12,7 @@ import {nameOf} from '../segment/process-identity.js';
 import {wrongHeads} from './heads.js';
 import {mendChain, planHeap, relistFree, settleLimit} from './heap-repair.js';
 import type {SetAside} from './ledger.js';
+import type {Side} from './side.js';
 import {relistSlots, settleUsed} from './slots-repair.js';
 import {Surveyor} from './survey.js';
 

@@ -1,5 +1,6 @@
 import type {Rowed, Slotted} from '../collections/collection.js';
-import {type Placed, Struct} from '../schema/struct.js';
+import type {Placed} from '../schema/record.js';
+import {Struct} from '../schema/struct.js';
 import type {AnyType} from '../schema/type.js';
 import type {Engine} from '../segment/engine.js';
 import {CELL, type Memory} from '../segment/memory.js';

@@ -1,7 +1,6 @@
 import {isRowed, isSlotted, type Rowed, type Slotted} from '../collections/collection.js';
 import {LAST_GENERATION} from '../collections/slots.js';
-import type {Side} from '../migration/migrate.js';
-import type {Placed} from '../schema/struct.js';
+import type {Placed} from '../schema/record.js';
 import {Checker} from '../segment/check.js';
 import type {Engine} from '../segment/engine.js';
 import {classFor, classOf, ENCLOSED, FREE, USED} from '../segment/heap.js';
@@ -9,6 +8,7 @@ import {CELL} from '../segment/memory.js';
 import type {HeapPlan} from './heap-repair.js';
 import type {SetAside} from './ledger.js';
 import {entryOfField, entryOfPlace, entryOfRow, entryOfSlot} from './set-aside.js';
+import type {Side} from './side.js';
 import {strays} from './slots-repair.js';
 
 /** Of a fault's texts the first few tell enough. */

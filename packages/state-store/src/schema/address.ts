@@ -1,10 +1,8 @@
-import {readFileSync} from 'node:fs';
-import {OWNER} from '../collections/slots.js';
 import {Checker} from '../segment/check.js';
-import type {Engine} from '../segment/engine.js';
+import {type Engine, OWNER} from '../segment/engine.js';
 import {at} from '../segment/header.js';
 import {CELL} from '../segment/memory.js';
-import type {Live} from './struct.js';
+import type {Live} from './record.js';
 import {type Access, type Captures, refuse, Type, type TypeDescription} from './type.js';
 
 /**
@@ -46,25 +44,6 @@ export class AddressType extends Type<number | null, number | object | null, num
   override verify(checker: Checker, cell: number, byte: number, path: string): void {
     checker.address(cell + byte / CELL, path);
   }
-}
-
-/**
- * Where a segment is mapped in this process, as the kernel tells it: the mapping of a SysV segment has its id as its inode
- * number, that of a file the path.
- */
-export function mappings(isIt: (inode: number, path: string) => boolean): bigint[] {
-  const found: bigint[] = [];
-  for (const line of readFileSync('/proc/self/maps', 'utf8').split('\n')) {
-    const [range = '', , offset = '', , inode, ...path] = line.split(/\s+/);
-    if (Number.parseInt(offset, 16) === 0 && isIt(Number(inode), path.join(' ')))
-      found.push(BigInt(`0x${range.split('-')[0]}`));
-  }
-  return found;
-}
-
-/** The first segment of a boot or of a container has id 0, and so has the inode of every mapping that is of no file. */
-export function isSegment(id: number, inode: number, path: string): boolean {
-  return inode === id && path.startsWith('/SYSV');
 }
 
 /** Finds every address in a store by the walk that check() takes. */

@@ -1,9 +1,10 @@
 import {inspect} from 'node:util';
+import {StoreError, show} from '../errors.js';
 import type {Engine} from '../segment/engine.js';
 import {at} from '../segment/header.js';
 import {CELL} from '../segment/memory.js';
 import {generate} from './generate.js';
-import type {Fields, Live, RecordOf, Struct} from './struct.js';
+import type {Fields, Layout, Live, RecordOf} from './record.js';
 import {Captures, type Guard} from './type.js';
 
 export interface Compiled<R = Live> {
@@ -64,7 +65,7 @@ export type Extras = (captures: Captures) => Record<string, string>;
  * admits and numbers enter the text; everything else is captured.
  */
 export function compile<F extends Fields>(
-  type: Struct<F>,
+  type: Layout<F>,
   engine: Engine,
   path = type.name,
   extras?: Extras,
@@ -119,7 +120,7 @@ export function compile<F extends Fields>(
   for (const [name, body] of Object.entries(extras?.(captures) ?? {}))
     members.push(`get ${name}(){this.$at;${body}}`);
   const json = type.placed.map(({name, type: field}) => `${name}:${captures.add(field)}.plain(this.${name})`);
-  members.push(`$set(o){E.assign(this,o,${captures.add(type.fields)});}`);
+  members.push(`$set(o){${captures.add(assign)}(E,this,o,${captures.add(type.fields)});}`);
   members.push(`toJSON(){return {${json.join(',')}};}`);
   const zero = Array.from({length: type.size / CELL}, (_, i) => `F64[c+${i}]=0;`);
   const zeroing = zero.length <= 16 ? zero.join('') : `F64.fill(0,c,c+${zero.length});`;
@@ -149,6 +150,22 @@ drop(c){${drops.join('')}},owns:${drops.length > 0}};`;
     },
   });
   return compiled;
+}
+
+function assign(engine: Engine, record: object, values: object, fields: Fields): void {
+  engine.transact(() => {
+    // All are read before any is written: they may be parts of this very record.
+    const detached = Object.entries(values).map(([field, value]) => {
+      if (!Object.hasOwn(fields, field))
+        throw new StoreError(
+          'ERR_VALUE',
+          `$set: there is no field ${show(field)}; its struct has ${Object.keys(fields).join(', ')}.`,
+        );
+      return [field, fields[field]!.detach(value)] as const;
+    });
+    for (const [field, value] of detached)
+      if (value !== undefined) (record as Record<string, unknown>)[field] = value;
+  });
 }
 
 /** The generation word of records that cannot be removed, such as the root. */

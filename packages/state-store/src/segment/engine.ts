@@ -1,6 +1,4 @@
-import {OWNER, type Slots} from '../collections/slots.js';
 import {StoreError, show} from '../errors.js';
-import type {Fields} from '../schema/struct.js';
 import {at, HEADER_BYTES, type Header, hasMoved, MOVED, stateOf} from './header.js';
 import {Heap, SegmentFull} from './heap.js';
 import {Joiner} from './join.js';
@@ -19,13 +17,23 @@ function refusePromise(result: object): void {
 /** 'one': the only writer. 'many': one of several, by a lock. 'none': a reader. */
 export type Access = 'one' | 'many' | 'none';
 
+/** By this property a live record names the slots it lies in. */
+export const OWNER = Symbol('slots');
+
+/** The slots of a collection, as far as an engine knows them. */
+export interface Lives {
+  readonly engine: Engine;
+  /** Part of taking over from a writer that died. */
+  recover(): void;
+}
+
 /** What every collection and every generated accessor works on: one attached segment with its log. */
 export class Engine {
   closed = false;
   /** The collections at the root, by the offset of their heads in cells. */
   readonly opened = new Map<number, unknown>();
   /** The collections that refs can name, by their numbers. */
-  readonly numbered = new Map<number, Slots>();
+  readonly numbered = new Map<number, Lives>();
   readonly heap: Heap;
   private readonly joiner: Joiner;
   /** Makes the segment larger; undefined when it must stay as it is. */
@@ -200,22 +208,6 @@ export class Engine {
     });
   }
 
-  assign(record: object, values: object, fields: Fields): void {
-    this.transact(() => {
-      // All are read before any is written: they may be parts of this very record.
-      const detached = Object.entries(values).map(([field, value]) => {
-        if (!Object.hasOwn(fields, field))
-          throw new StoreError(
-            'ERR_VALUE',
-            `$set: there is no field ${show(field)}; its struct has ${Object.keys(fields).join(', ')}.`,
-          );
-        return [field, fields[field]!.detach(value)] as const;
-      });
-      for (const [field, value] of detached)
-        if (value !== undefined) (record as Record<string, unknown>)[field] = value;
-    });
-  }
-
   stale(what: string): never {
     this.assertOpen();
     throw new StoreError(
@@ -225,8 +217,8 @@ export class Engine {
   }
 
   /** The collection a live record belongs to, if it is one of this store. */
-  slotsOf(record: unknown): Slots | undefined {
-    const slots = (record as Record<symbol, Slots | undefined> | null | undefined)?.[OWNER];
+  slotsOf(record: unknown): Lives | undefined {
+    const slots = (record as Record<symbol, Lives | undefined> | null | undefined)?.[OWNER];
     return slots?.engine === this ? slots : undefined;
   }
 
