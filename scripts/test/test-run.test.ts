@@ -152,9 +152,11 @@ for (const [where, path] of [
       await once(other, 'exit');
     });
 
-    for (const [index, run] of [first, second].entries()) {
-      runs[index]?.end();
-      const {lastLine, output} = await run;
+    runs[0]?.end();
+    const outcomes = [await first];
+    runs[1]?.end();
+    outcomes.push(await second);
+    for (const {lastLine, output} of outcomes) {
       t.is(lastLine, '1 passed, 0 failed', output);
       if (where !== '') t.regex(output, /shared memory was not checked/);
     }
