@@ -308,7 +308,7 @@ function backing(
       markMoved(now ? now.mapped.bytes : bytes); // for those who still have it
       if (now) unmap(now.mapped);
       removeSegment(now ? now.segment.id : id);
-      if (opening.tenure?.alone()) removeUnfinished(name, undefined);
+      if (opening.tenure?.alone()) removeUnfinished(name, edition);
       self.detach();
     },
   };

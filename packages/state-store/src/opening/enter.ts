@@ -53,7 +53,7 @@ export function enter<S extends Schema>(
       kind = recognise(memory.u8);
       refuse(memory, backing, name, root, kind, entry);
     }
-    let doubtful = tenure !== undefined && signIn(memory, tenure);
+    let doubtful = tenure !== undefined && access !== 'none' && signIn(memory, tenure, access);
     if (kind !== 'ours') {
       making = true;
       build(memory, backing, name, root, entry.logSize);
@@ -63,7 +63,7 @@ export function enter<S extends Schema>(
     }
     if (tenure && access === 'many') {
       if (!tenure.join()) throw new BusyForNow(backing.where);
-      doubtful = signIn(memory, tenure);
+      doubtful = signIn(memory, tenure, access);
       lock(memory, tenure, backing.where);
       locked = true; // until the collections have looked after theirs too, below
       const next = overtaken(memory, backing, hops);

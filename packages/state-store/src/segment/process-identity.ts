@@ -48,12 +48,12 @@ export function pidOf(identity: bigint): number {
 /** For messages: of somebody who is known to be there. */
 export function nameOf(identity: bigint): string {
   if (identity === NOBODY) return 'another process';
-  const [id, pid] = [idOf(identity), pidOf(identity)];
+  const id = idOf(identity);
+  if (!isAlive(identity))
+    return `process ${id} of another pid namespace (a container, perhaps), which numbers it so`;
+  const pid = pidOf(identity);
   const name = id === pid ? `process ${pid}` : `thread ${id} of process ${pid}`;
-  if (pid === pidOf(ownIdentity())) return `${name} (this one)`;
-  return isAlive(identity)
-    ? name
-    : `${name} of another pid namespace (a container, perhaps), which numbers it so`;
+  return pid === pidOf(ownIdentity()) ? `${name} (this one)` : name;
 }
 
 function isGone(error: unknown): boolean {

@@ -11,13 +11,15 @@ import {PLACES, type Tenure} from './tenure.js';
 const WRITERS = at.writers / CELL;
 const NAMES = [at.owner / CELL, ...Array.from({length: PLACES}, (_, place) => WRITERS + place)];
 
-/** Puts this thread down. True when one before stopped with his machine, and nobody has looked since. */
-export function signIn(memory: Memory, tenure: Tenure): boolean {
+/** Puts this thread down, as the single writer or one of several. True when one before stopped with his machine, and nobody has looked since. */
+export function signIn(memory: Memory, tenure: Tenure, access: 'one' | 'many'): boolean {
   if (stateOf(memory) === READY) noteOtherBoot(memory);
-  const own = ownIdentity();
-  // All names but one's own are those of the dead where one is alone; of several, who single-handedly wrote is dead.
-  memory.atomics.store(memory.u64, at.owner / CELL, tenure.place === undefined ? own : NOBODY);
-  if (tenure.place !== undefined) memory.atomics.store(memory.u64, WRITERS + tenure.place, own);
+  const {atomics, u64} = memory;
+  const [own, owner] = [ownIdentity(), at.owner / CELL];
+  // Whoever else wrote alone is dead, or this one would have no place.
+  if (access === 'one') atomics.store(u64, owner, own);
+  else if (atomics.load(u64, owner) !== own) atomics.store(u64, owner, NOBODY);
+  if (tenure.place !== undefined) atomics.store(u64, WRITERS + tenure.place, own);
   return hasOtherBoot(memory);
 }
 

@@ -4,6 +4,7 @@ import {busy} from '../../src/backends/busy.js';
 import {ThreadSeats} from '../../src/backends/thread-seats.js';
 import {enter} from '../../src/opening/enter.js';
 import {Struct} from '../../src/schema/struct.js';
+import {recognise} from '../../src/segment/header.js';
 import {type AtomicStores, Memory} from '../../src/segment/memory.js';
 import {Tenure} from '../../src/segment/tenure.js';
 import type {Schema, Store} from '../../src/store/store.js';
@@ -157,13 +158,16 @@ export function openBytes<const S extends Schema>(
   memory = new Memory(bytes),
   logSize = '24KB',
 ): Store<S> {
+  const seen = new Memory(bytes);
+  seen.atomics = memory.atomics;
+  const seats = new ThreadSeats(seen);
   const backing: Backing = {
     kind: 'memory',
     bytes,
     created: bytes.every(byte => byte === 0),
     place: `bytes ${count}`,
     where: `bytes ${count++}`,
-    tenure: new Tenure(new ThreadSeats(memory)),
+    tenure: recognise(bytes) === 'foreign' ? undefined : new Tenure(seats),
     writable: true,
     bell: {ring() {}, listen: () => () => {}, remove() {}},
     address: () => 0n,
@@ -173,9 +177,9 @@ export function openBytes<const S extends Schema>(
     enlarge: () => assert.fail(),
     replace() {},
     successor: () => backing,
-    detach: () => backing.tenure!.leave(),
+    detach: () => backing.tenure?.leave(),
     destroy() {},
   };
-  if (!backing.tenure!.alone()) throw busy(backing.where, new ThreadSeats(memory), memory);
+  if (backing.tenure?.alone() === false) throw busy(backing.where, seats, seen);
   return enter(backing, 'bytes', new Struct('Root', schema), {logSize, memory});
 }
