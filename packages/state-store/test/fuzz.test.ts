@@ -6,6 +6,7 @@ import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {constants, createGzip, gunzipSync, gzipSync} from 'node:zlib';
 import test from 'ava';
+import {type Slots, slotsHeadCells} from '../src/collections/slots.js';
 import {
   dumpStore,
   loadStore,
@@ -167,6 +168,66 @@ test('damage of any kind, at any length, is survived and mostly found, in steps 
     }, `seed ${seed}, round ${i}`);
   }
   t.log(`seed ${seed}: ${rounds} damaged images, ${found} found to be`);
+});
+
+test('chains in a circle, an index of one hash alone and one without an empty place are no loops without end', t => {
+  const size = 2 ** 20;
+  const bytes = new Uint8Array(size);
+  const shape = {list: ty.list(ty.u32), sorted: ty.sorted(ty.u32, ty.u32), map: ty.map(ty.u32, ty.u32)};
+  const store = openBytes(bytes, shape);
+  for (let i = 0; i < 4000; i++) {
+    store.root.list.push(i);
+    store.root.sorted.set(i, i);
+    store.root.map.set(i, i);
+  }
+  const {list, sorted, map} = store.root as unknown as Record<string, {slots: Slots}>;
+  const [nodes, lanes, entries] = [list!.slots, sorted!.slots, map!.slots];
+  const [last, node] = [nodes.cell(3999) * 2, lanes.cell(3999) * 2];
+  const [living, sortedLiving, index] = [
+    nodes.head * 2 + 1,
+    lanes.head * 2 + 1,
+    (entries.head + slotsHeadCells(true)) * 2,
+  ];
+  store.close();
+  /** Counts what check(), an iteration and a write read. */
+  const look = (damage: (words: Uint32Array) => void, write?: (store: Store<typeof shape>) => void) => {
+    const image = bytesOf(bytes);
+    damage(new Uint32Array(image.buffer));
+    const damaged = openBytes(image, shape, new CountingMemory(image, READS_PER_BYTE * size));
+    if (write) t.throws(() => write(damaged), {code: 'ERR_CORRUPT'});
+    t.false(damaged.check().ok);
+    damaged.close();
+  };
+  look(
+    u32 => {
+      u32[last + 1] = 1;
+      u32[living] = 2 ** 32 - 1;
+    },
+    store => [...store.root.list],
+  );
+  look(
+    u32 => {
+      u32[node] = 1;
+      u32[sortedLiving] = 2 ** 32 - 1;
+    },
+    store => [...store.root.sorted],
+  );
+  const places = (u32: Uint32Array, change: (word: number) => void) => {
+    for (let place = 0; place <= u32[index + 1]!; place++) change((u32[index]! + place) * 2);
+  };
+  look(u32 =>
+    places(u32, word => {
+      u32[word] = 5;
+      u32[word + 1] ||= 1;
+    }),
+  );
+  look(
+    u32 =>
+      places(u32, word => {
+        u32[word + 1] ||= 1;
+      }),
+    store => store.root.map.set(5000, 1),
+  );
 });
 
 /** ERR_VALUE: what is changed may not be there. */

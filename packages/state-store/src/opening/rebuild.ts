@@ -33,6 +33,7 @@ export function rebuild<S extends Schema>(
   const {name} = old;
   const before = describedBy(old.memory, backing.where, old.header);
   const from = new Store(old, backing, before, 0, undefined);
+  assertWhole(from, backing.where);
   const place = backing.blank(Math.max(old.memory.byteLength, change.size ?? 0));
   try {
     const memory = new Memory(place.bytes);
@@ -56,4 +57,14 @@ export function rebuild<S extends Schema>(
     place.destroy();
     throw error;
   }
+}
+
+/** What is damaged would be carried over in part, and in silence. */
+function assertWhole(from: Store<Schema>, where: string): void {
+  const {ok, problems} = from.check();
+  if (ok) return;
+  throw new StoreError(
+    'ERR_CORRUPT',
+    `${where} cannot be rebuilt, for it is damaged: ${problems.slice(0, 3).join('; ')}; repair it first (repairStore, or zlr check --repair). It was left as it was.`,
+  );
 }
