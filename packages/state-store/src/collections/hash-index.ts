@@ -208,9 +208,9 @@ export class HashIndex<K> {
     return this.keyOf.prepare(key, this.engine.memory.u32[this.word + 3]!);
   }
 
-  /** Steps that looking at all entries may take: many more than a sound index needs, and no number of them squared. */
+  /** Steps that looking at all entries may take: more than a sound index can need, half full as it is, and no number of them squared. */
   private budget(): {steps: number} {
-    return {steps: (this.engine.memory.u32[this.word + 1]! + 1) * LONGEST_PROBE * 4};
+    return {steps: (this.engine.memory.u32[this.word + 1]! + 1) * LONGEST_PROBE};
   }
 
   /** Whether probing for a hash comes to this place; undefined: it took too long to tell. */
