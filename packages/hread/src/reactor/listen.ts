@@ -1,7 +1,7 @@
 import {lookup} from 'node:dns/promises';
 import {isIP} from 'node:net';
 import {errnoName, native} from '@zlr/kernel-shim/native';
-import {HreadError} from './errors.js';
+import {HreadError} from '../errors.js';
 
 export interface Address {
   address: string;

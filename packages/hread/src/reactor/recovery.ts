@@ -1,6 +1,6 @@
 import {native} from '@zlr/kernel-shim/native';
-import {type Books, readBooks} from './books.js';
-import type {ChannelRecord} from './channel.js';
+import {type Books, readBooks} from '../channels/books.js';
+import type {ChannelRecord} from '../channels/channel.js';
 import {type ListeningSocket, localAddress} from './listen.js';
 
 /** What became of the former generation's channels. */

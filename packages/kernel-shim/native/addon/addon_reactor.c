@@ -5,7 +5,7 @@
 #include <uv.h>
 
 #include "napi.h"
-#include "reactor.h"
+#include "../reactor/reactor.h"
 
 enum { BUFFERS = 6, TURNS = 4 };
 

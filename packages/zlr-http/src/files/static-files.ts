@@ -1,6 +1,6 @@
 import {closeSync, constants, openSync} from 'node:fs';
 import {native} from '@zlr/kernel-shim/native';
-import {HttpError} from './errors.js';
+import {HttpError} from '../errors.js';
 import {type FileStat, isSettled} from './validators.js';
 
 /** A file as it is now. */

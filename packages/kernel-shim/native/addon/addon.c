@@ -7,12 +7,12 @@
 #include <unistd.h>
 #include <uv.h>
 
-#include "books.h"
-#include "children.h"
-#include "files.h"
-#include "keeper.h"
+#include "../channels/books.h"
+#include "../keeper/children.h"
+#include "../channels/files.h"
+#include "../keeper/keeper.h"
 #include "napi.h"
-#include "sockets.h"
+#include "../channels/sockets.h"
 
 static char **get_strings(napi_env env, napi_value array) {
   uint32_t count;

@@ -1,11 +1,12 @@
 import {rmSync} from 'node:fs';
 import {createServer, type Server, type Socket} from 'node:net';
-import {listServices, type Status} from './client.js';
-import {errnoName, ShimError} from './errors.js';
-import {decide, describe, type FaultRecord, type WaitStatus, waitStatus} from './fault.js';
-import {type Message, onMessages, send} from './lines.js';
-import {native} from './native.js';
-import {makeRunDir, type RunDir, removeRunDir} from './run-dir.js';
+import {listServices} from '../control/client.js';
+import {type Message, onMessages, send} from '../control/lines.js';
+import {makeRunDir, type RunDir, removeRunDir} from '../control/run-dir.js';
+import type {FaultRecord, Status} from '../control/status.js';
+import {errnoName, ShimError} from '../errors.js';
+import {native} from '../native.js';
+import {decide, describe, type WaitStatus, waitStatus} from './fault.js';
 
 export interface SuperviseOptions {
   /** Names the service among those of this user. */

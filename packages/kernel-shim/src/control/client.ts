@@ -1,23 +1,9 @@
 import {connect} from 'node:net';
-import {errnoName, ShimError} from './errors.js';
-import type {FaultRecord} from './fault.js';
+import {errnoName, ShimError} from '../errors.js';
+import {native} from '../native.js';
 import {type Message, onMessages, send} from './lines.js';
-import {native} from './native.js';
 import {liveService, removeRunDir, runDir, runNames} from './run-dir.js';
-
-/** What is known of a service. */
-export interface Status {
-  name: string;
-  /** null: the supervisor has died; the service lives on under its keeper. */
-  supervisorPid: number | null;
-  generation: number;
-  pid: number;
-  /** When this generation was started, ISO 8601. */
-  startedAt: string;
-  /** Open channels, listening sockets and connections; null: nobody answers for them. */
-  channels: number | null;
-  faults: FaultRecord[];
-}
+import type {Status} from './status.js';
 
 function notRunning(name: string): ShimError {
   return new ShimError(

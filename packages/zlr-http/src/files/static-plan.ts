@@ -1,10 +1,10 @@
 import {constants as files} from 'node:fs';
 import {constants as system} from 'node:os';
+import type {RequestHead} from '../message/request-head.js';
+import {planPage, type ResponsePlan, type Status} from '../message/response.js';
 import {checkPreconditions, isRangeCurrent} from './conditional.js';
 import {contentTypeOf} from './content-type.js';
 import {byteRange} from './range.js';
-import type {RequestHead} from './request-head.js';
-import {planPage, type ResponsePlan, type Status} from './response.js';
 import {queryOf, staticPath} from './static-path.js';
 import {etagOf, type FileStat, lastModifiedOf} from './validators.js';
 

@@ -5,7 +5,7 @@
 #include <unistd.h>
 #include <uv.h>
 
-#include "hold.h"
+#include "../reactor/hold.h"
 #include "napi.h"
 
 struct held {

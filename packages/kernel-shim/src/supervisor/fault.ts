@@ -6,21 +6,6 @@ export interface WaitStatus {
   exitCode: number | null;
 }
 
-/** An abnormal end of a generation. */
-export interface FaultRecord {
-  /** The generation that died. */
-  generation: number;
-  class: 'signal' | 'exit' | 'hang' | 'aging' | 'oom';
-  signal: NodeJS.Signals | null;
-  exitCode: number | null;
-  /** When the supervisor learnt of it, ISO 8601. */
-  at: string;
-  /** From there to the first recovered channel that was served again, milliseconds; null: none was (yet). */
-  downMs: number | null;
-  /** Channels handed to the next generation. */
-  channels: number;
-}
-
 /** sysexits.h: the configuration is wrong, so another generation would end in the same way. */
 export const EX_CONFIG = 78;
 
@@ -35,7 +20,7 @@ for (const [name, number] of Object.entries(constants.signals)) {
 
 /**
  * This many generations in a row that died before they had registered, whatever the threshold: they cannot boot.
- * native/keeper.c has the same limit for the time without a supervisor.
+ * native/keeper/keeper.c has the same limit for the time without a supervisor.
  */
 export const STILLBORN_MAX = 20;
 

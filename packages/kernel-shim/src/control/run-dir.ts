@@ -1,6 +1,6 @@
 import {lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
-import {ShimError} from './errors.js';
+import {ShimError} from '../errors.js';
 
 /** Where the services of one user meet: a folder each, private to the user. */
 function root(): string {

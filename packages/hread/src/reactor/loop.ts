@@ -2,14 +2,14 @@ import assert from 'node:assert/strict';
 import {getreginfo, reportServed} from '@zlr/kernel-shim';
 import {Command, Event, errnoName, native, type ReactorHandle} from '@zlr/kernel-shim/native';
 import type {TableLayout} from '@zlr/state-store';
-import {readBooks} from './books.js';
-import {type Answer, Channel, type ChannelRecord} from './channel.js';
-import {CLOSE_AFTER} from './channel-record.js';
+import {readBooks} from '../channels/books.js';
+import {type Answer, Channel, type ChannelRecord} from '../channels/channel.js';
+import {CLOSE_AFTER} from '../channels/channel-record.js';
+import {Slots} from '../channels/slots.js';
+import {HreadError} from '../errors.js';
 import {Commands} from './commands.js';
-import {HreadError} from './errors.js';
 import {type Address, type ListeningSocket, openListener, resolveHost} from './listen.js';
 import {matchChannels, type RecoveryReport} from './recovery.js';
-import {Slots} from './slots.js';
 
 /**
  * What a protocol does with its channels. A throw from any of these is a fault of the service: it ends the process, and

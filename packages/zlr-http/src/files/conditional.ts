@@ -1,5 +1,5 @@
-import {parseHttpDate} from './http-date.js';
-import type {RequestHead} from './request-head.js';
+import {parseHttpDate} from '../message/http-date.js';
+import type {RequestHead} from '../message/request-head.js';
 
 /**
  * What the preconditions of a GET or HEAD say, in the order of RFC 9110 13.2.2: 200 to go on, 304 if the client has
