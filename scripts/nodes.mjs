@@ -22,13 +22,14 @@ export async function nodePrefix(major) {
   const wanted = /** @type {string} */ (named[`node-${major}`]).split('@').at(-1);
   const has = () =>
     existsSync(join(prefix, 'package.json')) &&
-    JSON.parse(readFileSync(join(prefix, 'package.json'), 'utf8')).version === wanted;
+    JSON.parse(readFileSync(join(prefix, 'package.json'), 'utf8')).version.replace('v', '') === wanted;
   if (!has()) {
     const env = toolEnvironment(process.env, prefix);
     // A workspace of its own: whoever only wants to build and test under the Node he has, needs none of these.
     const install = ['-y', PNPM, 'install', '--frozen-lockfile', '--ignore-workspace'];
     await runQuietly('npx', install, {cwd: folder, env});
-    if (!has()) throw new Error(`node ${wanted} comes from npm for Linux on x64 only, not for ${process.arch}`);
+    if (!has())
+      throw new Error(`node ${wanted} comes from npm for Linux on x64 only, not for ${process.arch}`);
   }
   return prefix;
 }

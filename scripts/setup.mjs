@@ -49,7 +49,8 @@ function removeStaleOutputs() {
     if (!existsSync(dist)) continue;
     for (const file of readdirSync(dist, {recursive: true, encoding: 'utf8'})) {
       const [, source] = /^(.*?)(?:\.d\.ts|\.js)(?:\.map)?$/.exec(file) ?? [];
-      if (source !== undefined && !existsSync(join(root, each, 'src', `${source}.ts`))) rmSync(join(dist, file));
+      if (source !== undefined && !existsSync(join(root, each, 'src', `${source}.ts`)))
+        rmSync(join(dist, file));
     }
   }
 }

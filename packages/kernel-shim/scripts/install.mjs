@@ -9,8 +9,8 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 
 async function isThere() {
   try {
-    const {addon} = await import('../dist/internal.js');
-    addon();
+    const {native} = await import('../dist/native.js');
+    native();
     return true;
   } catch {
     return false; // in a checkout there may be no dist yet, either
