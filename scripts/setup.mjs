@@ -1,7 +1,7 @@
 // Makes a fresh checkout ready to run: dependencies, the native addon, the compiled packages. Does only what is not
 // done yet, so everything may start with it.
 import {existsSync, readdirSync, readFileSync, rmSync} from 'node:fs';
-import {join} from 'node:path';
+import {join, relative} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {fingerprint, Stamps} from './fingerprint.mjs';
 import {complaint, headersPrefix, thisMachine} from './requirements.mjs';
@@ -42,14 +42,16 @@ async function checkSharedMemoryAddon() {
   }
 }
 
-/** tsc leaves what it made of a source that was moved or deleted since, and that would be packed. */
+/** tsc leaves what it made of a source that was moved or deleted since, and of older settings; it would be packed. */
 function removeStaleOutputs() {
   for (const each of packages) {
     const dist = join(root, each, 'dist');
     if (!existsSync(dist)) continue;
-    for (const file of readdirSync(dist, {recursive: true, encoding: 'utf8'})) {
-      const [, source] = /^(.*?)(?:\.d\.ts|\.js)(?:\.map)?$/.exec(file) ?? [];
-      if (source !== undefined && !existsSync(join(root, each, 'src', `${source}.ts`)))
+    for (const entry of readdirSync(dist, {recursive: true, withFileTypes: true})) {
+      const file = relative(dist, join(entry.parentPath, entry.name));
+      if (entry.isDirectory() || file === '.tsbuildinfo') continue;
+      const [, source] = /^(.*?)(?:\.d\.ts|\.js|\.js\.map)$/.exec(file) ?? [];
+      if (source === undefined || !existsSync(join(root, each, 'src', `${source}.ts`)))
         rmSync(join(dist, file));
     }
   }
