@@ -1,6 +1,7 @@
 // Compiles the modules of the backends for each Node that is served and puts them into prebuilds/, which is packed. Both are
 // bound to V8 and thus to one ABI of Node, so their folder is named by it. What is there already and was made of the same
-// stays. mmap-io is patched, and says so beside its copy.
+// stays. mmap-io is patched, and says so beside its copy. `--all`, for what is published: for arm64, too, by Debian's cross
+// compiler. `--node 22`: for one Node only.
 import {createHash} from 'node:crypto';
 import {
   cpSync,
@@ -16,6 +17,7 @@ import {createRequire} from 'node:module';
 import {tmpdir} from 'node:os';
 import {delimiter, dirname, join} from 'node:path';
 import {fileURLToPath} from 'node:url';
+import {parseArgs} from 'node:util';
 import {fingerprint} from '../../../scripts/fingerprint.mjs';
 import {MAJORS, nodePrefix} from '../../../scripts/nodes.mjs';
 import {runQuietly, toolEnvironment} from '../../../scripts/run-quietly.mjs';
@@ -52,34 +54,48 @@ function tellOfPatch(name, folder) {
   writeFileSync(join(folder, 'PATCHED.md'), text.join('\n'));
 }
 
-async function compile(name, prefix, into) {
+/** The variables by which node-gyp's makefiles find a cross compiler. */
+const cross = {
+  arm64: {
+    CC: 'aarch64-linux-gnu-gcc',
+    CXX: 'aarch64-linux-gnu-g++',
+    AR: 'aarch64-linux-gnu-ar',
+    LINK: 'aarch64-linux-gnu-g++',
+  },
+};
+
+async function compile(name, arch, prefix, into) {
   const work = mkdtempSync(join(tmpdir(), `zlr-${name}-`));
   try {
     const from = dirname(require.resolve(`${name}/package.json`));
-    cpSync(from, work, {recursive: true, filter: path => path !== join(from, 'build'), dereference: true});
+    const left = [join(from, 'build'), join(from, 'node_modules')];
+    cpSync(from, work, {recursive: true, filter: path => !left.includes(path)});
     const nan = dirname(createRequire(join(from, 'package.json')).resolve('nan/package.json'));
     cpSync(nan, join(work, 'node_modules/nan'), {recursive: true, dereference: true});
-    const env = toolEnvironment(process.env, prefix);
+    const isOwn = arch === process.arch;
+    const env = {...toolEnvironment(process.env, prefix), ...(isOwn ? {} : cross[arch])};
     env['PATH'] = [join(prefix, 'bin'), env['PATH']].join(delimiter);
-    await runQuietly('node', [gyp, 'rebuild', `--nodedir=${prefix}`], {cwd: work, env});
+    await runQuietly('node', [gyp, 'rebuild', `--nodedir=${prefix}`, `--arch=${arch}`], {cwd: work, env});
     for (const file of carried[name]) {
       mkdirSync(dirname(join(into, file)), {recursive: true});
       cpSync(join(work, file), join(into, file));
     }
     tellOfPatch(name, into);
-    await runQuietly('node', ['-e', `require(${JSON.stringify(into)})`], {cwd: work, env}); // nothing is packed that does not load
+    // Nothing is packed that does not load.
+    if (isOwn) await runQuietly('node', ['-e', `require(${JSON.stringify(into)})`], {cwd: work, env});
   } finally {
     rmSync(work, {recursive: true});
   }
 }
 
-async function prebuild(major) {
+async function prebuild(major, arch) {
   const prefix = await nodePrefix(major);
   const [, abi] = /NODE_MODULE_VERSION (\d+)/.exec(
     readFileSync(join(prefix, 'include/node/node_version.h'), 'utf8'),
   );
-  const target = join(root, 'prebuilds', `${process.platform}-${process.arch}-${abi}`);
-  const note = join(root, `node_modules/.zlr-prebuilt-${abi}`);
+  const build = `${process.platform}-${arch}-${abi}`;
+  const target = join(root, 'prebuilds', build);
+  const note = join(root, `node_modules/.zlr-prebuilt-${build}`);
   const made = fingerprint(
     repository,
     ['patches', 'packages/state-store/package.json', 'packages/state-store/scripts/prebuild.mjs'],
@@ -88,7 +104,7 @@ async function prebuild(major) {
   if (existsSync(target) && existsSync(note) && readFileSync(note, 'utf8') === made) return;
   const draft = `${target}.${process.pid}`;
   try {
-    await Promise.all(Object.keys(carried).map(name => compile(name, prefix, join(draft, name))));
+    await Promise.all(Object.keys(carried).map(name => compile(name, arch, prefix, join(draft, name))));
     rmSync(target, {recursive: true, force: true});
     renameSync(draft, target);
     writeFileSync(note, made);
@@ -97,5 +113,7 @@ async function prebuild(major) {
   }
 }
 
-const [wanted = MAJORS] = process.argv[2] === undefined ? [] : [[process.argv[2]]];
-for (const major of wanted) await prebuild(major);
+const {values} = parseArgs({options: {all: {type: 'boolean'}, node: {type: 'string'}}});
+const arches = values.all ? [...new Set([process.arch, 'arm64'])] : [process.arch];
+for (const major of values.node === undefined ? MAJORS : [values.node])
+  for (const arch of arches) await prebuild(major, arch);
