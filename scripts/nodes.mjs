@@ -33,3 +33,19 @@ export async function nodePrefix(major) {
   }
   return prefix;
 }
+
+/**
+ * The Node of `--node MAJOR` among the arguments of a command, with the modules of the store's backends made for it; without
+ * it, the one that runs.
+ * @param {readonly string[]} args
+ * @returns {Promise<{execPath: string, rest: string[]}>}
+ */
+export async function chosenNode(args) {
+  const at = args.indexOf('--node');
+  if (at === -1) return {execPath: process.execPath, rest: [...args]};
+  const major = args[at + 1] ?? '';
+  const prefix = await nodePrefix(major);
+  const prebuild = fileURLToPath(new URL('../packages/state-store/scripts/prebuild.mjs', import.meta.url));
+  await runQuietly(process.execPath, [prebuild, '--node', major], {cwd: folder, env: process.env});
+  return {execPath: join(prefix, 'bin/node'), rest: args.toSpliced(at, 2)};
+}

@@ -1,9 +1,11 @@
-// Runs every package's tests; the last line printed is the counts. Arguments select test files.
+// Runs every package's tests; the last line printed is the counts. Arguments select test files, `--node 24` another Node.
 import {spawn} from 'node:child_process';
 import {randomUUID} from 'node:crypto';
 import {once} from 'node:events';
+import {delimiter, dirname} from 'node:path';
 import {setTimeout as delay} from 'node:timers/promises';
 import {killAll, newSegments, processesWith, segments} from './leftovers.mjs';
+import {chosenNode} from './nodes.mjs';
 import {countsLine, RECORD_FD, readRecord} from './test-record.mjs';
 
 const MARK = 'ZLR_TEST_RUN';
@@ -13,8 +15,10 @@ const SETTLE_MS = 2000;
 const run = randomUUID();
 const before = segments();
 
-const runner = spawn(process.execPath, ['node_modules/ava/entrypoints/cli.mjs', ...process.argv.slice(2)], {
-  env: {...process.env, [MARK]: run, [RECORD_FD]: '3'},
+const {execPath, rest} = await chosenNode(process.argv.slice(2));
+const path = `${dirname(execPath)}${delimiter}${process.env['PATH']}`;
+const runner = spawn(execPath, ['node_modules/ava/entrypoints/cli.mjs', ...rest], {
+  env: {...process.env, PATH: path, [MARK]: run, [RECORD_FD]: '3'},
   stdio: ['ignore', 'inherit', 'inherit', 'pipe'],
 });
 const exited = once(runner, 'exit');

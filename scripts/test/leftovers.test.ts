@@ -15,7 +15,7 @@ async function end(child: ChildProcess) {
 /** A process that makes a segment, says its id and keeps it attached. */
 async function attacher(t: ExecutionContext) {
   const before = new Set(segments().keys());
-  const script = `const shm = require('shm-typed-array'); shm.create(4096); console.log('attached'); process.stdin.resume();`;
+  const script = `import('./dist/backends/native.js').then(({loadCompiled}) => { loadCompiled('sysv', 'shm-typed-array', '').create(4096); console.log('attached'); process.stdin.resume(); });`;
   const child = spawn(process.execPath, ['-e', script], {
     cwd: resolve('packages/state-store'),
     stdio: ['pipe', 'pipe', 'inherit'],
