@@ -238,11 +238,8 @@ test('a missing native part is ERR_BACKEND or NATIVE_MISSING with its whole caus
   for (const backend of ['sysv', 'file', 'shim'])
     writeFileSync(join(place.app, `${backend}.mjs`), attempt(backend));
   const outcome = async (backend: string, ...flags: string[]) => {
-    const script = `import {attempt} from './${backend}.mjs'; console.log(JSON.stringify(await attempt()))`;
-    return JSON.parse((await place.node(...flags, '--input-type=module', '-e', script)).stdout) as Record<
-      string,
-      unknown
-    >;
+    const script = `import('./${backend}.mjs').then(({attempt}) => attempt()).then(said => console.log(JSON.stringify(said)))`;
+    return JSON.parse((await place.node(...flags, '-e', script)).stdout) as Record<string, unknown>;
   };
   const codes = {sysv: 'ERR_BACKEND', file: 'ERR_BACKEND', shim: 'NATIVE_MISSING'};
   const each = Object.entries(codes);

@@ -97,8 +97,9 @@ export const Command = {Attach: 1, Send: 2, Consumed: 3, Shutdown: 4, Close: 5} 
 
 /** The folder of this package: above dist/, or, of a program made by a bundler, where that program would find the package. */
 function packageFolder(): string {
-  // A bundler that makes CommonJS leaves import.meta empty.
-  const here = typeof __filename === 'undefined' ? fileURLToPath(import.meta.url) : __filename;
+  // A bundler that makes CommonJS leaves import.meta empty. (In a module __filename may be another's: `node -e` sets it for all.)
+  const {url} = import.meta as {url?: string};
+  const here = url === undefined ? __filename : fileURLToPath(url);
   const require = createRequire(here);
   let folder = dirname(here);
   while (!existsSync(join(folder, 'package.json')) && folder !== dirname(folder)) folder = dirname(folder);

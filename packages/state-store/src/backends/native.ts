@@ -6,8 +6,9 @@ import {StoreError} from '../errors.js';
 
 type Compiled = 'shm-typed-array' | 'mmap-io';
 
-// A bundler that makes CommonJS leaves import.meta empty.
-const here = typeof __filename === 'undefined' ? fileURLToPath(import.meta.url) : __filename;
+// A bundler that makes CommonJS leaves import.meta empty. (In a module __filename may be another's: `node -e` sets it for all.)
+const {url} = import.meta as {url?: string};
+const here = url === undefined ? __filename : fileURLToPath(url);
 
 /** The folder of this package; of a program made by a bundler, the package that is installed beside it; undefined: none. */
 function packageFolder(): string | undefined {
