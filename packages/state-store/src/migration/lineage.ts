@@ -40,8 +40,9 @@ export function descend(
     const further = new Map<string, readonly string[]>(
       [...names].map(([then, now]) => [then, [...new Set(now.flatMap(name => moved.get(name) ?? [name]))]]),
     );
-    // What is in no pair was called then as it was until now.
-    for (const [name, now] of moved) if (!names.has(name)) further.set(name, now);
+    // What is in no pair was called then as it was until now, unless that is what another one was called since.
+    const since = new Set([...names.values()].flat());
+    for (const [name, now] of moved) if (!names.has(name) && !since.has(name)) further.set(name, now);
     return {fingerprint, names: further};
   };
   const all = [{fingerprint: left.fingerprint, names: moved}, ...lineage.map(onward)].filter(

@@ -226,7 +226,8 @@ export class Migration implements Carrier {
   leave(error: unknown, depth: number, offset: number): void {
     this.inField = true;
     if (!this.patient || !this.gaps || !isUnfit(error)) throw error;
-    this.left.push({trail: this.trail.slice(0, depth), offset, why: error.message});
+    const at = depth === 0 ? '' : `${this.trail.slice(0, depth + 1).join('.')}: `;
+    this.left.push({trail: this.trail.slice(0, depth), offset, why: at + error.message});
   }
 
   /** Where that is which was left of the record just written. */
