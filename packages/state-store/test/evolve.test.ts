@@ -237,7 +237,7 @@ test('f64 with an integral value becomes i64, and everything else that is a numb
     first.close();
     const where = {name, backend: 'memory', schema: {n: ty[to]} as Schema} as const;
     const what = `${from} ${value} to ${to}`;
-    if (expected === undefined) await refused(t, where, 'ERR_VALUE', /^n: n: /);
+    if (expected === undefined) await refused(t, where, 'ERR_VALUE', /^n: /);
     else {
       const second = await openStore(where);
       t.deepEqual(second.root['n'], expected, what);
@@ -339,6 +339,27 @@ test('a record that migrate removes, or replaces, needs no filling', async t => 
     [...store.root.users].map(user => user.age),
     [0, 0],
   );
+  store.destroy();
+});
+
+test('a table keeps all slots that ids name, or the change is refused', async t => {
+  const name = freshName();
+  const Part = struct('Part', {n: ty.u8});
+  const schemaOf = (capacity: number) => ({parts: ty.table(Part, {capacity})});
+  const first = await fresh(t, 'memory', schemaOf(8), {name});
+  const {parts} = first.root;
+  for (let n = 0; n < 6; n++) parts.insert({n});
+  for (const part of parts) if (part.n > 2) parts.remove(part);
+  first.close();
+  const where = {name, backend: 'memory'} as const;
+  await refused(
+    t,
+    {...where, schema: schemaOf(5)},
+    'ERR_FULL',
+    /6 of its slots .* capacity of 5 is too small/,
+  );
+  const store = await openStore({...where, schema: schemaOf(6)});
+  t.is(store.root.parts.size, 3);
   store.destroy();
 });
 

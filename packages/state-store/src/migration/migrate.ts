@@ -81,7 +81,7 @@ export class Migration implements Carrier {
   }
 
   /** Takes over the slots of a collection whose values have names; gives what fills it. */
-  private collection({key, old, before, value, keys}: Pair): () => void {
+  private collection({key, old, type, before, value, keys}: Pair): () => void {
     const [source, target] = [this.from.collections.get(old), this.to.collections.get(key)];
     if (value === undefined) {
       const held = source === undefined ? 1 : extentOf(source);
@@ -93,6 +93,12 @@ export class Migration implements Carrier {
       return () => {};
     }
     if (source instanceof Table && target instanceof Table) {
+      const {length: capacity = Number.POSITIVE_INFINITY} = type.describe();
+      if (source.slots.used > capacity)
+        throw new StoreError(
+          'ERR_FULL',
+          `${old}: ${source.slots.used} of its slots were in use once, and what ids name stays for ever; a capacity of ${capacity} is too small. The store was left as it was.`,
+        );
       this.adopt(source, target);
       return () => {
         for (const record of source as Iterable<Live & {$id: number; $index: number}>) {

@@ -153,10 +153,10 @@ drop(c){${drops.join('')}},owns:${drops.length > 0}};`;
   return compiled;
 }
 
-/** The same, with a word to `written` about each change. */
+/** The same, with a word to `written` about each change. What is filled for the first time was told of when it was given up. */
 function told({get, check, set, init = set, drop = ''}: Access, written: string, byte: number): Access {
   const tell = `${written}(c*8+${byte});`;
-  return {get, check, set: set + tell, init: init + tell, drop: drop + tell};
+  return {get, check, set: set + tell, init, drop: drop + tell};
 }
 
 function assign(engine: Engine, record: object, values: object, fields: Fields): void {
