@@ -147,7 +147,8 @@ function openToWrite(asked: Asked, full: string, where: string): StoreFile | 'go
     held = true;
     const seats = new FileSeats(fd, where);
     const tenure = new Tenure(seats);
-    if (!(asked.access === 'one' ? tenure.alone() : tenure.join())) throw busy(where, seats, headerOf(fd));
+    if (!(asked.access === 'one' ? tenure.alone() : tenure.join()))
+      throw busy(where, seats, headerOf(fd), asked.access);
     if (liesAt(full, fd)) return {fd, path: full, where, writable: true, tenure, attached: 0};
   } catch (error) {
     if (held) letGoOf(place);
