@@ -21,14 +21,11 @@ test('a ring of any history of capacities has the last values pushed, and knows 
       let capacity = 3;
       let values: string[] = [];
       let pushed = 0;
-      const open = (compact = false) =>
-        openStore({
-          name,
-          backend: 'memory',
-          size: '64KB',
-          compact,
-          schema: {ring: ty.ring(ty.string(), capacity)},
-        });
+      const open = (compact = false) => {
+        const schema = {ring: ty.ring(ty.string(), capacity)};
+        const drop = values.length > capacity ? [`ring[${capacity}..]`] : [];
+        return openStore({name, backend: 'memory', size: '64KB', compact, drop, schema});
+      };
       let store = await open();
       for (const act of actions) {
         if ('push' in act)

@@ -374,13 +374,14 @@ int zlr_keeper_start(struct zlr_plan *plan, struct zlr_keeper *out) {
 
   sigset_t all;
   sigfillset(&all);
-  /* All signals stay blocked in the keeper: its handlers are libuv's and would write into the service's pipes. */
-  pthread_sigmask(SIG_SETMASK, &all, &plan->signal_mask);
+  /* All signals stay blocked in the keeper: its handlers are libuv's and would write into the service's pipes.
+   * (sigprocmask is for this thread alone on Linux; pthread_sigmask is a new symbol in glibc 2.32.) */
+  sigprocmask(SIG_SETMASK, &all, &plan->signal_mask);
   int pidfd = -1;
   const long pid = clone_process(CLONE_FILES | CLONE_PARENT | SIGCHLD, &pidfd);
   if (pid == 0) keep(plan);
   const int error = errno;
-  pthread_sigmask(SIG_SETMASK, &plan->signal_mask, NULL);
+  sigprocmask(SIG_SETMASK, &plan->signal_mask, NULL);
   if (pid < 0) return -error;
 
   const struct timespec limit = {.tv_sec = STANDING_SECONDS};

@@ -42,16 +42,9 @@ interface MmapModule {
 }
 
 function load(): MmapModule {
-  try {
-    const loaded = loadCompiled('mmap-io') as MmapModule & {default?: MmapModule};
-    return loaded.default ?? loaded;
-  } catch (cause) {
-    throw new StoreError(
-      'ERR_BACKEND',
-      `backend 'file' needs the compiled module mmap-io, which did not load (${(cause as Error).message.split('\n')[0]}); on Node 20 it builds with -std=c++17 in its binding.gyp, see patches/ in this project. Or use backend 'sysv' or 'memory'.`,
-      {cause},
-    );
-  }
+  const remedy = 'Use Node 20, 22 or 24 on x64 with glibc, for which the package carries it';
+  const loaded = loadCompiled('file', 'mmap-io', remedy) as MmapModule & {default?: MmapModule};
+  return loaded.default ?? loaded;
 }
 
 const {O_RDONLY, O_RDWR, O_NONBLOCK} = constants;
@@ -163,7 +156,8 @@ function openToWrite(asked: Asked, full: string, where: string): StoreFile | 'go
     held = true;
     const seats = new FileSeats(fd, where);
     const tenure = new Tenure(seats);
-    if (!(asked.access === 'one' ? tenure.alone() : tenure.join())) throw busy(where, seats, headerOf(fd));
+    if (!(asked.access === 'one' ? tenure.alone() : tenure.join()))
+      throw busy(where, seats, headerOf(fd), asked.access);
     if (liesAt(full, fd)) return {fd, path: full, where, writable: true, tenure, attached: 0};
   } catch (error) {
     if (held) letGoOf(place);

@@ -84,7 +84,7 @@ function enter(asked: Asked, segment: Segment, created: boolean): Backing {
   if (created || access === 'one' ? tenure.alone() : tenure.join())
     return attach(asked, segment, created, tenure);
   letGoOf(place);
-  throw busy(where, seats, memory);
+  throw busy(where, seats, memory, access);
 }
 
 function attach(asked: Asked, segment: Segment, created: boolean, tenure: Tenure | undefined): Backing {

@@ -204,7 +204,7 @@ export function attachSysv(asked: Asked): Backing {
     const seats = seatsOf(name);
     const mine = new Tenure(seats);
     if (!(access === 'one' || !isThere ? mine.alone() : mine.join()))
-      throw busy(where, seats, headerOf(name));
+      throw busy(where, seats, headerOf(name), access);
     tenure = mine;
     return attachCurrent({asked, tenure, attached: 0}, size);
   } catch (error) {

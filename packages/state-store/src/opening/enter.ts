@@ -9,6 +9,7 @@ import {
   MOVED,
   neverMoved,
   publish,
+  raiseSchemaVersion,
   readHeader,
   recognise,
   stateOf,
@@ -23,7 +24,7 @@ import {build, fingerprint} from './build.js';
 import type {Entry} from './entry.js';
 import {examine, lookThrough, mendHeads, validate} from './examine.js';
 import {rebuild} from './rebuild.js';
-import {refuse} from './refuse.js';
+import {assertVersion, refuse} from './refuse.js';
 
 /** Turns an attached segment into a store: recognises or builds it, signs in, recovers it. Lets go of it when it throws. */
 export function enter<S extends Schema>(
@@ -80,7 +81,6 @@ export function enter<S extends Schema>(
       recovered = log.recover(backing.where);
       // A single writer has nobody beside it, so whoever has the lock died with it.
       if (!locked) memory.atomics.store(memory.u64, at.lock / CELL, NOBODY);
-      memory.u32[at.epoch / 4] = memory.u32[at.epoch / 4]! + 1;
       // Of several who come after a stop of the machine the others wait for the lock, and find that the first one looked.
       if (doubtful && hasOtherBoot(memory)) {
         const now = lookThrough(memory, backing, name, log, header, root, entry.maxSize);
@@ -91,13 +91,16 @@ export function enter<S extends Schema>(
           return goOn(now, {access, ...rest});
         }
       }
+      assertVersion(memory, backing, entry.version); // another one may have written since it was looked at
       const {change} = entry;
       if (change && (change.compact || !header.fingerprint.equals(fingerprint(root)))) {
         rebuild(backing, oldEngine(name, backing, memory, log, header), root, entry, change);
-        const {change: _done, ...unchanged} = rest;
+        const {change: _done, validate: _satisfied, ...unchanged} = rest;
         locked = false; // the lock went with the old segment
         return goOn(backing.successor(), {access, ...unchanged});
       }
+      // Not before: what is refused above leaves every byte as it was.
+      memory.u32[at.epoch / 4] = memory.u32[at.epoch / 4]! + 1;
     }
     if (entry.mend) mendHeads(memory, backing, log, header, root);
     const store = new Store(
@@ -120,6 +123,7 @@ export function enter<S extends Schema>(
     locked = false;
     if (access !== 'none') examine(store, backing);
     validate(store, entry.validate);
+    if (access !== 'none') raiseSchemaVersion(memory, entry.version ?? 0);
     return store;
   } catch (error) {
     if (locked) unlock(memory);

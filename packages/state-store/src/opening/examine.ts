@@ -1,5 +1,11 @@
 import type {Backing} from '../backends/backing.js';
-import {decodeSchema, fingerprintOf, schemaFrom} from '../declaration/schema-blob.js';
+import {
+  type Ancestor,
+  decodeLineage,
+  decodeSchema,
+  fingerprintOf,
+  schemaFrom,
+} from '../declaration/schema-blob.js';
 import {StoreError} from '../errors.js';
 import {restoreHeads} from '../repair/heads.js';
 import type {SetAside} from '../repair/ledger.js';
@@ -30,8 +36,7 @@ export function mendHeads(
 
 /** The struct that a store says its root is: what its fingerprint was made of, and nothing else. */
 export function describedBy(memory: Memory, where: string, header: Header): Struct<Fields> {
-  const start = header.schemaCell * CELL;
-  const description = decodeSchema(memory.u8.slice(start, start + header.schemaBytes), where);
+  const description = decodeSchema(blobOf(memory, header), where);
   const corrupt = (what: string, cause?: unknown): never => {
     throw new StoreError('ERR_CORRUPT', `the schema in ${where} ${what}; the segment was left untouched.`, {
       cause,
@@ -45,6 +50,15 @@ export function describedBy(memory: Memory, where: string, header: Header): Stru
     if (error instanceof StoreError && error.code === 'ERR_VERSION') throw error;
     return corrupt(`cannot be: ${(error as Error).message}`, error);
   }
+}
+
+/** The schemas it had before. */
+export function lineageOf(memory: Memory, where: string, header: Header): Ancestor[] {
+  return decodeLineage(blobOf(memory, header), where);
+}
+
+function blobOf(memory: Memory, {schemaCell, schemaBytes}: Header): Uint8Array {
+  return memory.u8.slice(schemaCell * CELL, schemaCell * CELL + schemaBytes);
 }
 
 /**

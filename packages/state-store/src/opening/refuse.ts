@@ -2,7 +2,7 @@ import type {Backing} from '../backends/backing.js';
 import {StoreError} from '../errors.js';
 import type {Fields} from '../schema/record.js';
 import type {Struct} from '../schema/struct.js';
-import {HEADER_BYTES, type Recognised, readHeader} from '../segment/header.js';
+import {HEADER_BYTES, type Recognised, readHeader, schemaVersionOf} from '../segment/header.js';
 import type {Memory} from '../segment/memory.js';
 import {fingerprint} from './build.js';
 import type {Entry} from './entry.js';
@@ -36,6 +36,7 @@ export function refuse(
       'ERR_FOREIGN',
       `${backing.where} is that of store '${header.name}', not of '${name}'; it was left untouched. Choose another name.`,
     );
+  assertVersion(memory, backing, entry.version);
   if (
     !entry.described &&
     (entry.access === 'none' || !entry.change) &&
@@ -44,6 +45,16 @@ export function refuse(
     throw new StoreError(
       'ERR_SCHEMA_MISMATCH',
       `${backing.where} was made with another schema; it was left untouched. Open it with that schema, or destroy it.`,
+    );
+}
+
+/** A program of before must not write what one of after it has written. */
+export function assertVersion(memory: Memory, backing: Backing, version = 0): void {
+  const written = schemaVersionOf(memory);
+  if (version !== 0 && version < written)
+    throw new StoreError(
+      'ERR_SCHEMA_MISMATCH',
+      `${backing.where} was written with version ${written} of the schema, this is version ${version}; it was left untouched. Start the newer program; to go back on purpose, open it with version: ${written} or more.`,
     );
 }
 

@@ -180,6 +180,6 @@ export function openBytes<const S extends Schema>(
     detach: () => backing.tenure?.leave(),
     destroy() {},
   };
-  if (backing.tenure?.alone() === false) throw busy(backing.where, seats, seen);
+  if (backing.tenure?.alone() === false) throw busy(backing.where, seats, seen, 'one');
   return enter(backing, 'bytes', new Struct('Root', schema), {logSize, memory});
 }
