@@ -18,7 +18,7 @@ export function kernel(): Native {
     throw new StoreError(
       'ERR_BACKEND',
       `backends 'sysv' and 'file' need ${(cause as Error).message} Or use backend 'memory'.`,
-      {cause},
+      {cause: (cause as Error).cause ?? cause},
     );
   }
 }

@@ -47,7 +47,7 @@ let shm: ShmModule | undefined;
  * lies where the hook thinks it does no more, which is all the hook looks at. docs/decisions/state-store-exit.md has the
  * whole story.
  */
-function load(): ShmModule {
+export function load(): ShmModule {
   if (shm) return shm;
   if (!isMainThread)
     throw new StoreError(

@@ -26,6 +26,7 @@ import {
   attachedElsewhere,
   isOurs,
   listSysv,
+  load,
   type Mapped,
   makeSegment,
   mapSegment,
@@ -191,6 +192,7 @@ interface Opening {
 }
 
 export function attachSysv(asked: Asked): Backing {
+  load(); // what is missing is said before anything is made
   if (asked.access === 'none') return attachCurrent({asked, tenure: undefined, attached: 0}, undefined);
   const {name, size, access, opened} = asked;
   const keys = sysvKeys(name);

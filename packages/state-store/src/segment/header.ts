@@ -5,7 +5,8 @@ import {CELL, type Memory} from './memory.js';
 import {NOBODY} from './process-identity.js';
 
 /*
- * The first page of every segment. All numbers are little-endian; include/zlr/store.h of this package mirrors this and a test compares both.
+ * The first page of every segment. All numbers are little-endian; include/zlr/store.h mirrors this and a test compares
+ * both.
  *
  *    0  magic          8 bytes "ZLRSTORE"
  *    8  version        u32     format version
