@@ -127,7 +127,7 @@ export function compile<F extends Fields>(
   const zeroing = zero.length <= 16 ? zero.join('') : `F64.fill(0,c,c+${zero.length});`;
   const cursor =
     extents === 1 ? 'this.$c=cell-stride;this.$g=word-1;' : 'this.$c=-stride;this.$g=-1;this.e=0;this.w=0;';
-  const source = `function look(${seen}){while(U32[g]!==n||V.closed${broken})${stale}();return V.stamp;}
+  const source = `function look(${seen}){if(U32[g]!==n||V.closed${broken}){${stale}();return look(${seen});}return V.stamp;}
 ${puts.join('\n')}
 const R=class{constructor(c,g,n){this.$c=c;this.$g=g;this.$n=n;this.$r=V.stamp;}
 ${members.join('\n')}};
