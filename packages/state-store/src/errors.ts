@@ -1,3 +1,5 @@
+import {types} from 'node:util';
+
 /** Stable codes; the message may change between releases, the code does not. */
 export type StoreErrorCode =
   | 'ERR_OPTIONS' // openStore was called with something it cannot use
@@ -38,7 +40,7 @@ export function show(value: unknown): string {
     return value.length > 40 ? `${JSON.stringify(value.slice(0, 40))}...` : JSON.stringify(value);
   if (typeof value === 'bigint') return `${value}n`;
   if (typeof value === 'function') return 'a function';
-  if (value instanceof Uint8Array) return `${value.length} bytes`;
+  if (types.isUint8Array(value)) return `${value.length} bytes`;
   if (Array.isArray(value)) return `an array of ${value.length}`;
   if (typeof value === 'object' && value !== null) return 'an object';
   return String(value);

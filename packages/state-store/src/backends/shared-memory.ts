@@ -1,3 +1,4 @@
+import {types} from 'node:util';
 import {StoreError} from '../errors.js';
 import {markMoved, publish} from '../segment/header.js';
 import {Memory} from '../segment/memory.js';
@@ -19,7 +20,7 @@ const segments = new Map<string, Segment>();
 export function attachMemory(name: string, size: number | undefined, shared?: SharedArrayBuffer): Backing {
   const known = segments.get(name);
   if (shared !== undefined && known?.shared !== shared) {
-    if (!(shared instanceof SharedArrayBuffer))
+    if (!types.isSharedArrayBuffer(shared))
       throw new StoreError(
         'ERR_OPTIONS',
         'shared: expected the SharedArrayBuffer that store.shared gave in another thread.',

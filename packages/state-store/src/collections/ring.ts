@@ -1,4 +1,5 @@
 import {StoreError, show} from '../errors.js';
+import {closeCollection} from '../schema/closed.js';
 import {cellsOf, compileRow, type Row, rowCells, strideOf} from '../schema/element.js';
 import {Type, type TypeDescription} from '../schema/type.js';
 import type {Builder} from '../segment/builder.js';
@@ -179,6 +180,8 @@ export class Ring<V, I = V> implements Rowed {
     return this.valueIn(k % this.capacity);
   }
 }
+
+closeCollection(Ring.prototype);
 
 /** Its places in one piece. */
 export class RingType<V, I, J> extends CollectionType<Ring<V, I>> {

@@ -84,7 +84,7 @@ const OPTIONS = {
 export async function openStore<const S extends Schema>(options: StoreOptions<S>): Promise<Store<S>> {
   if (typeof options !== 'object' || options === null)
     throw new StoreError('ERR_OPTIONS', 'openStore expects an object with name, size, backend and schema.');
-  const unknown = Object.keys(options).find(option => !(option in OPTIONS));
+  const unknown = Object.keys(options).find(option => !Object.hasOwn(OPTIONS, option));
   if (unknown !== undefined)
     throw new StoreError(
       'ERR_OPTIONS',
