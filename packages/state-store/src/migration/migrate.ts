@@ -212,7 +212,9 @@ export class Migration {
       const variants = new Map(
         Object.entries(from.variants as Fields).map(([tag, type]) => [
           tag,
-          to.variants[tag] && this.converter(type, to.variants[tag], `${path}.${tag}`),
+          Object.hasOwn(to.variants, tag)
+            ? this.converter(type, to.variants[tag], `${path}.${tag}`)
+            : undefined,
         ]),
       );
       return value => {

@@ -7,6 +7,7 @@ import {decodeSchema, schemaFrom} from '../declaration/schema-blob.js';
 import {StoreError, show} from '../errors.js';
 import type {Renames} from '../migration/migrate.js';
 import type {RepairResult} from '../repair/repair.js';
+import {assertMayGenerate} from '../schema/generate.js';
 import {Struct} from '../schema/struct.js';
 import {Type} from '../schema/type.js';
 import type {Access} from '../segment/engine.js';
@@ -182,6 +183,7 @@ export function attach(
   {name, path, backend = 'sysv', shared}: StoreOptions<Schema>,
   size: number | undefined,
 ): Backing {
+  assertMayGenerate(); // before anything is made
   switch (backend) {
     case 'sysv':
       return attachSysv(name, size);

@@ -164,8 +164,8 @@ ${puts.join('\n')}
 const R=class{#c;#g;#n;#r;constructor(c,g,n){this.#c=c;this.#g=g;this.#n=n;this.#r=V.stamp;}
 ${members.join('\n')}};
 return {Record:R,init(c,o){let p=0;${zeroing}${inits.join('')}${admitted}},assign(c,o){let p=0;${assigns.join('')}${admitted}},
-getter(first,word,cell,stride,slow){return id=>{const s=id&67108863,n=(id-s)/33554432+1;
-if(typeof id==='number'&&s<first&&U32[word+s]===n)return new R(cell+s*stride,word+s,n);return slow(id);};},
+getter(first,word,cell,stride,slow){return id=>{if(typeof id==='number'){const s=id&67108863,n=(id-s)/33554432+1;
+if(s<first&&U32[word+s]===n)return new R(cell+s*stride,word+s,n);}return slow(id);};},
 ${walks}drop(c){${drops.join('')}},owns:${drops.length > 0}};`;
   const compiled = generate<Compiled<RecordOf<F>>>(captures, source);
   const {prototype} = compiled.Record;
@@ -174,10 +174,16 @@ ${walks}drop(c){${drops.join('')}},owns:${drops.length > 0}};`;
   Object.defineProperties(compiled.Record, {name: {value: type.name}});
   Object.defineProperties(prototype, {
     [FIELDS]: {value: type.fields},
-    // Of what others know to be a class of its own they compare and print no more than this.
+    // What compares two objects finds no properties in records; by this it knows whether they hold the same.
     [Symbol.toStringTag]: {
       get(this: {toJSON(): object}) {
-        return this === prototype ? type.name : `${type.name} ${inspect(this.toJSON(), WHOLE)}`;
+        if (this === prototype || Object.hasOwn(this, type.placed[0]!.name)) return type.name;
+        try {
+          return `${type.name} ${inspect(this.toJSON(), WHOLE)}`;
+        } catch (error) {
+          if (error instanceof StoreError) return `${type.name} (${error.code})`;
+          throw error;
+        }
       },
     },
     [inspect.custom]: {
@@ -199,6 +205,14 @@ const WHOLE = {
 /** Has `for ... in` find the fields. */
 function list(prototype: object, {placed}: Layout<Fields>): void {
   for (const {name} of placed) Object.defineProperty(prototype, name, {enumerable: true});
+}
+
+/** A record that is made once has its fields for its own, so that what copies or lists properties finds them. */
+export function ownFields<R extends object>(record: R, {placed}: Layout<Fields>): R {
+  const prototype = Object.getPrototypeOf(record) as object;
+  for (const {name} of placed)
+    Object.defineProperty(record, name, Object.getOwnPropertyDescriptor(prototype, name)!);
+  return record;
 }
 
 /** Refuses what has names that are no fields, and what is no plain object at all. */
