@@ -77,7 +77,7 @@ export class Ring<V, I = V> implements Rowed {
   /** The value at `index`, 0 the oldest, -1 the newest; undefined when there is none. */
   at(index: number): V | undefined {
     const {length} = this;
-    const i = index < 0 ? length + index : index;
+    const i = typeof index === 'number' && index < 0 ? length + index : index;
     if (!Number.isInteger(i) || i < 0 || i >= length) return undefined;
     return this.read(this.pushed - length + i);
   }

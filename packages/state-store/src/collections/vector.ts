@@ -229,7 +229,7 @@ export class Vector<V, I = V> implements Rowed {
 
   private resolve(index: number): number {
     const {length} = this;
-    const i = index < 0 ? length + index : index;
+    const i = typeof index === 'number' && index < 0 ? length + index : index;
     return Number.isInteger(i) && i >= 0 && i < length ? i : -1;
   }
 }

@@ -91,7 +91,7 @@ export class FixedArray<V, I = V> {
     const {u32, u8} = engine.memory;
     if (u32[this.#g] !== this.#n || guards.some(({byte, value}) => u8[this.#base * CELL + byte] !== value))
       engine.stale(`array ${path}`);
-    const i = index < 0 ? this.length + index : index;
+    const i = typeof index === 'number' && index < 0 ? this.length + index : index;
     return Number.isInteger(i) && i >= 0 && i < this.length ? i : -1;
   }
 }

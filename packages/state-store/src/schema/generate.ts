@@ -27,7 +27,7 @@ export function assertMayGenerate(): void {
   } catch (cause) {
     throw new StoreError(
       'ERR_UNSUPPORTED',
-      "the accessors of a store are compiled from text, which this process or its vm context refuses (--disallow-code-generation-from-strings, codeGeneration: {strings: false}): open the store in one that allows it.",
+      'the accessors of a store are compiled from text, which this process or its vm context refuses (--disallow-code-generation-from-strings, codeGeneration: {strings: false}): open the store in one that allows it.',
       {cause},
     );
   }
