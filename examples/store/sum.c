@@ -1,7 +1,7 @@
 /*
  * Reads and writes a store of the file backend from C.
  *
- *   cc -std=gnu11 -I include -o sum examples/store/sum.c
+ *   cc -std=gnu11 -I packages/state-store/include -o sum examples/store/sum.c
  *   ./sum FILE            prints the accounts and their sum
  *   ./sum FILE add N      adds N to every account, as one transaction
  *   ./sum FILE die N      dies half-way through it: the next one to open the store finds nothing of it

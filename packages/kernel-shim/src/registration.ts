@@ -1,9 +1,9 @@
 import {connect, type Socket} from 'node:net';
 import {dirname} from 'node:path';
+import {send} from './control/lines.js';
+import {startTicks, writeServiceNote} from './control/run-dir.js';
 import {errnoName, ShimError} from './errors.js';
-import {send} from './lines.js';
 import {native} from './native.js';
-import {startTicks, writeServiceNote} from './run-dir.js';
 
 /** What a process declares in order to be restarted (thesis, `reregist`). */
 export interface Registration {
@@ -93,7 +93,7 @@ export function getreginfo(): RegistrationInfo | null {
     info = null;
     return info;
   }
-  const {error, channels, files} = native.adopt();
+  const {error, channels, files} = native().adopt();
   if (error < 0) {
     throw new ShimError('SYSTEM_CALL_FAILED', '/proc/self/fd cannot be read; mount /proc', errnoName(error));
   }
@@ -102,7 +102,7 @@ export function getreginfo(): RegistrationInfo | null {
 }
 
 function startKeeper(): void {
-  const {error, pid, pidfd} = native.keeperStart();
+  const {error, pid, pidfd} = native().keeperStart();
   if (error < 0) {
     throw new ShimError(
       'KEEPER_FAILED',
@@ -112,7 +112,7 @@ function startKeeper(): void {
   }
   keeperPid = pid;
   // Whoever kills the keeper does not take its protection away for longer than it takes to clone another.
-  native.onExit(pidfd, replaceKeeper, false);
+  native().onExit(pidfd, replaceKeeper, false);
 }
 
 function replaceKeeper(): void {
@@ -147,7 +147,7 @@ export function reregist(changes: Partial<Registration> = {}): boolean {
     `ZLR_THRESHOLD_MS=${birth.thresholdMs}`,
     `ZLR_CHILD_ID=${childId}`,
   );
-  const error = native.planMake(
+  const error = native().planMake(
     binPath,
     argv,
     lines,
@@ -193,7 +193,7 @@ export function reportServed(): void {
 
 /** Says that the end of this process, which follows, is no fault: its keeper goes with it. */
 export function endOrderly(): void {
-  native.orderly();
+  native().orderly();
 }
 
 /** The pid of the keeper; 0: there is none. */

@@ -1,4 +1,4 @@
-// include/zlr/store.h: a C program reads and writes a store; what it leaves half done is undone by the library.
+// zlr/store.h: a C program reads and writes a store; what it leaves half done is undone by the library.
 import {execFileSync, spawnSync} from 'node:child_process';
 import {mkdtempSync, readFileSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
@@ -22,7 +22,7 @@ test.before(() => {
       '-Werror',
       '-Wno-pedantic',
       '-I',
-      join(root, 'include'),
+      join(root, 'packages/state-store/include'),
       '-o',
       sum,
       join(root, 'examples/store/sum.c'),
@@ -62,7 +62,7 @@ test.serial('a transaction of C stays, one that dies half-way never was', async 
 });
 
 test('the header says what the source says', t => {
-  const text = readFileSync(join(root, 'include/zlr/store.h'), 'utf8');
+  const text = readFileSync(join(root, 'packages/state-store/include/zlr/store.h'), 'utf8');
   t.true(text.includes(`"${MAGIC.toString('latin1')}"`));
   t.regex(text, new RegExp(`ZLR_STORE_VERSION ${VERSION}u`));
   t.regex(text, new RegExp(`ZLR_STORE_READY 0x${READY.toString(16)}u`));

@@ -1,9 +1,10 @@
 // What a store in a file does so that a machine may stop at any time: what it puts on the disk in which order, and how
 // those who come after the next boot look at it first.
 import fs from 'node:fs';
-import {createRequire, syncBuiltinESMExports} from 'node:module';
+import {syncBuiltinESMExports} from 'node:module';
 import {basename, dirname} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
+import {loadCompiled} from '../src/backends/native.js';
 import type {Slots} from '../src/collections/slots.js';
 import {openStore, Struct, t as ty} from '../src/index.js';
 import {at} from '../src/segment/header.js';
@@ -35,7 +36,7 @@ function record(t: ExecutionContext, path: string): string[] {
       calls.push(`${method} ${name(String(from))} ${name(String(to))}`);
       real[method](from, to);
     };
-  const mmap = createRequire(import.meta.url)('mmap-io') as {sync(...args: unknown[]): void};
+  const mmap = loadCompiled('file', 'mmap-io', '') as {sync(...args: unknown[]): void};
   const {sync} = mmap;
   mmap.sync = (...args) => {
     calls.push('msync');

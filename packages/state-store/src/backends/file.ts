@@ -33,16 +33,9 @@ interface MmapModule {
 }
 
 function load(): MmapModule {
-  try {
-    const loaded = loadCompiled('mmap-io') as MmapModule & {default?: MmapModule};
-    return loaded.default ?? loaded;
-  } catch (cause) {
-    throw new StoreError(
-      'ERR_BACKEND',
-      `backend 'file' needs the compiled module mmap-io, which did not load (${(cause as Error).message.split('\n')[0]}); on Node 20 it builds with -std=c++17 in its binding.gyp, see patches/ in this project. Or use backend 'sysv' or 'memory'.`,
-      {cause},
-    );
-  }
+  const remedy = 'Use Node 20, 22 or 24 on x64 with glibc, for which the package carries it';
+  const loaded = loadCompiled('file', 'mmap-io', remedy) as MmapModule & {default?: MmapModule};
+  return loaded.default ?? loaded;
 }
 
 export function attachFile(name: string, path: string, size: number | undefined): Backing {

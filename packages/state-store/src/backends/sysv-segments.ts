@@ -56,16 +56,8 @@ function load(): ShmModule {
       "backend 'sysv' works in the main thread only (shm-typed-array is not made for workers); open the store there, or use backend 'memory'.",
     );
   const before = new Set(process.listeners('exit'));
-  let loaded: ShmModule;
-  try {
-    loaded = loadCompiled('shm-typed-array') as ShmModule;
-  } catch (cause) {
-    throw new StoreError(
-      'ERR_BACKEND',
-      `backend 'sysv' needs the compiled module shm-typed-array, which did not load (${(cause as Error).message.split('\n')[0]}); install it with a C++ compiler present, or use backend 'memory'.`,
-      {cause},
-    );
-  }
+  const remedy = 'Install a C++ compiler, make and python3, and the package again';
+  const loaded = loadCompiled('sysv', 'shm-typed-array', remedy) as ShmModule;
   for (const listener of process.listeners('exit')) if (!before.has(listener)) process.off('exit', listener);
   process.prependListener('exit', () => {
     for (const key of pinned) loaded.get(key, 'Uint8Array');
@@ -99,8 +91,9 @@ export function makeSegment(key: number, size: number, where: string): Mapped | 
   if (listed.some(segment => segment.key === key)) return null;
   const sizes = listed.map(segment => segment.size);
   assertPossible(size, where, segmentComplaint(size, readSegments(sizes)));
+  const shm = load();
   try {
-    const view = load().create(size / 8, VIEW, key, PERMISSIONS);
+    const view = shm.create(size / 8, VIEW, key, PERMISSIONS);
     return keep(key, view, where, listSysv().find(segment => segment.key === key)?.id ?? -1);
   } catch (cause) {
     throw new StoreError(

@@ -23,14 +23,40 @@ import {BytesType, StringType} from '../schema/variable.js';
  * The schema as it stands in the segment: a FlatBuffer, so that any language with FlatBuffers can read it.
  *
  *   table Type  { kind: string; size: uint; name: string; length: uint; names: [string]; of: [Type]; fields: [Field];
- *                 lengthHigh: uint; }
+ *                 lengthHigh: uint; lineage: [Ancestor]; }
  *   table Field { name: string; offset: uint; type: Type; }
+ *   table Ancestor { fingerprint: string; names: [string]; }
  *   root_type Type;
  *
  * lengthHigh * 2^32 + length: a raw region alone may have 4 GiB and more. A ref names its struct only; the struct itself stands where a collection holds it.
+ * The root alone has a lineage: the schemas that the store had before, the latest first. `fingerprint` is in hex; `names`
+ * are pairs, a name as it was in that schema and what it is called now, or '' when it has gone since. What is called now as
+ * it was then stands in no pair.
  */
-const slot = {kind: 0, size: 1, name: 2, length: 3, names: 4, of: 5, fields: 6, lengthHigh: 7} as const;
+const slot = {
+  kind: 0,
+  size: 1,
+  name: 2,
+  length: 3,
+  names: 4,
+  of: 5,
+  fields: 6,
+  lengthHigh: 7,
+  lineage: 8,
+} as const;
 const field = {name: 0, offset: 1, type: 2} as const;
+const ancestor = {fingerprint: 0, names: 1} as const;
+
+/** More are not remembered. */
+export const MOST_ANCESTORS = 16;
+
+/** A schema that a store had before, and what became of its names: 'Struct.field', or a root's own. */
+export interface Ancestor {
+  /** In hex. */
+  readonly fingerprint: string;
+  /** Of each name that is another one now, what it is called, at several places perhaps; none when it has gone. */
+  readonly names: ReadonlyMap<string, readonly string[]>;
+}
 
 function offsets(builder: flatbuffers.Builder, all: number[]): number {
   builder.startVector(4, all.length, 4);
@@ -38,17 +64,30 @@ function offsets(builder: flatbuffers.Builder, all: number[]): number {
   return builder.endVector();
 }
 
-function write(builder: flatbuffers.Builder, type: TypeDescription): number {
+function strings(builder: flatbuffers.Builder, all: readonly string[]): number {
+  return offsets(
+    builder,
+    all.map(text => builder.createSharedString(text)),
+  );
+}
+
+function writeAncestor(builder: flatbuffers.Builder, {fingerprint, names}: Ancestor): number {
+  const pairs = [...names].flatMap(([then, now]) => (now.length === 0 ? [''] : now).flatMap(n => [then, n]));
+  const [made, listed] = [builder.createString(fingerprint), strings(builder, pairs)];
+  builder.startObject(2);
+  builder.addFieldOffset(ancestor.fingerprint, made, 0);
+  builder.addFieldOffset(ancestor.names, listed, 0);
+  return builder.endObject();
+}
+
+function write(
+  builder: flatbuffers.Builder,
+  type: TypeDescription,
+  lineage: readonly Ancestor[] = [],
+): number {
   const parts: [number, number][] = [[slot.kind, builder.createSharedString(type.kind)]];
   if (type.name !== undefined) parts.push([slot.name, builder.createSharedString(type.name)]);
-  if (type.names)
-    parts.push([
-      slot.names,
-      offsets(
-        builder,
-        type.names.map(name => builder.createSharedString(name)),
-      ),
-    ]);
+  if (type.names) parts.push([slot.names, strings(builder, type.names)]);
   if (type.of)
     parts.push([
       slot.of,
@@ -68,7 +107,15 @@ function write(builder: flatbuffers.Builder, type: TypeDescription): number {
     });
     parts.push([slot.fields, offsets(builder, all)]);
   }
-  builder.startObject(8);
+  if (lineage.length > 0)
+    parts.push([
+      slot.lineage,
+      offsets(
+        builder,
+        lineage.map(each => writeAncestor(builder, each)),
+      ),
+    ]);
+  builder.startObject(9);
   for (const [index, offset] of parts) builder.addFieldOffset(index, offset, 0);
   builder.addFieldInt32(slot.size, type.size, 0);
   const length = type.length ?? 0;
@@ -77,9 +124,9 @@ function write(builder: flatbuffers.Builder, type: TypeDescription): number {
   return builder.endObject();
 }
 
-export function encodeSchema(description: TypeDescription): Uint8Array {
+export function encodeSchema(description: TypeDescription, lineage: readonly Ancestor[] = []): Uint8Array {
   const builder = new flatbuffers.Builder(1024);
-  builder.finish(write(builder, description));
+  builder.finish(write(builder, description, lineage));
   return builder.asUint8Array();
 }
 
@@ -147,14 +194,40 @@ function read(table: Table, left: {tables: number}, depth = 0): TypeDescription 
 }
 
 export function decodeSchema(bytes: Uint8Array, where: string): TypeDescription {
+  // No more tables than there are words: damaged offsets may run in many circles.
+  return decode(bytes, `the schema in ${where}`, root => read(root, {tables: bytes.length / 4}));
+}
+
+/** The schemas before this one, the latest first. */
+export function decodeLineage(bytes: Uint8Array, where: string): Ancestor[] {
+  return decode(bytes, `the lineage of the schema in ${where}`, root => {
+    const tables = root.tables(slot.lineage) ?? [];
+    if (tables.length > MOST_ANCESTORS) throw new Error(`it says that there were ${tables.length} before`);
+    return tables.map(table => {
+      const fingerprint = table.string(ancestor.fingerprint) ?? '';
+      const pairs = table.strings(ancestor.names) ?? [];
+      if (!/^[0-9a-f]{32}$/.test(fingerprint) || pairs.length % 2 !== 0)
+        throw new Error('an ancestor in it is none');
+      const names = new Map<string, string[]>();
+      for (let i = 0; i < pairs.length; i += 2) {
+        const [then, now] = [pairs[i]!, pairs[i + 1]!];
+        const known = names.get(then) ?? [];
+        if (now !== '') known.push(now);
+        names.set(then, known);
+      }
+      return {fingerprint, names};
+    });
+  });
+}
+
+function decode<T>(bytes: Uint8Array, what: string, from: (root: Table) => T): T {
   try {
     const bb = new flatbuffers.ByteBuffer(bytes);
-    // No more tables than there are words: damaged offsets may run in many circles.
-    return read(new Table(bb, bb.readInt32(0)), {tables: bytes.length / 4});
+    return from(new Table(bb, bb.readInt32(0)));
   } catch (cause) {
     throw new StoreError(
       'ERR_CORRUPT',
-      `the schema in ${where} cannot be read (${(cause as Error).message}); the segment was left untouched.`,
+      `${what} cannot be read (${(cause as Error).message}); the segment was left untouched.`,
       {cause},
     );
   }

@@ -11,6 +11,7 @@ import {
   readHeader,
   readOwner,
   releaseOwner,
+  schemaVersionOf,
   stateOf,
 } from '../segment/header.js';
 import {delist, enlist, noteOtherBoot, otherWriter} from '../segment/lock.js';
@@ -50,6 +51,7 @@ export function refuse(
       'ERR_FOREIGN',
       `${backing.where} is that of store '${header.name}', not of '${name}'; it was left untouched. Choose another name.`,
     );
+  assertVersion(memory, backing, entry.version);
   if (
     !entry.described &&
     (entry.access === 'none' || !entry.change) &&
@@ -58,6 +60,16 @@ export function refuse(
     throw new StoreError(
       'ERR_SCHEMA_MISMATCH',
       `${backing.where} was made with another schema; it was left untouched. Open it with that schema, or destroy it.`,
+    );
+}
+
+/** A program of before must not write what one of after it has written. */
+export function assertVersion(memory: Memory, backing: Backing, version = 0): void {
+  const written = schemaVersionOf(memory);
+  if (version !== 0 && version < written)
+    throw new StoreError(
+      'ERR_SCHEMA_MISMATCH',
+      `${backing.where} was written with version ${written} of the schema, this is version ${version}; it was left untouched. Start the newer program; to go back on purpose, open it with version: ${written} or more.`,
     );
 }
 

@@ -7,6 +7,7 @@ import {
   MOVED,
   publish,
   type Recognised,
+  raiseSchemaVersion,
   readHeader,
   recognise,
   releaseOwner,
@@ -18,7 +19,7 @@ import {ownIdentity} from '../segment/process-identity.js';
 import {UndoLog} from '../segment/undo-log.js';
 import {type Schema, Store} from '../store/store.js';
 import {build, fingerprint} from './build.js';
-import {claim, refuse, release} from './claim.js';
+import {assertVersion, claim, refuse, release} from './claim.js';
 import type {Entry} from './entry.js';
 import {examine, lookThrough, mendHeads, validate} from './examine.js';
 import {rebuild} from './rebuild.js';
@@ -72,7 +73,6 @@ export function enter<S extends Schema>(
     if (access !== 'none') {
       recovered = recover(memory, backing, log, access);
       locked = access === 'many'; // until the collections have looked after theirs too, below
-      memory.u32[at.epoch / 4] = memory.u32[at.epoch / 4]! + 1;
       // Of several who come after a stop of the machine the others wait for the lock, and find that the first one looked.
       if (doubtful && hasOtherBoot(memory)) {
         lookThrough(memory, backing, name, log, header, root, entry.maxSize);
@@ -84,15 +84,18 @@ export function enter<S extends Schema>(
           return enter(backing.successor(), name, root, {access, ...rest});
         }
       }
+      assertVersion(memory, backing, entry.version); // another one may have written since it was looked at
       const {change} = entry;
       if (change && (change.compact || !header.fingerprint.equals(fingerprint(root)))) {
         const old = new Engine(name, backing.where, memory, log, header, 'none');
         rebuild(backing, old, root, entry, change);
-        const {change: _done, ...unchanged} = rest;
+        const {change: _done, validate: _satisfied, ...unchanged} = rest;
         locked = false; // the lock went with the old segment
         release(memory, backing, access);
         return enter(backing.successor(), name, root, {access, ...unchanged});
       }
+      // Not before: what is refused above leaves every byte as it was.
+      memory.u32[at.epoch / 4] = memory.u32[at.epoch / 4]! + 1;
     }
     if (entry.mend) mendHeads(memory, backing, log, header, root);
     const store = new Store(
@@ -115,6 +118,7 @@ export function enter<S extends Schema>(
     locked = false;
     if (access !== 'none') examine(store, backing);
     validate(store, entry.validate);
+    if (access !== 'none') raiseSchemaVersion(memory, entry.version ?? 0);
     return store;
   } catch (error) {
     if (locked) unlock(memory);

@@ -1,5 +1,5 @@
 import type {Backing} from '../backends/backing.js';
-import {decodeSchema, schemaFrom} from '../declaration/schema-blob.js';
+import {type Ancestor, decodeLineage, decodeSchema, schemaFrom} from '../declaration/schema-blob.js';
 import {StoreError} from '../errors.js';
 import {restoreHeads} from '../repair/heads.js';
 import type {SetAside} from '../repair/ledger.js';
@@ -30,9 +30,16 @@ export function mendHeads(
 
 /** The struct that a store says its root is. */
 export function describedBy(memory: Memory, backing: Backing, header: Header): Struct<Fields> {
-  const start = header.schemaCell * CELL;
-  const bytes = memory.u8.slice(start, start + header.schemaBytes);
-  return new Struct('Root', schemaFrom(decodeSchema(bytes, backing.where)));
+  return new Struct('Root', schemaFrom(decodeSchema(blobOf(memory, header), backing.where)));
+}
+
+/** The schemas it had before. */
+export function lineageOf(memory: Memory, backing: Backing, header: Header): Ancestor[] {
+  return decodeLineage(blobOf(memory, header), backing.where);
+}
+
+function blobOf(memory: Memory, {schemaCell, schemaBytes}: Header): Uint8Array {
+  return memory.u8.slice(schemaCell * CELL, schemaCell * CELL + schemaBytes);
 }
 
 /** The writer before died with its boot. For who is alone, or holds the lock: under its own schema, before anything else. */

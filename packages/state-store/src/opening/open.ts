@@ -3,19 +3,19 @@ import {attachFile} from '../backends/file.js';
 import {attachMemory} from '../backends/shared-memory.js';
 import {assertHolds, parseSize} from '../backends/size.js';
 import {attachSysv} from '../backends/sysv.js';
-import {decodeSchema, schemaFrom} from '../declaration/schema-blob.js';
 import {StoreError, show} from '../errors.js';
-import type {Renames} from '../migration/migrate.js';
+import type {Renames} from '../migration/plan.js';
 import type {RepairResult} from '../repair/repair.js';
 import {assertMayGenerate} from '../schema/generate.js';
 import {Struct} from '../schema/struct.js';
 import {Type} from '../schema/type.js';
 import type {Access} from '../segment/engine.js';
 import {NAME_BYTES, readHeader} from '../segment/header.js';
-import {CELL, Memory} from '../segment/memory.js';
+import {Memory} from '../segment/memory.js';
 import type {RootOf, Schema, Store} from '../store/store.js';
 import {fingerprint} from './build.js';
 import {enter} from './enter.js';
+import {describedBy} from './examine.js';
 
 /** Of `openStore`. Sizes are bytes, or texts like '512KB', '64MB', '2GB' in units of 1024. */
 export interface StoreOptions<S extends Schema> {
@@ -41,8 +41,15 @@ export interface StoreOptions<S extends Schema> {
   logSize?: number | string;
   /** For a schema that changed: what has another name now, as `{'Struct.newField': 'oldField', newRoot: 'oldRoot'}`. */
   renames?: Renames;
-  /** For a schema that changed in ways that names and wider types do not explain: fills what was left empty, in one transaction. `from` is the old root, live and read-only. */
+  /** For a schema that changed: what it no longer has and may be lost, as the error names it: `['User.plan', 'users']`. Nothing else is. */
+  drop?: readonly string[];
+  /**
+   * For a schema that changed in ways that names and types do not explain: fills what was left empty, in one transaction; it
+   * must leave nothing empty that could not be carried over. `from` is the old root, live and read-only.
+   */
   migrate?: (from: Record<string, unknown>, to: RootOf<S>) => void;
+  /** Of your schema, counted by you from 1: a store that was written with a higher one is refused. */
+  version?: number;
   /** Rebuilds the store without gaps before it is opened. */
   compact?: boolean;
   /** Looks at what is there, after recovery; a throw refuses it: `openStore` throws `ERR_INVALID`, the store stays as it is. */
@@ -62,7 +69,9 @@ const OPTIONS = {
   maxSize: true,
   logSize: true,
   renames: true,
+  drop: true,
   migrate: true,
+  version: true,
   compact: true,
   validate: true,
 } satisfies Record<keyof StoreOptions<Schema>, true>;
@@ -76,7 +85,8 @@ const OPTIONS = {
  *   ERR_BUSY: another process writes it, or is about to remove it;
  *   ERR_BACKEND, ERR_LIMIT, ERR_FULL: the backend is missing, or the kernel, the disk or `size` has too little room;
  *   ERR_FOREIGN, ERR_VERSION, ERR_CORRUPT: what is there is no store of this user, of another format, or damaged;
- *   ERR_SCHEMA_MISMATCH, ERR_VALUE: it cannot be carried over, or a reader's schema is another one;
+ *   ERR_SCHEMA_MISMATCH, ERR_VALUE: something would be lost that `drop` does not name, or does not fit; its `version` is
+ *   higher; a reader's schema is another one;
  *   ERR_INVALID: `validate` refused it
  * @example
  * const store = await openStore({name: 'shop', size: '1MB', schema: {starts: t.uint}});
@@ -104,6 +114,21 @@ export async function openStore<const S extends Schema>(options: StoreOptions<S>
       'ERR_OPTIONS',
       `schema: ${show(schema)}; expected an object of types by name, such as {starts: t.uint, conns: t.table(Conn)}.`,
     );
+  const {renames = {}, drop = [], version = 0, migrate} = options;
+  if (typeof renames !== 'object' || renames === null || Object.values(renames).some(isNoText))
+    throw new StoreError(
+      'ERR_OPTIONS',
+      `renames: ${show(renames)}; expected {'Struct.newField': 'oldField', newRoot: 'oldRoot'}.`,
+    );
+  if (!Array.isArray(drop) || drop.some(isNoText))
+    throw new StoreError(
+      'ERR_OPTIONS',
+      `drop: ${show(drop)}; expected names such as ['Struct.field', 'root'].`,
+    );
+  if (migrate !== undefined && typeof migrate !== 'function')
+    throw new StoreError('ERR_OPTIONS', `migrate: ${show(migrate)}; expected a function.`);
+  if (options.version !== undefined && !(Number.isInteger(version) && version >= 1 && version < 2 ** 32))
+    throw new StoreError('ERR_OPTIONS', `version: ${show(version)}; expected an integer from 1 to 2**32-1.`);
   const size = options.size === undefined || readonly ? undefined : parseSize(options.size, 'size');
   const maxSize = options.maxSize === undefined ? undefined : parseSize(options.maxSize, 'maxSize');
   for (const [option, bytes] of Object.entries({size, maxSize}))
@@ -118,14 +143,18 @@ export async function openStore<const S extends Schema>(options: StoreOptions<S>
     logSize: options.logSize,
     maxSize,
     validate: options.validate,
+    version,
     change: {
       size,
-      renames: options.renames ?? {},
-      migrate: options.migrate,
+      renames,
+      drop,
+      migrate,
       compact: options.compact ?? false,
     },
   });
 }
+
+const isNoText = (value: unknown) => typeof value !== 'string';
 
 /**
  * Opens a store for reading by the schema it holds itself. Only `name`, `backend`, `path` and `shared` are looked at.
@@ -164,11 +193,7 @@ function openDescribed(
   const memory = new Memory(backing.bytes);
   try {
     const header = readHeader(memory, backing.where);
-    const description = decodeSchema(
-      memory.u8.slice(header.schemaCell * CELL, header.schemaCell * CELL + header.schemaBytes),
-      backing.where,
-    );
-    return enter(backing, header.name, new Struct('Root', schemaFrom(description)), {
+    return enter(backing, header.name, describedBy(memory, backing, header), {
       access,
       described: true,
       mend: access !== 'none',

@@ -6,7 +6,7 @@ import {CELL} from '../segment/memory.js';
 import {closeRecord, FIELDS} from './closed.js';
 import {generate} from './generate.js';
 import type {Fields, Layout, Live, RecordOf} from './record.js';
-import {Captures, type Guard, refuse, zeros} from './type.js';
+import {type Access, Captures, type Guard, refuse, zeros} from './type.js';
 
 export interface Compiled<R = Live> {
   /** The class of live records: plain properties over the segment. */
@@ -93,7 +93,8 @@ export function compile<F extends Fields>(
   const assigns: string[] = [];
   const drops: string[] = [];
   for (const {name, type: field, offset} of type.placed) {
-    const access = field.access(offset, `${path}.${name}`, captures);
+    const plain = field.access(offset, `${path}.${name}`, captures);
+    const access = engine.written ? told(plain, captures.add(engine.written), offset) : plain;
     const firstCell = Math.floor(offset / CELL);
     const cells = Math.ceil((offset + field.size) / CELL) - firstCell;
     const save = cells === 1 ? `L.save(c+${firstCell});` : `L.saveRange(c+${firstCell},${cells});`;
@@ -161,7 +162,7 @@ return {iterate:()=>new I(),scan:${'next' in type.fields ? noScan : '()=>new C()
     : '';
   const source = `function look(${seen}){if(U32[g]!==n||V.closed${broken})${stale}();return V.stamp;}
 ${puts.join('\n')}
-const R=class{#c;#g;#n;#r;constructor(c,g,n){this.#c=c;this.#g=g;this.#n=n;this.#r=V.stamp;}
+const R=class{#c=0;#g=0;#n=0;#r=0;constructor(c,g,n){this.#c=c;this.#g=g;this.#n=n;this.#r=V.stamp;}
 ${members.join('\n')}};
 return {Record:R,init(c,o){let p=0;${zeroing}${inits.join('')}${admitted}},assign(c,o){let p=0;${assigns.join('')}${admitted}},
 getter(first,word,cell,stride,slow){return id=>{if(typeof id==='number'){const s=id&67108863,n=(id-s)/33554432+1;
@@ -193,6 +194,12 @@ ${walks}drop(c){${drops.join('')}},owns:${drops.length > 0}};`;
     },
   });
   return compiled;
+}
+
+/** The same, with a word to `written` about each change. What is filled for the first time was told of when it was given up. */
+function told({get, check, set, init = set, drop = ''}: Access, written: string, byte: number): Access {
+  const tell = `${written}(c*8+${byte});`;
+  return {get, check, set: set + tell, init, drop: drop + tell};
 }
 
 const WHOLE = {

@@ -38,6 +38,11 @@ export class Engine {
   private readonly joiner: Joiner;
   /** Makes the segment larger; undefined when it must stay as it is. */
   grow: (() => void) | undefined;
+  /**
+   * Told of each field of a record that is written or given up, by its byte in the segment. Generated code looks for it once,
+   * when it is made: nothing is told to nobody.
+   */
+  written: ((byte: number) => void) | undefined;
   /** Attaches the segment that took the place of this one. */
   follow: (() => void) | undefined;
 

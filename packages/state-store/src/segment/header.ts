@@ -5,7 +5,7 @@ import {CELL, type Memory} from './memory.js';
 import {NOBODY} from './process-identity.js';
 
 /*
- * The first page of every segment. All numbers are little-endian; include/zlr/store.h mirrors this and a test compares both.
+ * The first page of every segment. All numbers are little-endian; include/zlr/store.h of this package mirrors this and a test compares both.
  *
  *    0  magic          8 bytes "ZLRSTORE"
  *    8  version        u32     format version
@@ -38,6 +38,8 @@ import {NOBODY} from './process-identity.js';
  *  336  quarantine     u32 payload cell, u32 entries      what was set aside, see ledger.ts; a cell that is logged shares
  *                              none with heapLimit, which is not
  *  344  joining        u32     not 0: free blocks from this cell on may be in no list, see join.ts
+ *  352  schemaVersion  u32     the highest `version` it was opened with for writing, 0 when none; stored without the log, so
+ *                              it shares its cell with nothing
  *  512  free           120 x u32   first free block of each size class, see heap.ts
  * 1024  writers        64 x u64    with several writers: who they are
  *  ...  zero up to 4096
@@ -75,6 +77,7 @@ export const at = {
   heapLimit: 328,
   quarantine: 336,
   joining: 344,
+  schemaVersion: 352,
   free: 512,
   writers: 1024,
   writersCount: 64,
@@ -296,6 +299,16 @@ export function updateSize(memory: Memory, size: number): void {
   u32[at.size / 4 + 1] = Math.floor(size / 2 ** 32);
   u32[at.heap / 4 + 1] = size / CELL;
   u32[at.checksum / 4] = checksum(memory.buffer);
+}
+
+export function schemaVersionOf(memory: Memory): number {
+  return memory.atomics.load(memory.u32, at.schemaVersion / 4);
+}
+
+/** It never goes back, whoever else raises it at the same time. */
+export function raiseSchemaVersion(memory: Memory, version: number): void {
+  for (let now = schemaVersionOf(memory); now < version; now = schemaVersionOf(memory))
+    memory.atomics.compareExchange(memory.u32, at.schemaVersion / 4, now, version);
 }
 
 export function readOwner(memory: Memory): bigint {

@@ -400,7 +400,8 @@ export class Store<S extends Schema> {
   /** @internal What a migration needs of either side. */
   side(): Side {
     return {
-      schema: this.schema.fields,
+      engine: this.engine,
+      schema: this.schema,
       root: this.root as Record<string, unknown>,
       collections: this.collections,
       ledger: this.ledger,

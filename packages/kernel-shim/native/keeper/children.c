@@ -1,0 +1,67 @@
+#define _GNU_SOURCE
+#include "children.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static _Noreturn void child(const char *file, char *const argv[], char *const envp[], const sigset_t *mask,
+                            int report) {
+  setsid(); /* Ctrl-C in the supervisor's terminal is the supervisor's to handle */
+  for (int signal = 1; signal < NSIG; signal++) {
+    struct sigaction normal = {.sa_handler = SIG_DFL};
+    sigaction(signal, &normal, NULL);
+  }
+  for (int fd = 0; fd <= 2; fd++) fcntl(fd, F_SETFD, 0); /* Node makes its own stdio close-on-exec */
+  sigprocmask(SIG_SETMASK, mask, NULL);
+  execvpe(file, argv, envp);
+  const int error = errno;
+  if (write(report, &error, sizeof error) < 0) _exit(126);
+  _exit(127);
+}
+
+int zlr_spawn(const char *file, char *const argv[], char *const envp[], struct zlr_child *out) {
+  int report[2]; /* closed by a successful exec, else carries errno */
+  if (pipe2(report, O_CLOEXEC)) return -errno;
+  sigset_t all, mask;
+  sigfillset(&all);
+  sigprocmask(SIG_SETMASK, &all, &mask); /* no handler of the parent may run in the child */
+  const pid_t pid = fork();
+  if (pid == 0) child(file, argv, envp, &mask, report[1]);
+  int error = pid < 0 ? errno : 0;
+  sigprocmask(SIG_SETMASK, &mask, NULL);
+  close(report[1]);
+  if (pid > 0) {
+    ssize_t n;
+    do n = read(report[0], &error, sizeof error);
+    while (n < 0 && errno == EINTR);
+    if (error) waitpid(pid, NULL, 0);
+  }
+  close(report[0]);
+  if (error) return -error;
+  out->pid = pid;
+  out->pidfd = zlr_pidfd(pid);
+  return out->pidfd < 0 ? out->pidfd : 0;
+}
+
+int zlr_pidfd(pid_t pid) {
+  const int fd = (int)syscall(SYS_pidfd_open, pid, 0); /* close-on-exec by itself */
+  return fd < 0 ? -errno : fd;
+}
+
+int zlr_reap(pid_t pid, struct zlr_status *out) {
+  siginfo_t info = {.si_pid = 0};
+  if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG)) return -errno;
+  if (info.si_pid == 0) return -EAGAIN;
+  out->signaled = info.si_code != CLD_EXITED;
+  out->number = info.si_status;
+  return 0;
+}
+
+bool zlr_has_children(void) {
+  siginfo_t info;
+  return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
