@@ -12,6 +12,7 @@ export interface Change<T> {
 
 /** What `store.watch()` is: to be looped over by `for await`, and given up by `return()`, by leaving the loop or by `await using`. */
 export interface Changes<T> extends AsyncGenerator<Change<T>, void, void> {
+  /** The same as `return()`. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
