@@ -10,7 +10,7 @@ export type StoreErrorCode =
   | 'ERR_CORRUPT' // the segment is ours but contradicts itself
   | 'ERR_BUSY' // another live process is the writer
   | 'ERR_BACKEND' // the backend is missing or the kernel refused
-  | 'ERR_UNSUPPORTED' // this process runs in a way that the store cannot work in
+  | 'ERR_UNSUPPORTED' // this process may not compile the accessors of records from text
   | 'ERR_LIMIT' // a kernel limit or the room on a file system is too small
   | 'ERR_NOT_FOUND' // there is no such store, and none was to be made
   | 'ERR_VALUE' // a value does not fit its field
