@@ -10,7 +10,7 @@ const CELL = 8;
 
 // --- header
 if (bytes.toString('latin1', 0, 8) !== 'ZLRSTORE') throw new Error('no store');
-if (u32(8) !== 1) throw new Error(`format version ${u32(8)}`);
+if (u32(8) !== 2) throw new Error(`format version ${u32(8)}`);
 const [logAt, logBytes] = [u32(128) * CELL, u32(132) * CELL];
 const [schemaAt, rootAt] = [u32(136) * CELL, u32(144) * CELL];
 

@@ -6,6 +6,7 @@
         "native/addon/addon.c",
         "native/addon/addon_hold.c",
         "native/addon/addon_reactor.c",
+        "native/addon/addon_store.c",
         "native/channels/books.c",
         "native/keeper/children.c",
         "native/channels/files.c",

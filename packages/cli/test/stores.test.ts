@@ -105,15 +105,16 @@ test.serial('rm waits for one who only looks', async t => {
   await zlr.run('dump', name, '--output', dump);
   await zlr.run('load', copy, '--input', dump);
   const key = `${(await keyOf(zlr, copy)) | 0}`;
-  const attached = () => {
+  /** Who attached it, or let go of it, last. */
+  const lastPid = () => {
     const rows = readFileSync('/proc/sysvipc/shm', 'latin1').split('\n');
-    return Number(rows.map(row => row.trim().split(/\s+/)).find(row => row[0] === key)![6]);
+    return Number(rows.map(row => row.trim().split(/\s+/)).find(row => row[0] === key)![5]);
   };
   const looking = zlr.start('inspect', copy, 'served', '--watch');
   t.is(await looking.line(), '7');
-  const lookers = attached();
+  const looker = lastPid();
   const removal = zlr.run('rm', copy);
-  while (attached() === lookers) await new Promise(setImmediate); // it is about to see that there is another
+  while (lastPid() === looker) await new Promise(setImmediate); // it is about to see that there is another
   looking.pressCtrlC();
   await looking.outcome;
   t.deepEqual(await removal, {exitCode: 0, stdout: '', stderr: ''});

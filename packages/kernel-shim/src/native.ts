@@ -76,6 +76,27 @@ export interface Native {
   reactorSubmit(reactor: ReactorHandle): void;
   reactorIdle(reactor: ReactorHandle, seconds: number): void;
   reactorClose(reactor: ReactorHandle): void;
+
+  /** Locks of an open file description, on bytes of its file; -EAGAIN: another one has them. */
+  fileLock(fd: number, first: number, count: number): number;
+  fileUnlock(fd: number, first: number, count: number): number;
+  /** 1: another open file description has one of these bytes. */
+  fileIsLocked(fd: number, first: number, count: number): number;
+  /** A rename that never replaces a file; -EEXIST: there is one. */
+  renameNew(from: string, to: string): number;
+  semOpen(key: number, count: number, make: 0 | 1): number;
+  /** [number, change, ...] all at once, until this process ends; a change of 0 asks for a 0. -EAGAIN: not now. */
+  semChange(id: number, changes: Int32Array): number;
+  semValue(id: number, number: number): number;
+  /** Who changed it last, as this process numbers processes; 0: it has no number here. */
+  semPid(id: number, number: number): number;
+  semRemove(id: number): number;
+  /** One more attach, for as long as the process lives. */
+  shmPin(id: number): number;
+  /** Unmaps; every view of it has no bytes from then on. */
+  shmDetach(mapping: Uint8Array): number;
+  shmRemove(id: number): number;
+  addressOf(bytes: Uint8Array): bigint;
 }
 
 declare const heldBrand: unique symbol;

@@ -315,5 +315,6 @@ NAPI_MODULE_INIT() {
   export_function(env, exports, "close", close_fd);
   zlr_export_hold(env, exports);
   zlr_export_reactor(env, exports);
+  zlr_export_store(env, exports);
   return exports;
 }

@@ -14,11 +14,11 @@ export class FileBell implements Bell {
     private readonly path: string,
     /** False when the file is the store's own. */
     private readonly own: boolean,
+    private readonly touch = () => utimesSync(path, new Date(), new Date()),
   ) {}
   ring(): void {
-    const now = new Date();
     try {
-      utimesSync(this.path, now, now);
+      this.touch();
     } catch (error) {
       // The store was destroyed by another process, its bell with it: nobody is left to be woken.
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;

@@ -7,9 +7,9 @@ import type {Fields} from '../schema/record.js';
 import {Struct} from '../schema/struct.js';
 import {Engine} from '../segment/engine.js';
 import type {Header} from '../segment/header.js';
-import {forgetOtherBoots} from '../segment/lock.js';
 import {CELL, type Memory} from '../segment/memory.js';
 import type {UndoLog} from '../segment/undo-log.js';
+import {forgetOtherBoots} from '../segment/writers.js';
 import {type RootOf, type Schema, Store} from '../store/store.js';
 import {fingerprint} from './build.js';
 
@@ -42,7 +42,10 @@ function blobOf(memory: Memory, {schemaCell, schemaBytes}: Header): Uint8Array {
   return memory.u8.slice(schemaCell * CELL, schemaCell * CELL + schemaBytes);
 }
 
-/** The writer before died with its boot. For who is alone, or holds the lock: under its own schema, before anything else. */
+/**
+ * The writer before died with its boot. For who is alone, or holds the lock: under its own schema, before anything else.
+ * Gives where the store lies then, for it may have grown.
+ */
 export function lookThrough(
   memory: Memory,
   backing: Backing,
@@ -51,12 +54,14 @@ export function lookThrough(
   header: Header,
   wanted: Struct<Fields>,
   maxSize: number | undefined,
-): void {
+): Backing {
   const root = header.fingerprint.equals(fingerprint(wanted)) ? wanted : describedBy(memory, backing, header);
   mendHeads(memory, backing, log, header, root);
   const engine = new Engine(name, backing.where, memory, log, header, 'one');
-  doubt(new Store(engine, backing, root, 0, maxSize, () => {}), backing);
+  const store = new Store(engine, backing, root, 0, maxSize);
+  doubt(store, backing);
   forgetOtherBoots(memory);
+  return store.carrier;
 }
 
 /** A disk may have kept some of its pages and lost others. */

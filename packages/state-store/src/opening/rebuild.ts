@@ -9,11 +9,11 @@ import {Plan} from '../migration/plan.js';
 import type {Fields} from '../schema/record.js';
 import type {Struct} from '../schema/struct.js';
 import {Engine} from '../segment/engine.js';
-import {claimOwner, type Header, raiseSchemaVersion, schemaVersionOf} from '../segment/header.js';
-import {otherWriter} from '../segment/lock.js';
+import {type Header, raiseSchemaVersion, schemaVersionOf} from '../segment/header.js';
 import {Memory} from '../segment/memory.js';
-import {NOBODY, nameOf, ownIdentity} from '../segment/process-identity.js';
+import {nameOf} from '../segment/process-identity.js';
 import {UndoLog} from '../segment/undo-log.js';
+import {otherWriter} from '../segment/writers.js';
 import {type Schema, Store} from '../store/store.js';
 import {build, fingerprint} from './build.js';
 import type {Entry} from './entry.js';
@@ -33,26 +33,24 @@ export function rebuild<S extends Schema>(
   entry: Entry<S>,
   change: NonNullable<Entry<S>['change']>,
 ): void {
-  const other = otherWriter(old.memory);
-  if (other !== undefined)
+  if (!backing.tenure!.alone())
     throw new StoreError(
       'ERR_BUSY',
-      `${backing.where} is also written by ${nameOf(other)}; it can be rebuilt only by one that is alone.`,
+      `${backing.where} is also written by ${nameOf(otherWriter(old.memory))}; it can be rebuilt only by one that is alone.`,
     );
   const {name, memory: before, header} = old;
-  const from = new Store(old, backing, describedBy(before, backing, header), 0, undefined, () => {});
+  const from = new Store(old, backing, describedBy(before, backing, header), 0, undefined);
   const {plan, lineage, migrate} = planned(from, old, backing, root, change);
   plan.assertAllowed(backing.where);
   const place = backing.blank(Math.max(before.byteLength, change.size ?? 0));
   try {
     const memory = new Memory(place.bytes);
-    claimOwner(memory, NOBODY, ownIdentity());
     const laidOut = build(memory, place, name, root, entry.logSize, lineage);
     const log = new UndoLog(memory, laidOut.logCell, laidOut.logCells);
     const engine = new Engine(name, place.where, memory, log, laidOut as Header, 'one');
     const gaps = migrate && new Gaps();
     engine.written = gaps?.written;
-    const to = new Store(engine, place, root, 0, undefined, () => {});
+    const to = new Store(engine, place, root, 0, undefined);
     new Migration(from.side(), to.side(), plan, gaps).run();
     if (migrate)
       to.transaction(() => {

@@ -1,10 +1,14 @@
 import {gunzipSync, gzipSync} from 'node:zlib';
-import type {Backing} from '../backends/backing.js';
+import type {Asked, Backing} from '../backends/backing.js';
 import {StoreError} from '../errors.js';
-import {attach, readStore, type StoreOptions} from '../opening/open.js';
-import {at, BUILDING, publish, readdress, readHeader} from '../segment/header.js';
+import {describedBy} from '../opening/examine.js';
+import {attach, patiently, type StoreOptions} from '../opening/open.js';
+import {callerOf} from '../opening/share.js';
+import {Engine} from '../segment/engine.js';
+import {at, BUILDING, publish, readdress, readHeader, upgrade} from '../segment/header.js';
 import {CELL, Memory} from '../segment/memory.js';
-import type {Schema, Store} from '../store/store.js';
+import {UndoLog} from '../segment/undo-log.js';
+import {type Schema, Store} from '../store/store.js';
 
 /*
  * A dump is the segment itself as it is between two transactions, gzipped: it names no address and no process, describes
@@ -42,6 +46,7 @@ export function dumpStore(store: Store<Schema>): Buffer {
  *   ERR_OPTIONS, ERR_BACKEND, ERR_LIMIT: as `openStore`
  */
 export async function loadStore(dump: Uint8Array, place: Place): Promise<void> {
+  const opened = callerOf(loadStore);
   let bytes: Buffer;
   try {
     bytes = gunzipSync(dump);
@@ -55,6 +60,7 @@ export async function loadStore(dump: Uint8Array, place: Place): Promise<void> {
   const whole = bytes.subarray(0, bytes.length - (bytes.length % CELL));
   const image = new Memory(new Uint8Array(new SharedArrayBuffer(whole.length)));
   image.u8.set(whole);
+  upgrade(image);
   const {size} = readHeader(image, 'the dump'); // refuse before anything is made
   if (image.u32[at.logHead / 4] !== image.u32[at.logTail / 4])
     throw new StoreError(
@@ -62,8 +68,10 @@ export async function loadStore(dump: Uint8Array, place: Place): Promise<void> {
       'the dump is damaged (a transaction is under way in it, which no dump has); nothing was kept of it.',
     );
   // What comes behind is the rest of a file that was about to grow.
-  bytes = bytes.subarray(0, size);
-  const backing: Backing = attach(place as StoreOptions<Schema>, size);
+  bytes = image.buffer.subarray(0, size);
+  const {name} = place;
+  const asked: Asked = {name, size, access: 'one', opened};
+  const backing: Backing = await patiently(() => attach(place, asked));
   if (!backing.created) {
     backing.detach();
     throw new StoreError(
@@ -77,21 +85,33 @@ export async function loadStore(dump: Uint8Array, place: Place): Promise<void> {
     memory.atomics.store(memory.u32, at.state / 4, BUILDING);
     memory.u8.set(bytes.subarray(0, at.state));
     memory.u8.set(bytes.subarray(at.state + 4), at.state + 4);
-    readdress(memory, place.name);
+    readdress(memory, name);
+    assertWhole(image, backing);
     publish(memory);
-    memory.detach();
     backing.sync?.();
-    backing.detach();
-    const loaded = await readStore(place);
-    const {ok, problems} = loaded.check();
-    loaded.close();
-    if (!ok)
-      throw new StoreError(
-        'ERR_CORRUPT',
-        `the dump is damaged: ${problems[0]}${problems.length > 1 ? `, and ${problems.length - 1} more` : ''}; nothing was kept of it.`,
-      );
+    backing.appear();
+    memory.detach();
   } catch (error) {
-    attach(place as StoreOptions<Schema>, undefined).destroy();
+    backing.destroy();
     throw error;
   }
+  backing.detach();
+}
+
+function assertWhole(image: Memory, backing: Backing): void {
+  const header = readHeader(image, 'the dump');
+  const log = new UndoLog(image, header.logCell, header.logCells);
+  const engine = new Engine(header.name, 'the dump', image, log, header, 'none');
+  const {ok, problems} = new Store(
+    engine,
+    backing,
+    describedBy(image, backing, header),
+    0,
+    undefined,
+  ).check();
+  if (!ok)
+    throw new StoreError(
+      'ERR_CORRUPT',
+      `the dump is damaged: ${problems[0]}${problems.length > 1 ? `, and ${problems.length - 1} more` : ''}; nothing was kept of it.`,
+    );
 }

@@ -4,6 +4,7 @@ import {Heap, SegmentFull} from './heap.js';
 import {Joiner} from './join.js';
 import {lock, unlock} from './lock.js';
 import {CELL, DIRECT, INDIRECT, LOGGED, type Memory} from './memory.js';
+import type {Tenure} from './tenure.js';
 import type {UndoLog} from './undo-log.js';
 
 function refusePromise(result: object): void {
@@ -55,6 +56,8 @@ export class Engine {
     readonly access: Access,
     /** True when the segment stays where it is: generated code may then take its views for constants. */
     readonly settled = false,
+    /** Of one of several writers. */
+    readonly tenure?: Tenure,
   ) {
     this.heap = new Heap(memory, log, name, header.heapCell);
     this.joiner = new Joiner(memory, log, this.heap, name);
@@ -181,7 +184,7 @@ export class Engine {
   private enter(): void {
     this.assertWritable();
     const {memory, log} = this;
-    let died = lock(memory, this.where);
+    let died = lock(memory, this.tenure!, this.where);
     let locked = true;
     try {
       while (hasMoved(memory)) {
@@ -191,7 +194,7 @@ export class Engine {
           locked = false;
         }
         this.follow!();
-        if (!locked) died = lock(memory, this.where);
+        if (!locked) died = lock(memory, this.tenure!, this.where);
         locked = true;
       }
       // Only now: what a dead writer left may lie in the room that it made.

@@ -5,13 +5,14 @@ import {CELL, type Memory} from './memory.js';
 import {NOBODY} from './process-identity.js';
 
 /*
- * The first page of every segment. All numbers are little-endian; include/zlr/store.h of this package mirrors this and a test compares both.
+ * The first page of every segment. All numbers are little-endian; include/zlr/store.h mirrors this and a test compares
+ * both.
  *
  *    0  magic          8 bytes "ZLRSTORE"
  *    8  version        u32     format version
  *   12  state          u32     BUILDING (first store of all after owner), READY (last store of all) or MOVED
  *   16  size           u64     bytes of the segment
- *   24  owner          u64     the writer: pid and start time, see process-identity.ts; 0 when there is none
+ *   24  owner          u64     the name of the one writer, see writers.ts; 0 when there is none
  *   32  fingerprint    16 bytes  of the schema
  *   48  zero
  *   64  name           u32 length, then 60 bytes
@@ -26,11 +27,12 @@ import {NOBODY} from './process-identity.js';
  *  ---- a cache line of its own for what every transaction writes
  *  256  logHead        u32     see undo-log.ts
  *  260  logTail        u32
- *  264  lock           u64     with several writers: the process inside a transaction, see lock.ts
+ *  264  lock           u64     with several writers: the one inside a transaction, see tenure.ts
  *  272  armed          u32     1: a watcher sleeps and wants to be rung at the next commit, see watch.ts
  *  276  live           u32     always 1: the generation of records that cannot be removed
  *  280  copying        u32     not 0: a reader copies, so what is used again is saved, see undo-log.ts
  *  284  unsaved        u32     counts what was used again without
+ *  288  stopped        u32     1: a writer stopped with his machine, and nobody has looked through the store since
  *  ---- a cache line of its own for the allocator
  *  320  heapTop        u32     first cell never handed out
  *  324  epoch          u32     how often the store was opened for writing
@@ -41,12 +43,12 @@ import {NOBODY} from './process-identity.js';
  *  352  schemaVersion  u32     the highest `version` it was opened with for writing, 0 when none; stored without the log, so
  *                              it shares its cell with nothing
  *  512  free           120 x u32   first free block of each size class, see heap.ts
- * 1024  writers        64 x u64    with several writers: who they are
+ * 1024  writers        64 x u64    with several writers: their names, by their places
  *  ...  zero up to 4096
  */
 export const HEADER_BYTES = 4096;
 export const MAGIC = Buffer.from('ZLRSTORE', 'latin1');
-export const VERSION = 1;
+export const VERSION = 2;
 export const NAME_BYTES = 60;
 
 export const at = {
@@ -72,6 +74,7 @@ export const at = {
   live: 276,
   copying: 280,
   unsaved: 284,
+  stopped: 288,
   heapTop: 320,
   epoch: 324,
   heapLimit: 328,
@@ -278,6 +281,17 @@ export function readHeader(memory: Memory, where: string): Header {
   return header;
 }
 
+/**
+ * Makes a copy of format version 1 one of this version: they differ in what `lock` and the writers' names mean, and a copy
+ * that is not open has none. What is damaged is left for `readHeader` to refuse.
+ */
+export function upgrade({u8, u32, buffer}: Memory): void {
+  if (recognise(u8) !== 'ours' || u32[at.version / 4] !== 1 || u32[at.checksum / 4] !== checksum(buffer))
+    return;
+  u32[at.version / 4] = VERSION;
+  u32[at.checksum / 4] = checksum(buffer);
+}
+
 /** Gives a copied store another name, and this user as its maker. */
 export function readdress(memory: Memory, name: string): void {
   const b = memory.buffer;
@@ -313,13 +327,4 @@ export function raiseSchemaVersion(memory: Memory, version: number): void {
 
 export function readOwner(memory: Memory): bigint {
   return memory.atomics.load(memory.u64, at.owner / CELL);
-}
-
-/** Claims the segment if `expected` still holds it. */
-export function claimOwner(memory: Memory, expected: bigint, owner: bigint): boolean {
-  return memory.atomics.compareExchange(memory.u64, at.owner / CELL, expected, owner) === expected;
-}
-
-export function releaseOwner(memory: Memory, owner: bigint): void {
-  memory.atomics.compareExchange(memory.u64, at.owner / CELL, owner, NOBODY);
 }

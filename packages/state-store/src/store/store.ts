@@ -15,11 +15,12 @@ import {ALWAYS_LIVE, compile, ownFields} from '../schema/record-class.js';
 import type {Struct} from '../schema/struct.js';
 import type {TypeDescription} from '../schema/type.js';
 import {Checker, type CheckResult} from '../segment/check.js';
-import {Engine} from '../segment/engine.js';
+import {type Access, Engine} from '../segment/engine.js';
 import {at, hasMoved, publish, readOwner} from '../segment/header.js';
 import {CELL, LOGGED, Memory} from '../segment/memory.js';
 import {NOBODY, pidOf} from '../segment/process-identity.js';
 import {copyConsistently, UndoLog} from '../segment/undo-log.js';
+import {signOut} from '../segment/writers.js';
 import {growInto} from './grow.js';
 import {type Changes, disposable, watchCommits} from './watch.js';
 
@@ -82,7 +83,6 @@ export class Store<S extends Schema> {
     private readonly schema: Struct<S>,
     private readonly recovered: number,
     maxSize: number | undefined,
-    private readonly letGo: () => void,
   ) {
     const {header} = engine;
     this.ledger = new Ledger(engine);
@@ -173,7 +173,8 @@ export class Store<S extends Schema> {
     this.followIfMoved();
     const {header, name, access} = this.engine;
     for (let i = 0; i < COPIES; i++) {
-      const bytes = copyConsistently(this.engine.memory, header.logCell, header.logCells, access === 'one');
+      const how = access === 'one' ? 'alone' : this.backing.writable ? 'beside' : 'unseen';
+      const bytes = copyConsistently(this.engine.memory, header.logCell, header.logCells, how);
       if (bytes === undefined) continue;
       const memory = new Memory(bytes);
       publish(memory); // it may have moved meanwhile, the copy did not
@@ -185,8 +186,8 @@ export class Store<S extends Schema> {
         header,
         'none',
       );
-      const backing = {...this.backing, bytes, detach() {}};
-      const copy = new Store(engine, backing, this.schema, 0, undefined, () => {});
+      const backing = {...this.backing, tenure: undefined, bytes, detach() {}};
+      const copy = new Store(engine, backing, this.schema, 0, undefined);
       for (const slots of engine.numbered.values()) slots.recover();
       return copy;
     }
@@ -222,7 +223,7 @@ export class Store<S extends Schema> {
         this.watchers.delete(rung);
       };
     };
-    return disposable(watchCommits(memory, {listen}, look, signal));
+    return disposable(watchCommits(memory, {listen, armed: this.backing.writable}, look, signal));
   }
 
   /** The whole segment, for native code. Write to regions of `t.raw` only. Another array after the store grew. */
@@ -354,12 +355,17 @@ export class Store<S extends Schema> {
   }
 
   /**
-   * Lets go of the store, a `file` after a `sync()`; it stays for the next one. A second call does nothing.
+   * Lets go of the store, a `file` after a `sync()`; it stays for the next one. A second call does nothing. One that is shared
+   * (see `share`) stays open until each who has it has called this.
    *
    * @throws StoreError ERR_TRANSACTION: called inside a transaction
    */
   close(): void {
     if (this.engine.closed) return;
+    if (this.sharers > 1) {
+      this.sharers--;
+      return;
+    }
     if (!this.engine.readonly) this.backing.sync?.();
     this.release();
     this.backing.detach();
@@ -397,6 +403,19 @@ export class Store<S extends Schema> {
     return examine(this.engine, this.ledger, this.collections.values());
   }
 
+  /** @internal How many have it, by `share`. */
+  sharers = 1;
+
+  /** @internal Where it lies by now. */
+  get carrier(): Backing {
+    return this.backing;
+  }
+
+  /** @internal The schema and the access it was opened with. */
+  get openedAs(): {schema: Struct<S>; access: Access} {
+    return {schema: this.schema, access: this.engine.access};
+  }
+
   /** @internal What a migration needs of either side. */
   side(): Side {
     return {
@@ -429,7 +448,8 @@ export class Store<S extends Schema> {
         'ERR_TRANSACTION',
         `store '${engine.name}' cannot be closed inside a transaction.`,
       );
-    this.letGo();
+    const {tenure} = this.backing;
+    if (tenure && engine.memory.byteLength > 0) signOut(engine.memory, tenure);
     engine.closed = true;
     engine.memory.detach();
     for (const wake of this.watchers) wake();

@@ -10,6 +10,8 @@ export interface Change<T> {
   value: T;
 }
 
+const LOOK_MS = 50;
+
 /** What `store.watch()` is: to be looped over by `for await`, and given up by `return()`, by leaving the loop or by `await using`. */
 export interface Changes<T> extends AsyncGenerator<Change<T>, void, void> {
   /** The same as `return()`. */
@@ -28,12 +30,13 @@ export function disposable<T>(changes: AsyncGenerator<Change<T>, void, void>): C
 /**
  * Sleeps until a transaction commits, without polling: the watcher arms the bell in the segment and looks once more; a
  * writer that commits after finds it armed, disarms it and rings. Both sides store first and then load, atomically, so
- * one of them sees the other. Whoever moves the store rings in any case: only one who looks finds that it moved.
+ * one of them sees the other. Whoever moves the store rings in any case: only one who looks finds that it moved. Who may only
+ * read cannot arm it, and looks now and then.
  */
 export async function* watchCommits<T>(
   /** Of where the store is now; undefined once it is closed. */
   memory: () => Memory | undefined,
-  bell: Pick<Bell, 'listen'>,
+  bell: Pick<Bell, 'listen'> & {armed: boolean},
   select: () => T,
   signal?: AbortSignal,
 ): AsyncGenerator<Change<T>, void, void> {
@@ -53,10 +56,12 @@ export async function* watchCommits<T>(
       });
       now = memory();
       if (now === undefined) return;
-      now.atomics.store(now.u32, at.armed / 4, 1);
+      if (bell.armed) now.atomics.store(now.u32, at.armed / 4, 1);
       const version = tail(now);
       if (version === seen) {
+        const timer = bell.armed ? undefined : setTimeout(wake, LOOK_MS);
         await woken;
+        clearTimeout(timer);
         continue;
       }
       seen = version;
