@@ -24,6 +24,11 @@ export class Stages<N extends string> {
   readonly #order: ReadonlyMap<N, number>;
 
   constructor(names: readonly [N, ...N[]]) {
+    if (names.length === 0 || names.some(name => typeof name !== 'string' || name === ''))
+      throw new StagesError(
+        'STAGES_INVALID',
+        "stages: expected names, one after the other: stages('first', 'second')",
+      );
     this.names = names;
     this.#order = new Map(names.map((name, index) => [name, index]));
     if (this.#order.size !== names.length) {
@@ -46,7 +51,7 @@ export class Stages<N extends string> {
     const now = record.stage;
     if (now === stage) return true;
     const to = this.#order.get(stage);
-    const from = this.#order.get(now)!;
+    const from = this.#at(record);
     if (to !== 0 && to !== from + 1) {
       const next = this.names[from + 1];
       throw new StagesError(
@@ -73,6 +78,9 @@ export class Stages<N extends string> {
    * Each step may return a function that writes its results: that function and the change of the stage are one
    * transaction, so a step's results are recorded exactly once. What a step does outside of the store is done again
    * when a fault comes before that transaction.
+   *
+   * @throws StagesError STAGES_INVALID: a step is missing or unknown, or writes asynchronously; the record is at none of these
+   *   stages
    */
   async run<R extends Staged<N>>(
     store: {transaction<T>(work: () => T): T},
@@ -80,16 +88,55 @@ export class Stages<N extends string> {
     steps: Steps<N, R>,
     done: (record: R) => void,
   ): Promise<void> {
-    for (let at = this.#order.get(record.stage)!; at < this.names.length; at++) {
-      const commit = await steps[this.names[at]!](record);
+    this.#assertSteps(steps, done);
+    for (let at = this.#at(record); at < this.names.length; at++) {
+      const name = this.names[at]!;
+      const commit = (await steps[name](record)) ?? undefined;
+      if (commit !== undefined && typeof commit !== 'function')
+        throw new StagesError(
+          'STAGES_INVALID',
+          `step '${name}' gave a value; expected nothing, or a function that writes its results`,
+        );
       store.transaction(() => {
-        commit?.();
+        if (commit) assertNoPromise(commit(), `what step '${name}' returned`);
         const next = this.names[at + 1];
-        if (next === undefined) done(record);
+        if (next === undefined) assertNoPromise(done(record), 'done');
         else this.enter(record, next);
       });
     }
   }
+
+  #at(record: Staged<N>): number {
+    const at = this.#order.get(record.stage);
+    if (at === undefined)
+      throw new StagesError(
+        'STAGES_INVALID',
+        `this record is at none of the stages ${this.names.join(', ')}; expected a record with a field stage: stages(...).field`,
+      );
+    return at;
+  }
+
+  #assertSteps(steps: Steps<N, never>, done: unknown): void {
+    const given = Object.entries(steps ?? {});
+    const wrong =
+      this.names.find(name => typeof steps?.[name] !== 'function') ??
+      given.map(([name]) => name).find(name => !this.#order.has(name as N));
+    if (wrong !== undefined || typeof done !== 'function')
+      throw new StagesError(
+        'STAGES_INVALID',
+        `run: expected a function for each of the stages ${this.names.join(', ')}, no other, and behind them a function done` +
+          (wrong === undefined ? '' : `; see '${wrong}'`),
+      );
+  }
+}
+
+/** It would write behind the transaction. */
+function assertNoPromise(result: unknown, what: string): void {
+  if (typeof (result as PromiseLike<unknown> | undefined)?.then === 'function')
+    throw new StagesError(
+      'STAGES_INVALID',
+      `${what} must not be asynchronous: it is part of a transaction. Await in the step, then write`,
+    );
 }
 
 /**

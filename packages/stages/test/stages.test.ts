@@ -127,6 +127,30 @@ test('the results of a step and the next stage are one: a throw between them und
   t.is(root.done, 1);
 });
 
+test('names, steps and records that are none are refused before anything is done, promises that would write late are undone', async t => {
+  const {stage, store, root} = await openUnits(t);
+  const invalid = {instanceOf: StagesError, code: 'STAGES_INVALID'} as const;
+  for (const names of [[], [['a', 'b']], [''], [1], ['a', 'a']])
+    t.throws(() => stages(...(names as never)), invalid);
+  const unit = root.units.insert({});
+  const nothing = () => undefined;
+  const steps = {reading: nothing, processing: nothing, sending: nothing};
+  const run = (...args: unknown[]) => stage.run(...(args as Parameters<typeof stage.run>));
+  await t.throwsAsync(run(store, unit, {...steps, sending: undefined}, nothing), invalid);
+  await t.throwsAsync(run(store, unit, {...steps, sned: nothing}, nothing), invalid);
+  await t.throwsAsync(run(store, unit, steps), invalid);
+  await t.throwsAsync(run(store, {}, steps, nothing), invalid);
+  t.throws(() => stage.enter({stage: 'no'} as never, 'sending'), invalid);
+  const late = async () => {
+    unit.value = 9;
+  };
+  await t.throwsAsync(run(store, unit, {...steps, reading: () => 5}, nothing), invalid);
+  await t.throwsAsync(run(store, unit, {...steps, reading: () => late}, nothing), invalid);
+  await t.throwsAsync(run(store, unit, steps, late), invalid);
+  t.is(unit.value, 0);
+  t.is(unit.stage, 'sending'); // the last one had only `done` wrong
+});
+
 test('what the last step records and what done does are one, too', async t => {
   const {stage, store, root} = await openUnits(t);
   const unit = root.units.insert({stage: 'sending'});
