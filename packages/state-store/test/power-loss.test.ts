@@ -41,7 +41,7 @@ function record(t: ExecutionContext, path: string): string[] {
     for (const [fd, called] of opened) if (called === name(from)) opened.set(fd, name(to));
     return renameNew(from, to);
   };
-  const mmap = loadCompiled('file', 'mmap-io', '') as {sync(...args: unknown[]): void};
+  const mmap = loadCompiled<{sync(...args: unknown[]): void}>('file', 'mmap-io', ['sync'], '');
   const {sync} = mmap;
   mmap.sync = (...args) => {
     calls.push('msync');

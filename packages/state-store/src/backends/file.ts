@@ -43,8 +43,7 @@ interface MmapModule {
 
 function load(): MmapModule {
   const remedy = 'Use Node 20, 22 or 24 on x64 with glibc, for which the package carries it';
-  const loaded = loadCompiled('file', 'mmap-io', remedy) as MmapModule & {default?: MmapModule};
-  return loaded.default ?? loaded;
+  return loadCompiled<MmapModule>('file', 'mmap-io', ['map', 'sync'], remedy);
 }
 
 const {O_RDONLY, O_RDWR, O_NONBLOCK} = constants;

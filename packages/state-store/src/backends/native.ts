@@ -30,18 +30,29 @@ function packageFolder(): string | undefined {
  * Loads a compiled module of a backend: the one npm compiled when it installed this package, else the copy the package
  * carries for this very ABI of Node; see docs/decisions/store-packaging.md.
  *
+ * @param functions what it must have
  * @throws StoreError ERR_BACKEND, whose `cause` is what the loader of modules said, of each that was tried; ERR_LIMIT: no
  *   descriptor was left to load it by
  */
-export function loadCompiled(backend: string, name: Compiled, remedy: string): unknown {
+export function loadCompiled<M extends object>(
+  backend: string,
+  name: Compiled,
+  functions: readonly (keyof M & string)[],
+  remedy: string,
+): M {
   const folder = packageFolder();
   const build = `${process.platform}-${process.arch}-${process.versions.modules}`;
   const carried = folder && join(folder, 'prebuilds', build, name);
   const failures: Error[] = [];
   const reasons: string[] = [];
-  const attempt = (path: string, from: string): unknown => {
+  const attempt = (path: string, from: string): M | undefined => {
     try {
-      return createRequire(from)(path);
+      const module = createRequire(from)(path) as M & {default?: M};
+      const loaded = module.default ?? module;
+      // Loaders of test runners give what a module had exported before it failed, when it is asked for again.
+      const lacking = functions.find(each => typeof loaded[each] !== 'function');
+      if (lacking !== undefined) throw new Error(`${path} has no function ${lacking}`);
+      return loaded;
     } catch (error) {
       failures.push(error as Error);
       reasons.push((error as Error).message.split('\n')[0]!);

@@ -56,7 +56,7 @@ export function load(): ShmModule {
     );
   const before = new Set(process.listeners('exit'));
   const remedy = 'Install a C++ compiler, make and python3, and the package again';
-  const loaded = loadCompiled('sysv', 'shm-typed-array', remedy) as ShmModule;
+  const loaded = loadCompiled<ShmModule>('sysv', 'shm-typed-array', ['create', 'get'], remedy);
   for (const listener of process.listeners('exit')) if (!before.has(listener)) process.off('exit', listener);
   process.prependListener('exit', () => {
     for (const id of mapped.keys()) kernel().shmPin(id); // of one that was removed there is nothing to keep
