@@ -1,9 +1,13 @@
+import {complaint, type Expected} from '@zlr/kernel-shim/internal';
+
 export type HreadErrorCode =
+  | 'OPTION_INVALID'
   | 'LISTEN_FAILED'
   | 'HOST_UNKNOWN'
   | 'HOLD_EXCEEDED'
   | 'READ_FAILED'
-  | 'REPLY_TOO_LARGE';
+  | 'REPLY_TOO_LARGE'
+  | 'REPLY_TWICE';
 
 /** An error of a channel or of the loop that serves them; `code` is stable. */
 export class HreadError extends Error {
@@ -17,4 +21,10 @@ export class HreadError extends Error {
     this.code = code;
     this.errno = errno;
   }
+}
+
+/** @throws HreadError OPTION_INVALID */
+export function assertFits(of: string, given: unknown, expected: Readonly<Record<string, Expected>>): void {
+  const wrong = complaint(of, given, expected);
+  if (wrong !== undefined) throw new HreadError('OPTION_INVALID', wrong);
 }

@@ -1,8 +1,10 @@
-import {errnoName, type HeldHandle, native} from '@zlr/kernel-shim/internal';
+import {descriptor, errnoName, type HeldHandle, integer, native} from '@zlr/kernel-shim/internal';
 import type {TableLayout} from '@zlr/state-store';
 import type {ChannelRecord} from './channels/channel.js';
 import type {Slots} from './channels/slots.js';
-import {HreadError} from './errors.js';
+import {assertFits, HreadError} from './errors.js';
+
+const POSITION = integer(0, Number.MAX_SAFE_INTEGER);
 
 /**
  * Data-holding read of one socket (thesis, `hread(fd, buf, rlen, dlen)`), for code that has a loop of its own. What
@@ -25,6 +27,7 @@ export class HeldStream {
     fd: number,
     read: number,
   ) {
+    assertFits('HeldStream', {fd, read}, {fd: descriptor, read: POSITION});
     const {byteOffset, stride} = store.layout;
     const start = byteOffset + record.$index * stride;
     const bytes = store.memory.subarray(start, start + stride);
@@ -38,10 +41,12 @@ export class HeldStream {
    * Deletes the first `dlen` held bytes, then reads at most `rlen` more without waiting.
    *
    * @returns bytes read; 0: the peer has ended; -1: there is nothing to read now
-   * @throws HreadError HOLD_EXCEEDED when more is to be deleted than is held, or nothing more can be held until
+   * @throws HreadError OPTION_INVALID; HOLD_EXCEEDED when more is to be deleted than is held, or nothing more can be held until
    *         something is deleted; READ_FAILED
    */
   hread(rlen: number, dlen = 0): number {
+    if (!POSITION.fits(rlen) || !POSITION.fits(dlen))
+      assertFits('hread', {rlen, dlen}, {rlen: POSITION, dlen: POSITION});
     const n = native().hread(this.#handle, rlen, dlen);
     if (n >= 0) {
       this.#read += n;

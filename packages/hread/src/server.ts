@@ -1,8 +1,20 @@
+import {types} from 'node:util';
 import {endOrderly, generation, reregist} from '@zlr/kernel-shim';
+import {
+  anything,
+  call,
+  type Expected,
+  flag,
+  integer,
+  optional,
+  port as portNumber,
+  record,
+  text,
+} from '@zlr/kernel-shim/internal';
 import {openStore, type RootOf, type Schema, type StoreOptions, t} from '@zlr/state-store';
 import type {Channel, ChannelRecord} from './channels/channel.js';
 import {channelStruct} from './channels/channel-record.js';
-import {HreadError} from './errors.js';
+import {assertFits, HreadError} from './errors.js';
 import type {Address} from './reactor/listen.js';
 import {ChannelLoop, SLOT_SIZE} from './reactor/loop.js';
 import type {RecoveryReport} from './reactor/recovery.js';
@@ -28,6 +40,20 @@ export interface ServerOptions<S extends Schema>
   idleSeconds?: number;
 }
 
+/** The compiler sees to it that none is missing. What the store is to look at, it looks at. */
+const OPTIONS = {
+  name: anything,
+  state: optional(record),
+  input: call,
+  stateBytes: optional(integer(0, 2 ** 32)),
+  connections: optional(integer(1, 2 ** 20)),
+  idleSeconds: optional(integer(1, 2 ** 20)),
+  renames: anything,
+  drop: anything,
+  migrate: anything,
+  version: anything,
+} satisfies Record<keyof ServerOptions<Schema>, Expected>;
+
 /** What `input` works with. */
 export interface Request<S extends Schema> {
   /** The held bytes: a view of shared memory, valid during the call. */
@@ -37,7 +63,7 @@ export interface Request<S extends Schema> {
   /**
    * Consumes the first bytes held and answers them. Once a call; `input` is called again when more is held.
    *
-   * @throws HreadError REPLY_TOO_LARGE above 32 KiB
+   * @throws HreadError REPLY_TOO_LARGE above 32 KiB, REPLY_TWICE, HOLD_EXCEEDED, OPTION_INVALID
    */
   reply(consumed: number, answer: string | Uint8Array, options?: {close?: boolean}): void;
   /** Consumes without an answer; `input` is called again when more is held. */
@@ -63,10 +89,13 @@ const DRAIN_SECONDS = 10;
  * A server whose connections, unprocessed input, half-sent answers and state outlive its process. Under a supervisor
  * (`zlr run -- node server.js`) it is restarted after a fault and nobody notices; without one it is an ordinary
  * server.
+ *
+ * @throws HreadError OPTION_INVALID; StoreError as `openStore`, ERR_BUSY among them: another program has the state of this name
  */
 export async function createServer<const S extends Schema = Record<never, never>>(
   options: ServerOptions<S>,
 ): Promise<Server<S>> {
+  assertFits('createServer', options, OPTIONS);
   const {
     name,
     state: own,
@@ -119,7 +148,12 @@ export async function createServer<const S extends Schema = Record<never, never>
       const request: Request<S> = {
         held: slots.subarray(channel.start, channel.end),
         state,
-        reply(consumed, answer, {close = false} = {}) {
+        reply(consumed, answer, how = {}) {
+          assertFits('reply', how, {close: optional(flag)});
+          const {close = false} = how;
+          // Before its bytes would take the place of those that are on their way.
+          if (isAnswered)
+            throw new HreadError('REPLY_TWICE', 'reply was called before in this call of input');
           const length = writeAnswer(slots, slot, answer);
           loop.answer(channel, consumed, {slot, length, fileFd: -1, fileOffset: 0, fileLength: 0, close});
           isAnswered = true;
@@ -156,12 +190,18 @@ export async function createServer<const S extends Schema = Record<never, never>
     state,
     generation: generation(),
     recovered,
-    listen: ({port, host = '127.0.0.1'}) => (listening = loop.listen({host, port})),
+    async listen(where) {
+      assertFits('listen', where, {port: portNumber, host: optional(text)});
+      listening = loop.listen({host: '127.0.0.1', ...where});
+      return listening;
+    },
     close,
   };
 }
 
 function writeAnswer(slots: Buffer, slot: number, answer: string | Uint8Array): number {
+  if (typeof answer !== 'string' && !types.isUint8Array(answer))
+    assertFits('reply', {answer}, {answer: {what: 'a string or bytes', fits: () => false}});
   const length = typeof answer === 'string' ? Buffer.byteLength(answer) : answer.length;
   if (length > SLOT_SIZE) {
     throw new HreadError(

@@ -95,6 +95,49 @@ serial('it ends a connection with a reply or without one', async t => {
   await Promise.all([polite.close(), other.close()]);
 });
 
+serial('options, addresses, counts and answers that cannot be are refused by name', async t => {
+  const invalid = {instanceOf: HreadError, code: 'OPTION_INVALID'} as const;
+  const name = `server-test-${process.pid}-${nextNumber++}`;
+  const input = () => {};
+  for (const wrong of [
+    {conections: 3},
+    {connections: '3'},
+    {connections: 0},
+    {idleSeconds: Number.NaN},
+    {stateBytes: '1MB'},
+    {state: 5},
+    {input: 'x'},
+  ])
+    await t.throwsAsync(createServer({name, input, ...wrong} as never), invalid, JSON.stringify(wrong));
+  await t.throwsAsync(createServer(undefined as never), invalid);
+
+  const codes: unknown[] = [];
+  const {server, port} = await start(t, {
+    input({held, reply, consume}) {
+      for (const wrong of [-1, 0.5, Number.NaN, '1', undefined, held.length + 1] as number[]) {
+        for (const use of [consume, (count: number) => reply(count, 'x')]) {
+          try {
+            use(wrong);
+          } catch (error) {
+            codes.push((error as HreadError).code);
+          }
+        }
+      }
+      for (const [answer, how] of [[5], [null], ['x', {clsoe: true}], ['x', {close: 1}]])
+        t.throws(() => reply(1, answer as never, how as never), invalid);
+      reply(held.length, 'fine');
+      t.throws(() => reply(0, 'x'), {code: 'REPLY_TWICE'});
+    },
+  });
+  for (const where of [undefined, 8080, {prot: 0}, {port: '0'}, {port: 65_536}, {port: 0, host: 5}])
+    await t.throwsAsync(server.listen(where as never), invalid, JSON.stringify(where));
+  const client = await Client.open(port);
+  client.send('x');
+  await client.untilText('fine');
+  t.deepEqual(codes, [...Array(10).fill('OPTION_INVALID'), 'HOLD_EXCEEDED', 'HOLD_EXCEEDED']);
+  await client.close();
+});
+
 serial('a reply of a slot fits, one more byte is an error that says so', async t => {
   const errors: unknown[] = [];
   const {port} = await start(t, {

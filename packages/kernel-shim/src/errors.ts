@@ -1,7 +1,9 @@
 import {getSystemErrorName} from 'node:util';
+import {complaint, type Expected} from './options.js';
 
 export type ShimErrorCode =
   | 'NATIVE_MISSING'
+  | 'OPTION_INVALID'
   | 'NAME_INVALID'
   | 'NAME_IN_USE'
   | 'NOT_RUNNING'
@@ -24,6 +26,12 @@ export class ShimError extends Error {
     this.code = code;
     this.errno = errno;
   }
+}
+
+/** @throws ShimError OPTION_INVALID */
+export function assertFits(of: string, given: unknown, expected: Readonly<Record<string, Expected>>): void {
+  const wrong = complaint(of, given, expected);
+  if (wrong !== undefined) throw new ShimError('OPTION_INVALID', wrong);
 }
 
 /** The name ('EACCES') of a negative errno that native code returned. */

@@ -5,9 +5,10 @@ import {fileURLToPath} from 'node:url';
 import {ShimError} from './errors.js';
 
 export {errnoName} from './errors.js';
+export * from './options.js';
 
 /*
- * `@zlr/kernel-shim/internal`: the addon as the packages of this repository use it, and nothing else is loaded with it. It
+ * `@zlr/kernel-shim/internal`: the addon, and how options are looked at, as the packages of this repository use it; nothing else is loaded with it. It
  * may change with any release; what programs need of it is exported by the package itself.
  */
 

@@ -2,8 +2,9 @@ import {connect, type Socket} from 'node:net';
 import {dirname} from 'node:path';
 import {send} from './control/lines.js';
 import {startTicks, writeServiceNote} from './control/run-dir.js';
-import {errnoName, ShimError} from './errors.js';
+import {assertFits, errnoName, ShimError} from './errors.js';
 import {native} from './native.js';
+import {type Expected, integer, listOf, mapOf, optional, systemText} from './options.js';
 
 /** What a process declares in order to be restarted (thesis, `reregist`). */
 export interface Registration {
@@ -34,6 +35,14 @@ interface Birth {
   readonly thresholdMs: number;
   readonly childId: number;
 }
+
+/** The compiler sees to it that none is missing. */
+const REGISTRATION = {
+  binPath: optional(systemText),
+  argv: optional(listOf(systemText)),
+  envp: optional(mapOf(systemText)),
+  childId: optional(integer(0, 2 ** 31 - 1)),
+} satisfies Record<keyof Registration, Expected>;
 
 const ownVariables = ['ZLR_CONTROL', 'ZLR_THRESHOLD_MS', 'ZLR_CHILD_ID'] as const;
 /** Written by the keeper for each generation, so never taken over from this one's environment. */
@@ -134,9 +143,10 @@ function replaceKeeper(): void {
  * here it clones a process, once in a life.
  *
  * @returns whether the process is under a keeper now
- * @throws ShimError KEEPER_FAILED
+ * @throws ShimError OPTION_INVALID, KEEPER_FAILED
  */
 export function reregist(changes: Partial<Registration> = {}): boolean {
+  assertFits('reregist', changes, REGISTRATION); // also without a supervisor: a mistake shows when it is made
   if (!birth) return false;
   if (registered) throw new ShimError('KEEPER_FAILED', 'reregist() was called twice; call it once in a life');
   getreginfo(); // takes the handed-over descriptors out of reach of child processes first

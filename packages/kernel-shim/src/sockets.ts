@@ -1,5 +1,6 @@
-import {errnoName, ShimError} from './errors.js';
+import {assertFits, errnoName, ShimError} from './errors.js';
 import {native} from './native.js';
+import {descriptor, integer, port as portNumber, systemText} from './options.js';
 
 export interface LocalAddress {
   address: string;
@@ -22,9 +23,14 @@ const hints: Record<string, string> = {
  * @param port 0: any free one, which `localAddress` tells
  * @param backlog connections that may wait to be accepted; the kernel lowers it to net.core.somaxconn
  * @returns its descriptor
- * @throws ShimError LISTEN_FAILED
+ * @throws ShimError OPTION_INVALID, LISTEN_FAILED
  */
 export function listen(address: string, port: number, backlog = 4096): number {
+  assertFits(
+    'listen',
+    {address, port, backlog},
+    {address: systemText, port: portNumber, backlog: integer(1, 2 ** 31 - 1)},
+  );
   const fd = native().listen(address, port, backlog);
   if (fd < 0) {
     const name = errnoName(fd);
@@ -34,8 +40,9 @@ export function listen(address: string, port: number, backlog = 4096): number {
   return fd;
 }
 
-/** The local address of a TCP socket; undefined for anything else. */
+/** The local address of a TCP socket; undefined for any other descriptor. @throws ShimError OPTION_INVALID */
 export function localAddress(fd: number): LocalAddress | undefined {
+  assertFits('localAddress', {fd}, {fd: descriptor});
   const {error, address, port, listening} = native().localAddress(fd);
   return error < 0 ? undefined : {address, port, listening: listening === 1};
 }
@@ -56,8 +63,9 @@ export interface Books {
 
 const numbers = new Float64Array(7);
 
-/** undefined: not a TCP socket. */
+/** undefined: not a TCP socket. @throws ShimError OPTION_INVALID */
 export function readBooks(fd: number): Books | undefined {
+  assertFits('readBooks', {fd}, {fd: descriptor});
   if (native().books(fd, numbers) < 0) return undefined;
   const [low, high, written, read, unread, peerEnded, dead] = numbers as unknown as [
     number,

@@ -1,4 +1,5 @@
 import {types} from 'node:util';
+import {complaint, type Expected} from '@zlr/kernel-shim/internal';
 
 /** Stable codes; the message may change between releases, the code does not. */
 export type StoreErrorCode =
@@ -45,4 +46,15 @@ export function show(value: unknown): string {
   if (Array.isArray(value)) return `an array of ${value.length}`;
   if (typeof value === 'object' && value !== null) return 'an object';
   return String(value);
+}
+
+/** Options that there are, each of what it must be. @throws StoreError `code` */
+export function assertFits(
+  of: string,
+  given: unknown,
+  expected: Readonly<Record<string, Expected>>,
+  code: StoreErrorCode = 'ERR_OPTIONS',
+): void {
+  const wrong = complaint(of, given, expected);
+  if (wrong !== undefined) throw new StoreError(code, `${wrong}.`);
 }

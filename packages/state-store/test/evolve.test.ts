@@ -160,7 +160,7 @@ test('names that are none: in drop, on either side of renames, of what stays', a
     [{drop: 'served'}, /drop: "served"; expected names/],
     [{drop: [1]}, /drop: an array of 1; expected names/],
     [{renames: {hits: 1}}, /renames: an object; expected/],
-    [{migrate: {}}, /migrate: an object; expected a function/],
+    [{migrate: {}}, /migrate is {}; expected a function/],
     [{version: 0}, /version: 0; expected an integer/],
     [{version: 1.5}, /version: 1\.5; expected an integer/],
   ] as const)

@@ -3,7 +3,16 @@ import test from 'ava';
 import {loadCompiled} from '../src/backends/native.js';
 import {sysvKeys} from '../src/backends/sysv.js';
 import {listSysv} from '../src/backends/sysv-segments.js';
-import {openStore, StoreError, struct, t as ty} from '../src/index.js';
+import {
+  dumpStore,
+  loadStore,
+  openStore,
+  readStore,
+  repairStore,
+  StoreError,
+  struct,
+  t as ty,
+} from '../src/index.js';
 import {schema} from './fixtures/life.js';
 import {run, startAndGreet} from './helpers/child.js';
 import {BACKENDS, fresh, freshName, pathOf} from './helpers/stores.js';
@@ -156,6 +165,12 @@ test('options that cannot work are refused', async t => {
     {logSize: '?'},
     {maxsize: '2MB'},
     {readOnly: true},
+    {readonly: 'yes'},
+    {compact: 1},
+    {share: 1},
+    {path: 5},
+    {validate: true},
+    {renames: ['a']},
     {schema: undefined},
     {schema: null},
     {schema: ty.u8},
@@ -176,12 +191,34 @@ test('options that cannot work are refused', async t => {
   const typo = openStore({name: freshName(), backend: 'memory', schema, sise: '1MB'} as never);
   await t.throwsAsync(typo, {
     code: 'ERR_OPTIONS',
-    message: /no option "sise"; there are name, size, backend/,
+    message: /no option 'sise'; there are name, size, backend/,
   });
 });
 
+test('each function and each declaration refuses an option that there is not, and one that is no such thing', async t => {
+  const S = struct('S', {a: ty.u8});
+  const store = await fresh(t, 'memory', {a: ty.u8});
+  const dump = dumpStore(store as never);
+  const place = {name: freshName(), backend: 'memory'} as const;
+  for (const wrong of [{nmae: 'x'}, {path: 5}]) {
+    const given = {...place, ...wrong} as never;
+    const refused = {instanceOf: StoreError, code: 'ERR_OPTIONS', message: /nmae|path is 5/} as const;
+    await t.throwsAsync(readStore(given), refused);
+    await t.throwsAsync(repairStore(given), refused);
+    await t.throwsAsync(loadStore(dump, given), refused);
+  }
+  t.throws(() => store.watch(undefined, {singal: 1} as never), {code: 'ERR_OPTIONS', message: /singal/});
+  t.throws(() => store.watch(undefined, {signal: 1} as never), {code: 'ERR_OPTIONS', message: /AbortSignal/});
+  t.throws(() => struct('S', {a: ty.u8}, {validator() {}} as never), {
+    code: 'ERR_SCHEMA',
+    message: /validator/,
+  });
+  t.throws(() => ty.table(S, {capcity: 3} as never), {code: 'ERR_SCHEMA', message: /capcity/});
+  t.throws(() => ty.table({a: ty.u8} as never), {code: 'ERR_SCHEMA', message: /expected a struct/});
+});
+
 test('a segment of somebody else is left as it is', async t => {
-  const shm = loadCompiled('sysv', 'shm-typed-array', '') as typeof import('shm-typed-array');
+  const shm = loadCompiled<typeof import('shm-typed-array')>('sysv', 'shm-typed-array', ['create'], '');
   for (const [perm, bytes, message] of [
     ['600', 'not a store at all', /not a zlr store/],
     ['600', '\0', /not a zlr store/],

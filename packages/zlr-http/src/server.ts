@@ -1,5 +1,6 @@
 import {ChannelLoop, type Protocol, type RecoveryReport, SLOT_SIZE} from '@zlr/hread';
 import {endOrderly, isSupervised, reregist} from '@zlr/kernel-shim';
+import {complaint, systemText, text} from '@zlr/kernel-shim/internal';
 import {
   type Connection,
   type ConnectionRecord,
@@ -7,6 +8,7 @@ import {
   exchange,
   openConnections,
 } from './connection.js';
+import {HttpError} from './errors.js';
 import {type OpenedFile, StaticFiles} from './files/static-files.js';
 import {pathFor, planStatic} from './files/static-plan.js';
 import {BODY_DATA, BODY_DONE, BODY_MORE, BodyReader} from './message/body.js';
@@ -60,8 +62,10 @@ export class StaticServer implements Protocol<ConnectionRecord> {
     );
   }
 
-  /** Opens the folder and the state. @throws HttpError ROOT_UNUSABLE, StoreError */
+  /** Opens the folder and the state. @throws HttpError OPTION_INVALID, ROOT_UNUSABLE; StoreError */
   static async open(options: {root: string; name: string}): Promise<StaticServer> {
+    const wrong = complaint('StaticServer.open', options, {root: systemText, name: text});
+    if (wrong !== undefined) throw new HttpError('OPTION_INVALID', wrong);
     const files = new StaticFiles(options.root); // first: when it fails, there is nothing to be removed
     return new StaticServer(await openConnections(options.name), files);
   }

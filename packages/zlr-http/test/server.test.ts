@@ -15,6 +15,7 @@ import {
 import {join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
 import fc from 'fast-check';
+import {HttpError, StaticServer} from '../src/index.js';
 import {
   curl,
   exchangeOnce,
@@ -36,6 +37,11 @@ const SIZES = {
   'large.bin': 3_000_000,
   'empty.txt': 0,
 };
+
+serial('options of a server that cannot be are refused by name', async t => {
+  for (const wrong of [undefined, {}, {root: '.'}, {root: 5, name: 'x'}, {root: '.', name: 'x', prot: 1}])
+    await t.throwsAsync(StaticServer.open(wrong as never), {instanceOf: HttpError, code: 'OPTION_INVALID'});
+});
 
 async function serve(t: ExecutionContext, sizes: Record<string, number> = SIZES) {
   const site = new Site(t, sizes);

@@ -1,11 +1,20 @@
 import assert from 'node:assert/strict';
 import {getreginfo, readBooks, reportServed} from '@zlr/kernel-shim';
-import {Command, Event, errnoName, native, type ReactorHandle} from '@zlr/kernel-shim/internal';
+import {
+  Command,
+  Event,
+  errnoName,
+  integer,
+  native,
+  port as portNumber,
+  type ReactorHandle,
+  text,
+} from '@zlr/kernel-shim/internal';
 import type {TableLayout} from '@zlr/state-store';
 import {type Answer, Channel, type ChannelRecord} from '../channels/channel.js';
 import {CLOSE_AFTER} from '../channels/channel-record.js';
 import {Slots} from '../channels/slots.js';
-import {HreadError} from '../errors.js';
+import {assertFits, HreadError} from '../errors.js';
 import {Commands} from './commands.js';
 import {type Address, type ListeningSocket, openListener, resolveHost} from './listen.js';
 import {matchChannels, type RecoveryReport} from './recovery.js';
@@ -46,6 +55,14 @@ export interface ChannelStore<R extends ChannelRecord> {
 
 /** Enough for the longest head of a request twice over, see hold.c: what is left over always fits before itself. */
 export const SLOT_SIZE = 32 * 1024;
+
+/** @throws HreadError OPTION_INVALID, HOLD_EXCEEDED */
+function assertHeld(channel: Channel<ChannelRecord>, count: number): void {
+  if (!(count >= 0) || !Number.isInteger(count))
+    assertFits('consume', {count}, {count: integer(0, channel.held)});
+  if (count > channel.held)
+    throw new HreadError('HOLD_EXCEEDED', `cannot consume ${count} bytes, only ${channel.held} are held`);
+}
 
 /** A connection that ended its output waits at most so long for the peer's end before it is cut. */
 const LINGER_SECONDS = 10;
@@ -168,7 +185,9 @@ export class ChannelLoop<R extends ChannelRecord> {
   }
 
   /** Listens, or goes on listening on the socket that the former generation had there. */
-  async listen({host, port}: {host: string; port: number}): Promise<Address> {
+  async listen(where: {host: string; port: number}): Promise<Address> {
+    assertFits('listen', where, {port: portNumber, host: text});
+    const {host, port} = where;
     const address = await resolveHost(host);
     const known = this.#recoveredListeners.findIndex(
       listener => listener.address === address && (port === 0 || listener.port === port),
@@ -195,7 +214,8 @@ export class ChannelLoop<R extends ChannelRecord> {
    * An answer to a connection that has gone is dropped.
    */
   answer(channel: Channel<R>, consumed: number, answer: Answer): void {
-    assert(!channel.sending, 'one answer at a time');
+    if (channel.sending)
+      throw new HreadError('REPLY_TWICE', 'one answer at a time: the one before is on its way');
     channel.outSlot = answer.slot;
     channel.fileFd = answer.fileFd;
     if (channel.closed) {
@@ -203,7 +223,7 @@ export class ChannelLoop<R extends ChannelRecord> {
       setImmediate(() => this.#feedWaiting()); // no event may ever tell of this slot
       return;
     }
-    assert(consumed <= channel.held, 'only held bytes can be consumed');
+    assertHeld(channel, consumed);
     const {record} = channel;
     this.#store.transaction(() => {
       // The former answer is sent whole (that is when the next may come), so its end is where this one begins.
@@ -223,7 +243,7 @@ export class ChannelLoop<R extends ChannelRecord> {
   /** Deletes the first `count` held bytes without an answer. */
   consume(channel: Channel<R>, count: number): void {
     if (channel.closed) return; // its record may be another's by now
-    assert(count <= channel.held, 'only held bytes can be consumed');
+    assertHeld(channel, count);
     channel.record.consumed = channel.record.consumed + count;
     channel.start += count;
     this.#commands.push(Command.Consumed, channel.index);

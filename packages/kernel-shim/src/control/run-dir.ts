@@ -1,6 +1,7 @@
 import {lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {ShimError} from '../errors.js';
+import {show} from '../options.js';
 
 /** Where the services of one user meet: a folder each, private to the user. */
 function root(): string {
@@ -29,10 +30,10 @@ export interface RunDir {
 }
 
 function checkName(name: string): void {
-  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/.test(name)) {
+  if (typeof name !== 'string' || !/^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/.test(name)) {
     throw new ShimError(
       'NAME_INVALID',
-      `'${name}' cannot name a service: expected 1 to 32 letters, digits, '.', '_' or '-', the first a letter or digit`,
+      `${show(name)} cannot name a service: expected 1 to 32 letters, digits, '.', '_' or '-', the first a letter or digit`,
     );
   }
 }

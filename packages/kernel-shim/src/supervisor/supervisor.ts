@@ -4,8 +4,9 @@ import {listServices} from '../control/client.js';
 import {type Message, onMessages, send} from '../control/lines.js';
 import {makeRunDir, type RunDir, removeRunDir} from '../control/run-dir.js';
 import type {FaultRecord, Status} from '../control/status.js';
-import {errnoName, ShimError} from '../errors.js';
+import {assertFits, errnoName, ShimError} from '../errors.js';
 import {native} from '../native.js';
+import {anything, call, type Expected, listOf, mapOf, optional, systemText} from '../options.js';
 import {decide, describe, type WaitStatus, waitStatus} from './fault.js';
 
 export interface SuperviseOptions {
@@ -19,6 +20,18 @@ export interface SuperviseOptions {
   /** Receives one line an event; by default they go to stderr. */
   log?: (line: string) => void;
 }
+
+/** The compiler sees to it that none is missing. */
+const OPTIONS = {
+  name: anything, // NAME_INVALID says what a name is
+  command: listOf(systemText),
+  thresholdMs: optional({
+    what: 'milliseconds, 0 or more',
+    fits: value => Number.isFinite(value) && (value as number) >= 0,
+  }),
+  env: optional(mapOf(optional(systemText))),
+  log: optional(call),
+} satisfies Record<keyof SuperviseOptions, Expected>;
 
 /** A parent that starts a service, learns exactly how each generation ends, and decides what follows. */
 export interface Supervisor {
@@ -372,9 +385,10 @@ async function bind(server: Server, path: string): Promise<void> {
 /**
  * Starts a command under a supervisor in this process.
  *
- * @throws ShimError NAME_INVALID, NAME_IN_USE, RUN_DIR_UNSAFE, COMMAND_EMPTY, SPAWN_FAILED
+ * @throws ShimError OPTION_INVALID, NAME_INVALID, NAME_IN_USE, RUN_DIR_UNSAFE, COMMAND_EMPTY, SPAWN_FAILED
  */
 export async function supervise(options: SuperviseOptions): Promise<Supervisor> {
+  assertFits('supervise', options, OPTIONS);
   if (options.command.length === 0) {
     throw new ShimError(
       'COMMAND_EMPTY',

@@ -1,8 +1,9 @@
-import {StoreError, show} from '../errors.js';
+import {anything} from '@zlr/kernel-shim/internal';
+import {assertFits, StoreError, show} from '../errors.js';
 import {closeCollection} from '../schema/closed.js';
 import type {Fields, InitOf, Live, PlainOf, RecordOf} from '../schema/record.js';
 import {type Compiled, compile, type Extras} from '../schema/record-class.js';
-import type {Struct} from '../schema/struct.js';
+import {Struct} from '../schema/struct.js';
 import type {TypeDescription} from '../schema/type.js';
 import type {Builder} from '../segment/builder.js';
 import type {Checker} from '../segment/check.js';
@@ -304,9 +305,13 @@ export class TableType<F extends Fields> extends CollectionType<Table<F>> {
   private readonly capacity: number | undefined;
   constructor(
     readonly struct: Struct<F>,
-    {capacity}: TableOptions,
+    options: TableOptions,
   ) {
     super();
+    if (!(struct instanceof Struct))
+      throw new StoreError('ERR_SCHEMA', 't.table: expected a struct: t.table(Conn).');
+    assertFits(`t.table(${struct.name})`, options, {capacity: anything}, 'ERR_SCHEMA');
+    const {capacity} = options;
     if (capacity !== undefined && (!Number.isSafeInteger(capacity) || capacity < 1 || capacity > SLOT_SPACE))
       throw new StoreError(
         'ERR_SCHEMA',

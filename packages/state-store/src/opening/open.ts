@@ -1,4 +1,5 @@
 import {setTimeout} from 'node:timers/promises';
+import {anything, call, type Expected, flag, optional, record, text} from '@zlr/kernel-shim/internal';
 import type {Asked, Backing} from '../backends/backing.js';
 import {BusyForNow} from '../backends/busy.js';
 import {attachFile, placeOfFile} from '../backends/file.js';
@@ -7,7 +8,7 @@ import {told} from '../backends/refusal.js';
 import {attachMemory, placeOfMemory} from '../backends/shared-memory.js';
 import {assertHolds, parseSize} from '../backends/size.js';
 import {attachSysv, placeOfSysv} from '../backends/sysv.js';
-import {StoreError, show} from '../errors.js';
+import {assertFits, StoreError, show} from '../errors.js';
 import type {Renames} from '../migration/plan.js';
 import type {RepairResult} from '../repair/repair.js';
 import {assertMayGenerate} from '../schema/generate.js';
@@ -63,26 +64,26 @@ export interface StoreOptions<S extends Schema> {
   validate?: (root: RootOf<S>) => void;
 }
 
-/** The compiler sees to it that none is missing. */
+/** The compiler sees to it that none is missing. What `anything` may be has its own words below. */
 const OPTIONS = {
-  name: true,
-  size: true,
-  backend: true,
-  path: true,
-  shared: true,
-  schema: true,
-  readonly: true,
-  writers: true,
-  share: true,
-  maxSize: true,
-  logSize: true,
-  renames: true,
-  drop: true,
-  migrate: true,
-  version: true,
-  compact: true,
-  validate: true,
-} satisfies Record<keyof StoreOptions<Schema>, true>;
+  name: anything,
+  size: anything,
+  backend: anything,
+  path: optional(text),
+  shared: anything,
+  schema: anything,
+  readonly: optional(flag),
+  writers: anything,
+  share: optional(flag),
+  maxSize: anything,
+  logSize: anything,
+  renames: optional(record),
+  drop: anything,
+  migrate: optional(call),
+  version: anything,
+  compact: optional(flag),
+  validate: optional(call),
+} satisfies Record<keyof StoreOptions<Schema>, Expected>;
 
 /**
  * Makes the store, or opens the one that is there: then what a dead writer left half done is undone first, and what was
@@ -103,12 +104,7 @@ const OPTIONS = {
 export async function openStore<const S extends Schema>(options: StoreOptions<S>): Promise<Store<S>> {
   if (typeof options !== 'object' || options === null)
     throw new StoreError('ERR_OPTIONS', 'openStore expects an object with name, size, backend and schema.');
-  const unknown = Object.keys(options).find(option => !Object.hasOwn(OPTIONS, option));
-  if (unknown !== undefined)
-    throw new StoreError(
-      'ERR_OPTIONS',
-      `there is no option ${show(unknown)}; there are ${Object.keys(OPTIONS).join(', ')}.`,
-    );
+  assertFits('openStore', options, OPTIONS);
   const opened = callerOf(openStore);
   const {name, readonly = false, writers = 'one', share = false, schema} = options;
   assertName(name);
@@ -119,13 +115,13 @@ export async function openStore<const S extends Schema>(options: StoreOptions<S>
       'ERR_OPTIONS',
       `schema: ${show(schema)}; expected an object of types by name, such as {starts: t.uint, conns: t.table(Conn)}.`,
     );
-  if (typeof share !== 'boolean' || (share && readonly))
+  if (share && readonly)
     throw new StoreError(
       'ERR_OPTIONS',
-      `share: ${show(share)}; expected true or false, and true only of one that writes: any number may read a store.`,
+      'share: true; expected that only of one that writes: any number may read a store.',
     );
   const {renames = {}, drop = [], version = 0, migrate} = options;
-  if (typeof renames !== 'object' || renames === null || Object.values(renames).some(isNoText))
+  if (typeof renames !== 'object' || Array.isArray(renames) || Object.values(renames).some(isNoText))
     throw new StoreError(
       'ERR_OPTIONS',
       `renames: ${show(renames)}; expected {'Struct.newField': 'oldField', newRoot: 'oldRoot'}.`,
@@ -135,8 +131,6 @@ export async function openStore<const S extends Schema>(options: StoreOptions<S>
       'ERR_OPTIONS',
       `drop: ${show(drop)}; expected names such as ['Struct.field', 'root'].`,
     );
-  if (migrate !== undefined && typeof migrate !== 'function')
-    throw new StoreError('ERR_OPTIONS', `migrate: ${show(migrate)}; expected a function.`);
   if (options.version !== undefined && !(Number.isInteger(version) && version >= 1 && version < 2 ** 32))
     throw new StoreError('ERR_OPTIONS', `version: ${show(version)}; expected an integer from 1 to 2**32-1.`);
   const size = options.size === undefined || readonly ? undefined : parseSize(options.size, 'size');
@@ -213,7 +207,7 @@ const isNoText = (value: unknown) => typeof value !== 'string';
 export async function readStore(
   options: Omit<StoreOptions<Schema>, 'schema' | 'readonly'>,
 ): Promise<Store<Schema>> {
-  return patiently(() => openDescribed(options, 'none', 'elsewhere'));
+  return patiently(() => openDescribed('readStore', options, 'none', 'elsewhere'));
 }
 
 /**
@@ -227,7 +221,7 @@ export async function repairStore(
   place: Omit<StoreOptions<Schema>, 'schema' | 'readonly'>,
 ): Promise<RepairResult> {
   const opened = callerOf(repairStore);
-  const store = await patiently(() => openDescribed(place, 'one', opened));
+  const store = await patiently(() => openDescribed('repairStore', place, 'one', opened));
   try {
     return store.repair();
   } finally {
@@ -236,12 +230,14 @@ export async function repairStore(
 }
 
 function openDescribed(
+  of: string,
   options: Omit<StoreOptions<Schema>, 'schema' | 'readonly'>,
   access: Access,
   opened: string,
 ): Store<Schema> {
   if (typeof options !== 'object' || options === null)
-    throw new StoreError('ERR_OPTIONS', 'expected an object with name, backend and path.');
+    throw new StoreError('ERR_OPTIONS', `${of} expects an object with name, backend and path.`);
+  assertFits(of, options, OPTIONS);
   const {name} = options;
   assertName(name);
   const backing = attach(options as StoreOptions<Schema>, {name, size: undefined, access, opened});

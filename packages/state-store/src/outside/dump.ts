@@ -1,8 +1,10 @@
+import {types} from 'node:util';
 import {createGunzip, gzipSync} from 'node:zlib';
+import {anything, optional, text} from '@zlr/kernel-shim/internal';
 import type {Asked, Backing} from '../backends/backing.js';
 import {reserve} from '../backends/shared-memory.js';
 import {assertHolds} from '../backends/size.js';
-import {StoreError, show} from '../errors.js';
+import {assertFits, StoreError, show} from '../errors.js';
 import {describedBy} from '../opening/examine.js';
 import {assertName, attach, patiently, type StoreOptions} from '../opening/open.js';
 import {callerOf} from '../opening/share.js';
@@ -110,8 +112,9 @@ async function unpack(dump: Uint8Array, backend: Backing['kind']): Promise<Uint8
  */
 export async function loadStore(dump: Uint8Array, place: Place): Promise<void> {
   const opened = callerOf(loadStore);
+  assertFits('loadStore', place, {name: anything, backend: anything, path: optional(text)});
   assertName(place.name);
-  if (!(dump instanceof Uint8Array))
+  if (!types.isUint8Array(dump))
     throw new StoreError('ERR_OPTIONS', `dump: ${show(dump)}; expected the bytes that dumpStore gave.`);
   const bytes = await unpack(dump, place.backend ?? 'sysv');
   const image = new Memory(bytes);

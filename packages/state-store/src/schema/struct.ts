@@ -1,4 +1,5 @@
-import {StoreError} from '../errors.js';
+import {call, optional} from '@zlr/kernel-shim/internal';
+import {assertFits, StoreError} from '../errors.js';
 import type {Checker} from '../segment/check.js';
 import {CELL} from '../segment/memory.js';
 import {FIELD, type Fields, type InitOf, layOut, type Placed, type PlainOf, type RecordOf} from './record.js';
@@ -29,12 +30,11 @@ export class Struct<F extends Fields> extends Type<RecordOf<F>, InitOf<F>, Plain
     readonly name: string,
     /** As given to `struct`. */
     readonly fields: F,
-    {validate}: StructOptions<F> = {},
+    options: StructOptions<F> = {},
   ) {
     super();
-    if (validate !== undefined && typeof validate !== 'function')
-      throw new StoreError('ERR_SCHEMA', `struct('${name}'): validate is a function that throws.`);
-    this.validate = validate;
+    assertFits(`struct('${name}')`, options, {validate: optional(call)}, 'ERR_SCHEMA');
+    this.validate = options.validate;
     if (!FIELD.test(name))
       throw new StoreError('ERR_SCHEMA', `struct('${name}'): a struct is named by letters, digits and _.`);
     if (typeof fields !== 'object' || fields === null || Object.keys(fields).length === 0)

@@ -48,7 +48,7 @@ import {NOBODY} from './process-identity.js';
  *  ...  zero up to 4096
  */
 export const HEADER_BYTES = 4096;
-export const MAGIC = Buffer.from('ZLRSTORE', 'latin1');
+export const MAGIC: Buffer = Buffer.from('ZLRSTORE', 'latin1');
 export const VERSION = 2;
 export const NAME_BYTES = 60;
 

@@ -1,8 +1,9 @@
 import {inspect, types} from 'node:util';
+import {optional} from '@zlr/kernel-shim/internal';
 import type {Backing} from '../backends/backing.js';
 import {type Collection, CollectionType, printable, unlisted} from '../collections/collection.js';
 import {Table, type TableLayout} from '../collections/table.js';
-import {StoreError, show} from '../errors.js';
+import {assertFits, StoreError, show} from '../errors.js';
 import {wrongHeads} from '../repair/heads.js';
 import {examine} from '../repair/invariants.js';
 import {Ledger, type SetAside} from '../repair/ledger.js';
@@ -61,6 +62,8 @@ declare global {
     readonly asyncDispose: unique symbol;
   }
 }
+
+const SIGNAL = optional({what: 'an AbortSignal', fits: value => value instanceof AbortSignal});
 
 const COPIES = 50;
 const OPTIMISTIC_READS = 3;
@@ -214,8 +217,10 @@ export class Store<S extends Schema> {
    * @example
    * for await (const {value} of store.watch(root => root.served)) console.log(value);
    */
-  watch<T = undefined>(select?: (root: RootOf<S>) => T, {signal}: {signal?: AbortSignal} = {}): Changes<T> {
+  watch<T = undefined>(select?: (root: RootOf<S>) => T, options: {signal?: AbortSignal} = {}): Changes<T> {
     this.engine.assertOpen();
+    assertFits('watch', options, {signal: SIGNAL});
+    const {signal} = options;
     if (select !== undefined && typeof select !== 'function')
       throw new StoreError('ERR_OPTIONS', `select: ${show(select)}; watch expects a function of the root.`);
     const look = select && (() => this.read(root => seen(select(root))));
