@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "harness.h"
+
+int fuzz_main(void)
+{
+	return 0;
+}
