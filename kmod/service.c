@@ -90,7 +90,6 @@ void zlr_service_live(struct zlr_service *service, struct pid *pid, enum zlr_sta
 	service->state = state;
 	service->generation++;
 	service->registered = false;
-	service->segments = 0;
 	service->restarted = ktime_get_boottime();
 	hash_add_rcu(by_pid, &service->node, (unsigned long)pid);
 	spin_unlock(&zlr_services_lock);

@@ -38,7 +38,7 @@ static void a_real_segmentation_fault(void)
 	struct agent agent = agent_start(true);
 
 	tell(&agent, "segfault");
-	CHECK(!strcmp(answer(&agent), "generation 2"));
+	CHECK(same(answer(&agent), "generation 2"));
 	CHECK(strstr(ask(&agent, "info"), "signal=11"));
 	agent_end(&agent);
 }
@@ -48,7 +48,7 @@ static void an_exit_status_that_says_failure(void)
 	struct agent agent = agent_start(true);
 
 	tell(&agent, "exit 1");
-	CHECK(!strcmp(answer(&agent), "generation 2"));
+	CHECK(same(answer(&agent), "generation 2"));
 	CHECK(strstr(ask(&agent, "info"), "signal=0 code=1"));
 	/* EX_CONFIG: another generation would end likewise. */
 	tell(&agent, "exit 78");
@@ -86,7 +86,7 @@ static void the_main_thread_may_end_first(void)
 	struct agent agent = agent_start(true);
 
 	tell(&agent, "main-ends 11");
-	CHECK(!strcmp(answer(&agent), "generation 2"));
+	CHECK(same(answer(&agent), "generation 2"));
 	CHECK(strstr(ask(&agent, "info"), "signal=11"));
 	agent_end(&agent);
 }

@@ -148,7 +148,7 @@ struct agent agent_start_with(void (*before)(void *), void *context, bool regist
 	}
 	close(wires[1]);
 	agent.wire = wires[0];
-	CHECK(!strcmp(answer(&agent), "generation 1"));
+	CHECK(same(answer(&agent), "generation 1"));
 	return agent;
 }
 

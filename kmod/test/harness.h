@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/types.h>
 #include <zlr/kmod.h>
 
@@ -41,6 +42,12 @@ struct agent {
 	int wire;
 	pid_t pid; /* of the first generation */
 };
+
+/* False too when there is no answer. */
+static inline bool same(const char *got, const char *expected)
+{
+	return got && !strcmp(got, expected);
+}
 
 struct agent agent_start(bool registered);
 struct agent agent_start_with(void (*before)(void *), void *context, bool registered);

@@ -147,7 +147,7 @@ static void it_ends_with_exec(void)
 	CHECK(totals().services == 1);
 	tell(&agent, "exec");
 	/* The program that was executed is a first generation of nothing. */
-	CHECK(!strcmp(answer(&agent), "generation 1"));
+	CHECK(same(answer(&agent), "generation 1"));
 	CHECK(!strncmp(ask(&agent, "info"), "0 flags=0", 9));
 	await_totals_zero();
 	tell(&agent, "die 9");
