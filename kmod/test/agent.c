@@ -217,6 +217,18 @@ static void obey(char *line)
 		ssize_t got = read(a, data, b);
 
 		fprintf(out, "%zd %.*s\n", got < 0 ? -errno : got, (int)(got < 0 ? 0 : got), data);
+	} else if (!strcmp(word, "take")) { /* the descriptor that comes with the next byte */
+		char control[CMSG_SPACE(sizeof(int))], byte;
+		struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
+		struct msghdr message = {
+			.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control),
+		};
+		int fd;
+
+		recvmsg(AGENT_FD, &message, MSG_CMSG_CLOEXEC);
+		memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(fd));
+		fprintf(out, "%d\n", dup2(fd, a));
+		close(fd);
 	} else if (!strcmp(word, "close")) {
 		fprintf(out, "%d\n", close(a));
 	} else if (!strcmp(word, "accept")) { /* listening socket, number that the connection shall have */
