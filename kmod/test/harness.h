@@ -72,6 +72,7 @@ extern const struct test registration_tests[], fault_tests[], channel_tests[], b
 	hread_tests[], bound_tests[], safety_tests[];
 
 int fuzz_main(void);
+int fuzzed_main(void);
 int bench_main(void);
 
 #endif

@@ -78,6 +78,8 @@ int main(int argc, char **argv)
 	CHECK(zlr_device >= 0);
 	/* A reader that is gone shows as an error, not as a death. */
 	signal(SIGPIPE, SIG_IGN);
+	if (!strcmp(what, "fuzzed"))
+		return fuzzed_main();
 	if (!strcmp(what, "fuzz"))
 		return fuzz_main();
 	if (!strcmp(what, "bench"))
