@@ -22,8 +22,8 @@ struct start {
 
 static void fail(struct zlr_service *service, const char *what, int error)
 {
-	pr_warn_ratelimited("generation %u of the service of process %d could not be started: %s: error %d; its channels are closed\n",
-			    service->generation + 1, service->fault_pid, what, error);
+	pr_warn_ratelimited("the next generation of process %d could not be started: %s: error %d; its channels are closed\n",
+			    service->fault_pid, what, error);
 	zlr_service_end(service, ZLR_STARTING);
 }
 
