@@ -8,10 +8,10 @@
  *   npx tsc -b && node bench/http-parser.mjs [--json]
  */
 import {createRequire} from 'node:module';
-import {parseRequest} from '../packages/zlr-http/dist/request.js';
-import {RequestHead} from '../packages/zlr-http/dist/request-head.js';
-import {ResponsePlan, writeResponse} from '../packages/zlr-http/dist/response.js';
-import {pathFor, planStatic} from '../packages/zlr-http/dist/static-plan.js';
+import {pathFor, planStatic} from '../packages/zlr-http/dist/files/static-plan.js';
+import {parseRequest} from '../packages/zlr-http/dist/message/request.js';
+import {RequestHead} from '../packages/zlr-http/dist/message/request-head.js';
+import {ResponsePlan, writeResponse} from '../packages/zlr-http/dist/message/response.js';
 
 const SLOTS = 64;
 const SLOT = 32 * 1024;

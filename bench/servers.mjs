@@ -7,7 +7,7 @@ import {availableParallelism} from 'node:os';
 import {createInterface} from 'node:readline';
 import {setTimeout as delay} from 'node:timers/promises';
 import {fileURLToPath} from 'node:url';
-import {killAll, newSegments, processesWith, segments} from '../scripts/leftovers.mjs';
+import {killAll, processesWith, segments, segmentsMadeBy} from '../scripts/leftovers.mjs';
 
 const MARK = 'ZLR_BENCH_RUN';
 const START_MS = 20_000;
@@ -48,7 +48,7 @@ export class Servers {
   /** @type {Server[]} */
   #running = [];
   #count = 0;
-  /** Whose segments are ours. */
+  /** Whose segments are ours. @type {Set<number>} */
   #pids = new Set();
   #signal;
   #env;
@@ -161,7 +161,7 @@ export class Servers {
       failures.push(new Error(`left behind: process ${pid} (${command})`));
     }
     await killAll(left);
-    for (const each of newSegments(this.#before, []).filter(({creator}) => this.#pids.has(creator))) {
+    for (const each of segmentsMadeBy(this.#before, this.#pids)) {
       failures.push(new Error(`left behind: shared-memory segment ${each.id}`));
       await once(spawn('ipcrm', ['-m', String(each.id)], {stdio: 'ignore'}), 'exit');
     }

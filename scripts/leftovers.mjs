@@ -6,9 +6,7 @@ import {setTimeout as delay} from 'node:timers/promises';
 /** @typedef {{id: number, size: number, creator: number}} Segment */
 /** @typedef {{pid: number, command: string}} Process */
 
-const uid = process.getuid?.() ?? 0;
-
-/** @returns {Map<number, Segment>} this user's SysV segments by their id */
+/** @returns {Map<number, Segment>} the SysV segments of this IPC namespace by their id */
 export function segments() {
   /** @type {Map<number, Segment>} */
   const found = new Map();
@@ -17,9 +15,7 @@ export function segments() {
   for (const row of rows) {
     const values = row.trim().split(/\s+/).map(Number);
     const field = (/** @type {string} */ name) => values[names.indexOf(name)] ?? Number.NaN;
-    if (field('uid') === uid) {
-      found.set(field('shmid'), {id: field('shmid'), size: field('size'), creator: field('cpid')});
-    }
+    found.set(field('shmid'), {id: field('shmid'), size: field('size'), creator: field('cpid')});
   }
   return found;
 }
@@ -43,7 +39,7 @@ function unlessGone(otherwise, read) {
 
 /**
  * @param {number} pid
- * @param {'environ' | 'cmdline' | 'comm' | 'maps' | 'status'} file
+ * @param {'environ' | 'cmdline' | 'comm' | 'status'} file
  */
 function readProc(pid, file) {
   return unlessGone('', () => readFileSync(`/proc/${pid}/${file}`, 'latin1'));
@@ -98,27 +94,14 @@ function privateFiles(pid) {
 }
 
 /**
- * The segments that came into being since `before`, except those that a process other than `own` has attached: other
- * programs of this user may use shared memory while a run lasts.
+ * Of the segments that came into being since `before` those that one of these processes made. A pid is used again, so
+ * what stood before is none of theirs.
  * @param {Map<number, Segment>} before
- * @param {readonly Process[]} own
+ * @param {ReadonlySet<number>} makers
  * @returns {Segment[]}
  */
-export function newSegments(before, own) {
-  const fresh = [...segments().values()].filter(each => !before.has(each.id));
-  if (fresh.length === 0) return [];
-  const ownPids = new Set(own.map(each => each.pid));
-  const others = pids().filter(pid => !ownPids.has(pid));
-  const attached = new Set(others.flatMap(attachedSegments));
-  return fresh.filter(each => !attached.has(each.id));
-}
-
-/** @param {number} pid @returns {number[]} the kernel shows a segment's id as the inode of its mapping */
-function attachedSegments(pid) {
-  return readProc(pid, 'maps')
-    .split('\n')
-    .filter(line => line.includes('/SYSV'))
-    .map(line => Number(line.split(/\s+/)[4]));
+export function segmentsMadeBy(before, makers) {
+  return [...segments().values()].filter(each => !before.has(each.id) && makers.has(each.creator));
 }
 
 /**

@@ -61,8 +61,8 @@ test("the README's table of errors is that of the source, and each code is throw
   const shown = [...readme.matchAll(/^\| `(ERR_\w+)` \| (.*) \|$/gm)].map(match => [match[1]!, match[2]!]);
   t.true(declared.length > 10);
   t.deepEqual(shown, declared);
-  const code = readdirSync(source)
-    .filter(file => file !== 'errors.ts')
+  const code = readdirSync(source, {recursive: true, encoding: 'utf8'})
+    .filter(file => file.endsWith('.ts') && file !== 'errors.ts')
     .map(file => readFileSync(join(source, file), 'utf8'))
     .join('');
   for (const [name] of declared) t.true(code.includes(`'${name}'`), `nothing throws ${name}`);
@@ -74,7 +74,9 @@ test("the README's table of types and collections names everything that t has", 
 });
 
 test("the format's table of the header is that of the source: each field, its offset, no overlap", async t => {
-  const {at, HEADER_BYTES, NAME_BYTES, VERSION} = await import('../packages/state-store/src/header.js');
+  const {at, HEADER_BYTES, NAME_BYTES, VERSION} = await import(
+    '../packages/state-store/src/segment/header.js'
+  );
   const page = readFileSync(join(root, 'docs/state-store/format.md'), 'utf8');
   const rows = [...page.matchAll(/^\| (\d+) \| (\w+) \| ([^|]+) \| .* \|$/gm)].map(match => ({
     offset: Number(match[1]),
@@ -97,14 +99,16 @@ function bytesOf(part: string): number {
 
 test('the numbers of the format page are those of the source', async t => {
   const page = readFileSync(join(root, 'docs/state-store/format.md'), 'utf8');
-  const {BUILDING, READY, MOVED} = await import('../packages/state-store/src/header.js');
-  const {USED, FREE, ENCLOSED, CLASSES, classSize} = await import('../packages/state-store/src/heap.js');
+  const {BUILDING, READY, MOVED} = await import('../packages/state-store/src/segment/header.js');
+  const {USED, FREE, ENCLOSED, CLASSES, classSize} = await import(
+    '../packages/state-store/src/segment/heap.js'
+  );
   for (const [name, value] of Object.entries({BUILDING, READY, MOVED, USED, FREE, ENCLOSED}))
     t.true(page.includes(`${name} 0x${value.toString(16)}`), name);
   t.true(page.includes(`${CLASSES} x u32`));
   const size = (i: number) => (i < 7 ? i + 2 : (5 + ((i - 7) % 4)) * 2 ** (Math.floor((i - 7) / 4) + 1));
   for (let i = 0; i < CLASSES; i++) t.is(classSize(i), size(i));
-  const {slotsHeadCells} = await import('../packages/state-store/src/slots.js');
+  const {slotsHeadCells} = await import('../packages/state-store/src/collections/slots.js');
   t.is(slotsHeadCells(true) * 8, 224);
 });
 

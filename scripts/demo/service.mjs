@@ -5,7 +5,7 @@ import {once} from 'node:events';
 import {setTimeout as delay} from 'node:timers/promises';
 import {fileURLToPath} from 'node:url';
 import {promisify} from 'node:util';
-import {killAll, newSegments, processesWith, segments} from '../leftovers.mjs';
+import {killAll, processesWith, segments, segmentsMadeBy} from '../leftovers.mjs';
 
 const zlr = fileURLToPath(new URL('../../packages/cli/bin/zlr.js', import.meta.url));
 const faultOnSignal = new URL('fault-on-signal.mjs', import.meta.url).href;
@@ -21,7 +21,7 @@ export class Service {
   #env;
   #child;
   #exited;
-  /** Of the supervisor and of every generation seen: whose segments are ours. */
+  /** Of the supervisor and of every generation seen: whose segments are ours. @type {Set<number>} */
   #pids = new Set();
   /** What it said on standard error, shown if the demo fails. */
   log = '';
@@ -77,7 +77,7 @@ export class Service {
       env,
     });
     const status = JSON.parse(stdout);
-    this.#pids.add(status.pid).add(status.supervisorPid);
+    for (const pid of [status.pid, status.supervisorPid]) if (pid !== null) this.#pids.add(pid);
     return status;
   }
 
@@ -101,7 +101,7 @@ export class Service {
     }
     await killAll(left);
     await this.#exited;
-    for (const each of newSegments(this.#before, []).filter(segment => this.#pids.has(segment.creator))) {
+    for (const each of segmentsMadeBy(this.#before, this.#pids)) {
       forced.push(`shared-memory segment ${each.id}`);
       await promisify(execFile)('ipcrm', ['-m', `${each.id}`]);
     }

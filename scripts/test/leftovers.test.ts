@@ -3,27 +3,13 @@ import {once} from 'node:events';
 import {mkdtempSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join, resolve} from 'node:path';
-import test, {type ExecutionContext} from 'ava';
-import {killAll, newSegments, processesWith, segments} from '../leftovers.mjs';
+import test from 'ava';
+import {killAll, processesWith, segments, segmentsMadeBy} from '../leftovers.mjs';
 
 async function end(child: ChildProcess) {
   const exited = once(child, 'exit');
   child.kill('SIGKILL');
   await exited;
-}
-
-/** A process that makes a segment, says its id and keeps it attached. */
-async function attacher(t: ExecutionContext) {
-  const before = new Set(segments().keys());
-  const script = `const shm = require('shm-typed-array'); shm.create(4096); console.log('attached'); process.stdin.resume();`;
-  const child = spawn(process.execPath, ['-e', script], {
-    cwd: resolve('packages/state-store'),
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-  t.teardown(() => end(child));
-  await once(child.stdout, 'data');
-  const made = [...segments().values()].find(each => each.creator === child.pid && !before.has(each.id));
-  return {pid: child.pid!, id: made!.id};
 }
 
 test('a process is found by the variable it inherited, and not when it is gone', async t => {
@@ -36,14 +22,17 @@ test('a process is found by the variable it inherited, and not when it is gone',
   t.deepEqual(processesWith('MARK_OF_TEST', value), []);
 });
 
-test('a new segment counts while nobody or only a process of the run has it attached', async t => {
+test('a segment is known by its maker, unless it stood before: pids are used again', async t => {
   const before = segments();
-  const {pid, id} = await attacher(t);
+  const maker = spawn('ipcmk', ['-M', '4096'], {stdio: ['ignore', 'pipe', 'inherit']});
+  const exited = once(maker, 'exit');
+  const [said] = await once(maker.stdout.setEncoding('utf8'), 'data');
+  const id = Number(/\d+/.exec(said)![0]);
   t.teardown(() => execFileSync('ipcrm', ['-m', String(id)]));
-  const found = (own: {pid: number; command: string}[]) =>
-    newSegments(before, own).some(each => each.id === id);
-  t.true(found([{pid, command: 'node'}]));
-  t.false(found([]));
+  await exited;
+  t.deepEqual(segmentsMadeBy(before, new Set([maker.pid!])), [{id, size: 4096, creator: maker.pid!}]);
+  t.deepEqual(segmentsMadeBy(before, new Set([process.pid])), []);
+  t.deepEqual(segmentsMadeBy(segments(), new Set([maker.pid!])), []);
 });
 
 test('a file that a runner left open for all it starts makes nobody the keeper of another', async t => {
@@ -97,7 +86,7 @@ test('a service without its supervisor is found with its keeper, which would sta
 
   await killAll(left);
   t.deepEqual(left(), []);
-  const made = newSegments(before, []).filter(each => each.creator === service?.pid);
+  const made = segmentsMadeBy(before, new Set([service!.pid]));
   t.is(made.length, 1);
   execFileSync('ipcrm', ['-m', `${made[0]?.id}`]);
 });

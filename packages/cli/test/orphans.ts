@@ -29,15 +29,17 @@ if (role) {
   console.log(store.info().name);
   process.stdin.resume();
 } else {
-  const mine = await openStore({name: 'written', size: '64KB', schema});
-  const closing = await other('write', 'closed');
+  // A store's bell lies in /dev/shm, which no namespace of segments divides: a name that no store of this user has.
+  const named = (what: string) => `${what}-${process.pid}`;
+  const mine = await openStore({name: named('written'), size: '64KB', schema});
+  const closing = await other('write', named('closed'));
   closing.stdin.end();
   await once(closing, 'close');
-  const dying = await other('write', 'left');
+  const dying = await other('write', named('left'));
   dying.kill('SIGKILL');
   await once(dying, 'close');
-  const writer = await other('write', 'attached');
-  const reader = await other('read', 'attached');
+  const writer = await other('write', named('attached'));
+  const reader = await other('read', named('attached'));
   writer.kill('SIGKILL');
   await once(writer, 'close');
   const before = zlr('ls');

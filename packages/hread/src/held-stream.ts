@@ -1,8 +1,8 @@
 import {errnoName, type HeldHandle, native} from '@zlr/kernel-shim/native';
 import type {TableLayout} from '@zlr/state-store';
-import type {ChannelRecord} from './channel.js';
+import type {ChannelRecord} from './channels/channel.js';
+import type {Slots} from './channels/slots.js';
 import {HreadError} from './errors.js';
-import type {Slots} from './slots.js';
 
 /**
  * Data-holding read of one socket (thesis, `hread(fd, buf, rlen, dlen)`), for code that has a loop of its own. What

@@ -1,10 +1,10 @@
-export {type Books, readBooks} from './books.js';
-export {type Answer, Channel, type ChannelRecord} from './channel.js';
-export {CLOSE_AFTER, channelFields, channelStruct} from './channel-record.js';
+export {type Books, readBooks} from './channels/books.js';
+export {type Answer, Channel, type ChannelRecord} from './channels/channel.js';
+export {CLOSE_AFTER, channelFields, channelStruct} from './channels/channel-record.js';
+export {Slots} from './channels/slots.js';
 export {HreadError, type HreadErrorCode} from './errors.js';
 export {HeldStream} from './held-stream.js';
-export type {Address} from './listen.js';
-export {ChannelLoop, type ChannelStore, type ChannelTable, type Protocol, SLOT_SIZE} from './loop.js';
-export type {RecoveryReport} from './recovery.js';
+export type {Address} from './reactor/listen.js';
+export {ChannelLoop, type ChannelStore, type ChannelTable, type Protocol, SLOT_SIZE} from './reactor/loop.js';
+export type {RecoveryReport} from './reactor/recovery.js';
 export {createServer, type Request, type Server, type ServerOptions} from './server.js';
-export {Slots} from './slots.js';

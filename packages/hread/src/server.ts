@@ -1,11 +1,11 @@
 import {endOrderly, generation, reregist} from '@zlr/kernel-shim';
 import {openStore, type RootOf, type Schema, t} from '@zlr/state-store';
-import type {Channel, ChannelRecord} from './channel.js';
-import {channelStruct} from './channel-record.js';
+import type {Channel, ChannelRecord} from './channels/channel.js';
+import {channelStruct} from './channels/channel-record.js';
 import {HreadError} from './errors.js';
-import type {Address} from './listen.js';
-import {ChannelLoop, SLOT_SIZE} from './loop.js';
-import type {RecoveryReport} from './recovery.js';
+import type {Address} from './reactor/listen.js';
+import {ChannelLoop, SLOT_SIZE} from './reactor/loop.js';
+import type {RecoveryReport} from './reactor/recovery.js';
 
 export interface ServerOptions<S extends Schema> {
   /** Names the server's state, so that the next generation finds it. */

@@ -9,7 +9,6 @@ export type ShimErrorCode =
   | 'COMMAND_EMPTY'
   | 'SPAWN_FAILED'
   | 'KEEPER_FAILED'
-  | 'NOT_SUPERVISED'
   | 'LISTEN_FAILED'
   | 'SYSTEM_CALL_FAILED';
 

@@ -1,6 +1,6 @@
-export {fetchStatus, listServices, requestStop, type Status} from './client.js';
+export {fetchStatus, listServices, requestStop} from './control/client.js';
+export type {FaultRecord, Status} from './control/status.js';
 export {ShimError, type ShimErrorCode} from './errors.js';
-export {EX_CONFIG, type FaultRecord} from './fault.js';
 export {
   currentKeeper,
   endOrderly,
@@ -12,4 +12,5 @@ export {
   reportServed,
   reregist,
 } from './registration.js';
-export {type SuperviseOptions, type Supervisor, supervise} from './supervisor.js';
+export {EX_CONFIG} from './supervisor/fault.js';
+export {type SuperviseOptions, type Supervisor, supervise} from './supervisor/supervisor.js';

@@ -84,9 +84,9 @@ export interface ReactorHandle {
   readonly [reactorBrand]: true;
 }
 
-/** Kinds of the reactor's events; the same numbers as in native/reactor.h. */
+/** Kinds of the reactor's events; the same numbers as in native/reactor/reactor.h. */
 export const Event = {Accepted: 1, Input: 2, Ended: 3, Sent: 4, Failed: 5, Closed: 6, Idle: 7} as const;
-/** Kinds of the reactor's commands; the same numbers as in native/reactor.h. */
+/** Kinds of the reactor's commands; the same numbers as in native/reactor/reactor.h. */
 export const Command = {Attach: 1, Send: 2, Consumed: 3, Shutdown: 4, Close: 5} as const;
 
 function load(): Native {

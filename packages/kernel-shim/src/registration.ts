@@ -1,9 +1,9 @@
 import {connect, type Socket} from 'node:net';
 import {dirname} from 'node:path';
+import {send} from './control/lines.js';
+import {startTicks, writeServiceNote} from './control/run-dir.js';
 import {errnoName, ShimError} from './errors.js';
-import {send} from './lines.js';
 import {native} from './native.js';
-import {startTicks, writeServiceNote} from './run-dir.js';
 
 /** What a process declares in order to be restarted (thesis, `reregist`). */
 export interface Registration {

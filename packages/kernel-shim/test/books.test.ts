@@ -1,5 +1,5 @@
 /**
- * Proves that the positions which the kernel's books tell (native/books.c) count the bytes of the stream and nothing
+ * Proves that the positions which the kernel's books tell (native/channels/books.c) count the bytes of the stream and nothing
  * else in every state of a connection: a FIN is counted by the kernel as a byte, urgent data hides bytes from it, and
  * both may come before accept().
  *

@@ -1,6 +1,6 @@
 /**
  * Proves that a process may be killed at any instant without a byte lost or doubled: the positions that the kernel's
- * books tell (native/books.c), the bytes held in shared memory (hold.c) and the answers sent from it (outflow.c) fit
+ * books tell (native/channels/books.c), the bytes held in shared memory (hold.c) and the answers sent from it (outflow.c) fit
  * together to the byte, with live peers, under SIGKILL. The programs are in test/native; they use the addon's sources.
  *
  * To see it fail: end the loop in zlr_books() after its first pass; let zlr_hold_room() set hold_base before it copies;

@@ -1,5 +1,5 @@
 /**
- * Proves what follows the end of a generation: decide() and waitStatus() in src/fault.ts, over all that may come.
+ * Proves what follows the end of a generation: decide() and waitStatus() in src/supervisor/fault.ts, over all that may come.
  *
  * To see it fail: compare with > instead of >=, forget to reset the count after a slow fault, or restart after EX_CONFIG.
  * A failing property prints its seed and the smallest case; give the seed to fc.assert to repeat it.
@@ -14,7 +14,7 @@ import {
   STILLBORN_MAX,
   type WaitStatus,
   waitStatus,
-} from '../src/fault.js';
+} from '../src/supervisor/fault.js';
 
 const signalNumbers = Object.values(constants.signals);
 const fault: fc.Arbitrary<WaitStatus> = fc.oneof(

@@ -1,6 +1,6 @@
 /**
- * Proves that a file is opened below its folder and nowhere else (native/files.c), and that the table of descriptors is
- * read whole, however long it is (native/table.c).
+ * Proves that a file is opened below its folder and nowhere else (native/channels/files.c), and that the table of descriptors is
+ * read whole, however long it is (native/keeper/table.c).
  *
  * To see it fail: leave out RESOLVE_BENEATH or O_NONBLOCK in zlr_open_beneath(), or stop zlr_each_fd() after its first
  * buffer.

@@ -2,7 +2,7 @@
  * Proves, with real processes and connections, that a service's channels outlive it: whichever of service, keeper and
  * supervisor dies, and when, what is left goes on as docs/contract.md says.
  *
- * To see it fail: in native/keeper.c clone the keeper without CLONE_FILES, or leave out setsid(), hollow(), or the word
+ * To see it fail: in native/keeper/keeper.c clone the keeper without CLONE_FILES, or leave out setsid(), hollow(), or the word
  * to the former keeper; in plan.c do not make channels inheritable; in registration.ts do not replace a dead keeper.
  * ZLR_SEED=N repeats the delays of the random kills.
  */

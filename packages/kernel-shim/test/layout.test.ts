@@ -1,6 +1,6 @@
 /**
  * Proves that the numbers which cross the language boundary are the same on both sides: the reactor's events and
- * commands, and its capacity, as the compiler sees native/reactor.h and as src/native.ts writes them down. (The layout
+ * commands, and its capacity, as the compiler sees native/reactor/reactor.h and as src/native.ts writes them down. (The layout
  * of a channel's record is compared in @zlr/hread, which declares its TypeScript side.)
  *
  * To see it fail: change a number, or add a kind on one side only.
@@ -11,7 +11,7 @@ import test from 'ava';
 import {Command, Event, native} from '../dist/native.js';
 import {compileAndRun} from './native-program.js';
 
-const header = fileURLToPath(new URL('../native/reactor.h', import.meta.url));
+const header = fileURLToPath(new URL('../native/reactor/reactor.h', import.meta.url));
 
 /** The names of an enum, so that one which was added to C alone is missed. */
 function namesOf(enumName: string): string[] {

@@ -9,7 +9,7 @@ import type {ExecutionContext} from 'ava';
 const exec = promisify(execFile);
 
 /** The native sources that need nothing of Node. */
-const sources = ['books.c', 'hold.c', 'outflow.c', 'sockets.c'].map(name =>
+const sources = ['channels/books.c', 'reactor/hold.c', 'reactor/outflow.c', 'channels/sockets.c'].map(name =>
   fileURLToPath(new URL(`../native/${name}`, import.meta.url)),
 );
 

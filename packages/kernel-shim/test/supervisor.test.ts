@@ -2,7 +2,7 @@
  * Proves, with real processes, what a supervisor does with a service that ends: gives it another life, gives it up, or
  * lets it go; what it refuses, by which code; and that none of it needs a privilege, or a supervisor at all.
  *
- * To see it fail: change FAST_FAULTS_MAX or EX_CONFIG in src/fault.ts; leave out a check in src/run-dir.ts; let
+ * To see it fail: change FAST_FAULTS_MAX or EX_CONFIG in src/supervisor/fault.ts; leave out a check in src/control/run-dir.ts; let
  * supervise() leave its folder behind when the program cannot be started.
  */
 import {spawn} from 'node:child_process';
@@ -23,7 +23,7 @@ import {join} from 'node:path';
 import {createInterface} from 'node:readline';
 import {fileURLToPath} from 'node:url';
 import test from 'ava';
-import {FAST_FAULTS_MAX} from '../src/fault.js';
+import {FAST_FAULTS_MAX} from '../src/supervisor/fault.js';
 import {Client, exited, makeRunDir, type StartOptions, Supervised, type Up} from './supervised.js';
 
 const node = process.execPath;

@@ -1,8 +1,8 @@
 // Addresses for native code: true wherever the segment happens to be mapped, moved when that changes.
 import test from 'ava';
-import {isSegment} from '../src/address.js';
-import {at} from '../src/header.js';
+import {isSegment} from '../src/backends/mappings.js';
 import {openStore, t as ty} from '../src/index.js';
+import {at} from '../src/segment/header.js';
 import {Node as Linked, schema} from './fixtures/addressed.js';
 import {run} from './helpers/child.js';
 import {fresh, freshName, pathOf, SHARED_BACKENDS} from './helpers/stores.js';

@@ -5,8 +5,8 @@ import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import test from 'ava';
-import {at, MAGIC, READY, VERSION} from '../src/header.js';
 import {openStore, struct, t as ty} from '../src/index.js';
+import {at, MAGIC, READY, VERSION} from '../src/segment/header.js';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'zlr-c-'));

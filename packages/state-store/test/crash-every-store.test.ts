@@ -1,8 +1,8 @@
 // Cuts a program off after every single store to the segment, recovers from each prefix, and expects to be at a step's
 // boundary with nothing wrong in the structure. Bulk writes (fill, set, copyWithin, Buffer.write) are cut in their middle too.
 import test from 'ava';
-import {at} from '../src/header.js';
-import {UndoLog} from '../src/undo-log.js';
+import {at} from '../src/segment/header.js';
+import {UndoLog} from '../src/segment/undo-log.js';
 import {canonical, emptyModel, type Model, modelOf, schema, step} from './helpers/program.js';
 import {bytesOf, openBytes, Recorder} from './helpers/recorder.js';
 

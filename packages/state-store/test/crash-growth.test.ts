@@ -1,11 +1,11 @@
 // A file that grows is changed where it lies: cut off after every single store of it, it opens and holds what it held.
 import test from 'ava';
-import type {Backing} from '../src/backing.js';
-import {enter} from '../src/enter.js';
-import {at} from '../src/header.js';
+import type {Backing} from '../src/backends/backing.js';
 import {t as ty} from '../src/index.js';
-import {Memory} from '../src/memory.js';
-import {Struct} from '../src/struct.js';
+import {enter} from '../src/opening/enter.js';
+import {Struct} from '../src/schema/struct.js';
+import {at} from '../src/segment/header.js';
+import {Memory} from '../src/segment/memory.js';
 import {openBytes, Recorder} from './helpers/recorder.js';
 
 const SIZE = 64 * 1024;

@@ -1,8 +1,8 @@
 // A dump goes from any backend to any other; one that is damaged makes no store and throws nothing but a StoreError.
 import {gunzipSync, gzipSync} from 'node:zlib';
 import test from 'ava';
-import {at} from '../src/header.js';
 import {dumpStore, loadStore, openStore, StoreError, struct, t as ty} from '../src/index.js';
+import {at} from '../src/segment/header.js';
 import {BACKENDS, fresh, freshName, pathOf} from './helpers/stores.js';
 
 const Row = struct('Row', {x: ty.u32, name: ty.string()});

@@ -1,8 +1,8 @@
 // Insert and remove outside a transaction are generated for each table: they must do what the methods of all collections do.
 import test from 'ava';
 import fc from 'fast-check';
+import {LAST_GENERATION} from '../src/collections/slots.js';
 import {openStore, type StoreError, struct, type TableRecord, t as ty} from '../src/index.js';
-import {LAST_GENERATION} from '../src/slots.js';
 import {bytesOf, openBytes, Recorder} from './helpers/recorder.js';
 import {fresh, freshName} from './helpers/stores.js';
 

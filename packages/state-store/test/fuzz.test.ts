@@ -1,8 +1,8 @@
 // Damaged segments: any byte of a store may be anything. Opening, checking and reading it ends, and either works or says
 // what is wrong with a StoreError; nothing else is thrown and nothing runs for ever.
 import test from 'ava';
-import {at, HEADER_BYTES} from '../src/header.js';
 import {StoreError, t as ty} from '../src/index.js';
+import {at, HEADER_BYTES} from '../src/segment/header.js';
 import {emptyModel, Random, schema, step} from './helpers/program.js';
 import {bytesOf, openBytes} from './helpers/recorder.js';
 

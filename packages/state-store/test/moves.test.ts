@@ -2,9 +2,9 @@
 import {spawnSync} from 'node:child_process';
 import {once} from 'node:events';
 import test, {type ExecutionContext} from 'ava';
-import {sysvKeys} from '../src/backend-sysv.js';
+import {sysvKeys} from '../src/backends/sysv.js';
+import {listSysv} from '../src/backends/sysv-segments.js';
 import {openStore, removeStore, struct, t as ty} from '../src/index.js';
-import {listSysv} from '../src/sysv-segments.js';
 import {schema} from './fixtures/shared-schema.js';
 import {bundle} from './helpers/bundle.js';
 import {startAndGreet} from './helpers/child.js';

@@ -3,7 +3,7 @@
 import test from 'ava';
 import fc from 'fast-check';
 import {openStore, struct, t as ty} from '../src/index.js';
-import {Memory} from '../src/memory.js';
+import {Memory} from '../src/segment/memory.js';
 import {bytesOf, openBytes} from './helpers/recorder.js';
 import {freshName} from './helpers/stores.js';
 

@@ -4,10 +4,10 @@ import fs from 'node:fs';
 import {createRequire, syncBuiltinESMExports} from 'node:module';
 import {basename, dirname} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
-import {at} from '../src/header.js';
+import type {Slots} from '../src/collections/slots.js';
 import {openStore, Struct, t as ty} from '../src/index.js';
-import {ownIdentity} from '../src/process-identity.js';
-import type {Slots} from '../src/slots.js';
+import {at} from '../src/segment/header.js';
+import {ownIdentity} from '../src/segment/process-identity.js';
 import {schema} from './fixtures/shared-schema.js';
 import {BACKENDS, fresh, freshName, pathOf} from './helpers/stores.js';
 

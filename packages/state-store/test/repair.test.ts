@@ -1,9 +1,9 @@
 // A store whose structure is damaged is made whole again: what is damaged is set aside, what can be told from the rest is
 // made anew, and nothing that was not hit is lost. A kill on the way is finished by the next repair.
 import test, {type ExecutionContext} from 'ava';
-import {at} from '../src/header.js';
+import type {Slots} from '../src/collections/slots.js';
 import {openStore, type SetAside, type Store, StoreError, struct, t as ty} from '../src/index.js';
-import type {Slots} from '../src/slots.js';
+import {at} from '../src/segment/header.js';
 import {canonical, emptyModel, type Model, modelOf, Random, schema, step} from './helpers/program.js';
 import {bytesOf, openBytes, Recorder} from './helpers/recorder.js';
 import {fresh, freshName} from './helpers/stores.js';

@@ -1,8 +1,8 @@
 // What is free can be had: free blocks are joined when nothing else is left, whatever kills the process meanwhile.
 import test from 'ava';
 import fc from 'fast-check';
-import {at} from '../src/header.js';
 import {openStore, type Store, t as ty} from '../src/index.js';
+import {at} from '../src/segment/header.js';
 import {bytesOf, openBytes, Recorder} from './helpers/recorder.js';
 import {freshName} from './helpers/stores.js';
 

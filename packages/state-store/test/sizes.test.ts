@@ -6,11 +6,11 @@ import {mkdtempSync, rmdirSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import test from 'ava';
+import {memoryComplaint, readMemory, readSegments, segmentComplaint} from '../src/backends/limits.js';
+import {largest} from '../src/backends/size.js';
+import {decodeSchema, encodeSchema} from '../src/declaration/schema-blob.js';
 import {openStore, type StoreError, struct, t as ty} from '../src/index.js';
-import {memoryComplaint, readMemory, readSegments, segmentComplaint} from '../src/limits.js';
-import {decodeSchema, encodeSchema} from '../src/schema-blob.js';
-import {largest} from '../src/size.js';
-import {Struct} from '../src/struct.js';
+import {Struct} from '../src/schema/struct.js';
 import {bundle} from './helpers/bundle.js';
 import {BACKENDS, freshName, pathOf} from './helpers/stores.js';
 

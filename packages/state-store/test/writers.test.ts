@@ -1,8 +1,8 @@
 // Several writers: what one of them does while others wait for the lock, and what a dead one leaves.
 import test from 'ava';
-import {at} from '../src/header.js';
 import {openStore, t as ty} from '../src/index.js';
-import {identityOf} from '../src/process-identity.js';
+import {at} from '../src/segment/header.js';
+import {identityOf} from '../src/segment/process-identity.js';
 import {filed, schema} from './fixtures/shared-schema.js';
 import {startAndGreet} from './helpers/child.js';
 import {BACKENDS, fresh, freshName, pathOf, SHARED_BACKENDS} from './helpers/stores.js';

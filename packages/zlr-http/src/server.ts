@@ -1,6 +1,5 @@
 import {ChannelLoop, type Protocol, type RecoveryReport, SLOT_SIZE} from '@zlr/hread';
 import {endOrderly, isSupervised, reregist} from '@zlr/kernel-shim';
-import {BODY_DATA, BODY_DONE, BODY_MORE, BodyReader} from './body.js';
 import {
   type Connection,
   type ConnectionRecord,
@@ -8,11 +7,12 @@ import {
   exchange,
   openConnections,
 } from './connection.js';
-import {COMPLETE, INCOMPLETE, parseRequest} from './request.js';
-import {NO_BODY, RequestHead} from './request-head.js';
-import {MAX_RESPONSE, planPage, ResponsePlan, writeResponse} from './response.js';
-import {type OpenedFile, StaticFiles} from './static-files.js';
-import {pathFor, planStatic} from './static-plan.js';
+import {type OpenedFile, StaticFiles} from './files/static-files.js';
+import {pathFor, planStatic} from './files/static-plan.js';
+import {BODY_DATA, BODY_DONE, BODY_MORE, BodyReader} from './message/body.js';
+import {COMPLETE, INCOMPLETE, parseRequest} from './message/request.js';
+import {NO_BODY, RequestHead} from './message/request-head.js';
+import {MAX_RESPONSE, planPage, ResponsePlan, writeResponse} from './message/response.js';
 
 /** Recovery, in numbers. */
 export interface Recovered {

@@ -4,8 +4,15 @@
  */
 import test from 'ava';
 import fc from 'fast-check';
-import {BODY_DATA, BODY_DONE, BODY_MORE, BodyReader, type BodyStatus, MAX_OVERHEAD} from '../src/body.js';
-import {CHUNKED_BODY, type Framing, LENGTH_BODY, NO_BODY, RequestHead} from '../src/request-head.js';
+import {
+  BODY_DATA,
+  BODY_DONE,
+  BODY_MORE,
+  BodyReader,
+  type BodyStatus,
+  MAX_OVERHEAD,
+} from '../src/message/body.js';
+import {CHUNKED_BODY, type Framing, LENGTH_BODY, NO_BODY, RequestHead} from '../src/message/request-head.js';
 
 interface Result {
   status: BodyStatus;

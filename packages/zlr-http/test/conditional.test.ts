@@ -1,8 +1,8 @@
 /** A failure here means a stale page, a needless transfer, or a download joined from two versions of a file. */
 import test from 'ava';
-import {checkPreconditions, isRangeCurrent} from '../src/conditional.js';
-import {formatHttpDate} from '../src/http-date.js';
-import {etagOf, type FileStat, lastModifiedOf} from '../src/validators.js';
+import {checkPreconditions, isRangeCurrent} from '../src/files/conditional.js';
+import {etagOf, type FileStat, lastModifiedOf} from '../src/files/validators.js';
+import {formatHttpDate} from '../src/message/http-date.js';
 import {requestOf} from './request-of.js';
 
 const NOW = 1_700_000_000;

@@ -1,5 +1,5 @@
 import test from 'ava';
-import {contentTypeOf} from '../src/content-type.js';
+import {contentTypeOf} from '../src/files/content-type.js';
 
 const table: ReadonlyArray<readonly [path: string, type: string]> = [
   ['index.html', 'text/html; charset=utf-8'],

@@ -1,7 +1,7 @@
 /** A failure here means that caches keep what changed, or fetch again what did not. */
 import test from 'ava';
 import fc from 'fast-check';
-import {formatHttpDate, parseHttpDate} from '../src/http-date.js';
+import {formatHttpDate, parseHttpDate} from '../src/message/http-date.js';
 
 const NOW = 1_700_000_000;
 const EXAMPLE = 784_111_777;

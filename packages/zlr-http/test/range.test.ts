@@ -1,7 +1,7 @@
 /** A failure here means that a resumed download is joined wrongly. */
 import test from 'ava';
 import fc from 'fast-check';
-import {byteRange} from '../src/range.js';
+import {byteRange} from '../src/files/range.js';
 
 const table: ReadonlyArray<readonly [value: string, range: ReturnType<typeof byteRange>]> = [
   ['bytes=0-499', [0, 500]],

@@ -1,5 +1,5 @@
-import {COMPLETE, parseRequest} from '../src/request.js';
-import {RequestHead} from '../src/request-head.js';
+import {COMPLETE, parseRequest} from '../src/message/request.js';
+import {RequestHead} from '../src/message/request-head.js';
 
 /** The head of a valid request with these field lines. */
 export function requestOf(requestLine: string, ...fields: string[]): RequestHead {

@@ -4,8 +4,8 @@
  */
 import test from 'ava';
 import fc from 'fast-check';
-import {COMPLETE, INCOMPLETE, MAX_HEAD, type ParseStatus, parseRequest} from '../src/request.js';
-import {CHUNKED_BODY, LENGTH_BODY, MAX_FIELDS, NO_BODY, RequestHead} from '../src/request-head.js';
+import {COMPLETE, INCOMPLETE, MAX_HEAD, type ParseStatus, parseRequest} from '../src/message/request.js';
+import {CHUNKED_BODY, LENGTH_BODY, MAX_FIELDS, NO_BODY, RequestHead} from '../src/message/request-head.js';
 
 // The text is parsed where it would lie in a pool: not at its start, and with a neighbour's octets behind it.
 const BEFORE = 7;
@@ -62,7 +62,7 @@ test('a field of the request before is not found in this one’s body', t => {
   const before = 'GET / HTTP/1.1\r\nHost: long.example\r\nA: b\r\n\r\n';
   const after = 'GET / HTTP/1.1\r\nHost: h\r\n\r\n';
   parse(before, head);
-  t.is(parse(after.padEnd(before.indexOf('A: b')) + 'A: b', head).status, COMPLETE);
+  t.is(parse(`${after.padEnd(before.indexOf('A: b'))}A: b`, head).status, COMPLETE);
   t.is(head.header('a'), undefined);
 });
 

@@ -1,9 +1,9 @@
 /** A failure here means octets on the wire that clients read otherwise than meant. */
 import test from 'ava';
-import {COMPLETE, MAX_HEAD, parseRequest} from '../src/request.js';
-import {RequestHead} from '../src/request-head.js';
-import {MAX_RESPONSE, planPage, ResponsePlan, type Status, writeResponse} from '../src/response.js';
-import {pathFor, planStatic} from '../src/static-plan.js';
+import {pathFor, planStatic} from '../src/files/static-plan.js';
+import {COMPLETE, MAX_HEAD, parseRequest} from '../src/message/request.js';
+import {RequestHead} from '../src/message/request-head.js';
+import {MAX_RESPONSE, planPage, ResponsePlan, type Status, writeResponse} from '../src/message/response.js';
 import {requestOf} from './request-of.js';
 
 const NOW = 784_111_777;

@@ -1,7 +1,7 @@
 /** A failure here means a file outside the served folder, or a hidden one, may be asked for. */
 import test from 'ava';
 import fc from 'fast-check';
-import {queryOf, staticPath} from '../src/static-path.js';
+import {queryOf, staticPath} from '../src/files/static-path.js';
 
 const table: ReadonlyArray<readonly [target: string, path: string | 400 | 404]> = [
   ['/', 'index.html'],

@@ -2,11 +2,11 @@
 import {constants} from 'node:os';
 import test from 'ava';
 import fc from 'fast-check';
-import {formatHttpDate} from '../src/http-date.js';
-import type {RequestHead} from '../src/request-head.js';
-import {MAX_RESPONSE, ResponsePlan, writeResponse} from '../src/response.js';
-import {pathFor, planStatic} from '../src/static-plan.js';
-import {etagOf, type FileStat} from '../src/validators.js';
+import {pathFor, planStatic} from '../src/files/static-plan.js';
+import {etagOf, type FileStat} from '../src/files/validators.js';
+import {formatHttpDate} from '../src/message/http-date.js';
+import type {RequestHead} from '../src/message/request-head.js';
+import {MAX_RESPONSE, ResponsePlan, writeResponse} from '../src/message/response.js';
 import {requestOf} from './request-of.js';
 
 const NOW = 1_700_000_000;

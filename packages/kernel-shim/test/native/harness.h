@@ -20,10 +20,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../../native/books.h"
-#include "../../native/hold.h"
-#include "../../native/outflow.h"
-#include "../../native/sockets.h"
+#include "../../native/channels/books.h"
+#include "../../native/reactor/hold.h"
+#include "../../native/reactor/outflow.h"
+#include "../../native/channels/sockets.h"
 
 /* A complaint of any process, in shared memory: the parent prints it, so that it comes out once and whole. */
 struct complaint {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import type {Backing} from '../../src/backing.js';
-import {enter} from '../../src/enter.js';
-import {type AtomicStores, Memory} from '../../src/memory.js';
-import type {Schema, Store} from '../../src/store.js';
-import {Struct} from '../../src/struct.js';
+import type {Backing} from '../../src/backends/backing.js';
+import {enter} from '../../src/opening/enter.js';
+import {Struct} from '../../src/schema/struct.js';
+import {type AtomicStores, Memory} from '../../src/segment/memory.js';
+import type {Schema, Store} from '../../src/store/store.js';
 
 /** One store to the segment: what an instruction, or a part of a bulk copy, left behind. */
 export interface Recorded {

@@ -1,0 +1,64 @@
+import {connect} from 'node:net';
+import {errnoName, ShimError} from '../errors.js';
+import {native} from '../native.js';
+import {type Message, onMessages, send} from './lines.js';
+import {liveService, removeRunDir, runDir, runNames} from './run-dir.js';
+import type {Status} from './status.js';
+
+function notRunning(name: string): ShimError {
+  return new ShimError(
+    'NOT_RUNNING',
+    `no service named '${name}' is running; \`zlr status\` lists those that are`,
+  );
+}
+
+/** Asks a supervisor; undefined: there is none at that socket. */
+function request(name: string, type: string): Promise<Message | undefined> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(runDir(name).control);
+    let answer: Message | undefined;
+    socket.on('connect', () => send(socket, {type}));
+    onMessages(socket, message => {
+      answer = message;
+    });
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      if (['ENOENT', 'ECONNREFUSED', 'ECONNRESET', 'EPIPE'].includes(error.code ?? '')) resolve(undefined);
+      else reject(error);
+    });
+    socket.on('close', () => resolve(answer));
+  });
+}
+
+/** @throws ShimError NOT_RUNNING */
+export async function fetchStatus(name: string): Promise<Status> {
+  const answer = await request(name, 'status');
+  if (answer) return answer['status'] as Status;
+  const note = liveService(runDir(name));
+  if (!note) throw notRunning(name);
+  const {generation, pid, startedAt} = note;
+  return {name, supervisorPid: null, generation, pid, startedAt, channels: null, faults: []};
+}
+
+/** Ends a service in good order; resolves when it and its supervisor are gone. @throws ShimError NOT_RUNNING */
+export async function requestStop(name: string): Promise<void> {
+  if (await request(name, 'stop')) return;
+  const dir = runDir(name);
+  const note = liveService(dir);
+  if (!note) throw notRunning(name);
+  const pidfd = native.pidfdOpen(note.pid);
+  if (pidfd < 0) throw new ShimError('SYSTEM_CALL_FAILED', `cannot watch pid ${note.pid}`, errnoName(pidfd));
+  await new Promise<void>(resolve => {
+    native.onExit(pidfd, resolve, true);
+    process.kill(note.pid, 'SIGTERM');
+  });
+  removeRunDir(dir);
+}
+
+/** The names of the services that run now, with or without their supervisor. */
+export async function listServices(): Promise<string[]> {
+  const names: string[] = [];
+  for (const name of runNames()) {
+    if ((await request(name, 'status')) || liveService(runDir(name))) names.push(name);
+  }
+  return names;
+}

@@ -1,0 +1,28 @@
+/** An abnormal end of a generation. */
+export interface FaultRecord {
+  /** The generation that died. */
+  generation: number;
+  class: 'signal' | 'exit' | 'hang' | 'aging' | 'oom';
+  signal: NodeJS.Signals | null;
+  exitCode: number | null;
+  /** When the supervisor learnt of it, ISO 8601. */
+  at: string;
+  /** From there to the first recovered channel that was served again, milliseconds; null: none was (yet). */
+  downMs: number | null;
+  /** Channels handed to the next generation. */
+  channels: number;
+}
+
+/** What is known of a service. */
+export interface Status {
+  name: string;
+  /** null: the supervisor has died; the service lives on under its keeper. */
+  supervisorPid: number | null;
+  generation: number;
+  pid: number;
+  /** When this generation was started, ISO 8601. */
+  startedAt: string;
+  /** Open channels, listening sockets and connections; null: nobody answers for them. */
+  channels: number | null;
+  faults: FaultRecord[];
+}

@@ -1,0 +1,24 @@
+import type {Renames} from '../migration/migrate.js';
+import type {Access} from '../segment/engine.js';
+import type {Memory} from '../segment/memory.js';
+import type {RootOf, Schema} from '../store/store.js';
+
+/** How a store is to be entered, once its segment is attached. */
+export interface Entry<S extends Schema> {
+  access?: Access;
+  logSize?: number | string | undefined;
+  maxSize?: number | undefined;
+  validate?: ((root: RootOf<S>) => void) | undefined;
+  memory?: Memory;
+  /** What may be done about another schema. */
+  change?: {
+    size: number | undefined;
+    renames: Renames;
+    migrate: ((from: Record<string, unknown>, to: RootOf<S>) => void) | undefined;
+    compact: boolean;
+  };
+  /** The schema is the store's own, so there is nothing to compare. */
+  described?: boolean;
+  /** It is opened to be repaired. */
+  mend?: boolean;
+}

@@ -1,0 +1,147 @@
+import {StoreError, show} from '../errors.js';
+import type {Checker} from '../segment/check.js';
+import type {Engine} from '../segment/engine.js';
+import {CELL, INDIRECT} from '../segment/memory.js';
+import {compileRow, type Row, rowCells, strideOf} from './element.js';
+import {
+  type Access,
+  type AnyType,
+  type Captures,
+  type Guard,
+  refuse,
+  seenFrom,
+  Type,
+  type TypeDescription,
+} from './type.js';
+
+/** A live view of an array inside a record. It is stale as soon as its record is. */
+export class FixedArray<V, I = V> {
+  constructor(
+    private readonly engine: Engine,
+    private readonly row: Row<V>,
+    private readonly path: string,
+    private readonly type: Type<V, I, unknown>,
+    /** As declared; it never changes. */
+    readonly length: number,
+    private readonly base: number,
+    private readonly g: number,
+    private readonly n: number,
+    /** Counted from `base`. */
+    private readonly guards: readonly Guard[],
+  ) {}
+
+  /** The value at `index`, from the end if negative; undefined when there is none. */
+  at(index: number): V | undefined {
+    const i = this.resolve(index);
+    return i < 0 ? undefined : this.row.get(this.base, i, this.g, this.n);
+  }
+
+  /**
+   * Replaces one value.
+   *
+   * @throws StoreError ERR_VALUE: there is no such index, or the value does not fit
+   */
+  set(index: number, value: I): void {
+    if (this.engine.memory.mode === INDIRECT) {
+      this.engine.transact(() => this.set(index, value));
+      return;
+    }
+    const i = this.resolve(index);
+    if (i < 0)
+      throw new StoreError(
+        'ERR_VALUE',
+        `${this.path}: index ${show(index)}; expected an integer from 0 to ${this.length - 1}.`,
+      );
+    if (!this.row.poke(this.base, i, value)) this.engine.transact(() => this.row.put(this.base, i, value));
+  }
+
+  /** First to last. */
+  *[Symbol.iterator](): IterableIterator<V> {
+    for (let i = 0; i < this.length; i++) {
+      this.resolve(i);
+      yield this.row.get(this.base, i, this.g, this.n);
+    }
+  }
+
+  /** The values as plain data. */
+  toJSON(): unknown[] {
+    return [...this].map(v => this.type.plain(v));
+  }
+
+  /** -1 when there is no such place. */
+  private resolve(index: number): number {
+    const {u32, u8} = this.engine.memory;
+    if (u32[this.g] !== this.n || this.guards.some(({byte, value}) => u8[this.base * CELL + byte] !== value))
+      this.engine.stale(`array ${this.path}`);
+    const i = index < 0 ? this.length + index : index;
+    return Number.isInteger(i) && i >= 0 && i < this.length ? i : -1;
+  }
+}
+
+/** `length` values of one type, as a C array. A read gives a live view; a write takes as many values. */
+export class ArrayType<V, I, J> extends Type<FixedArray<V, I>, Iterable<I>, J[]> {
+  override readonly kind = 'array';
+  override readonly align = CELL;
+  override readonly single = false;
+  override readonly size: number;
+  constructor(
+    readonly of: Type<V, I, J>,
+    readonly length: number,
+  ) {
+    super();
+    if (!(of instanceof Type))
+      throw new StoreError('ERR_SCHEMA', 't.array(type, length): expected a type such as t.u32.');
+    if (!Number.isSafeInteger(length) || length < 1 || length > 1 << 20)
+      throw new StoreError(
+        'ERR_SCHEMA',
+        `t.array(..., ${show(length)}): expected a length from 1 to ${1 << 20}.`,
+      );
+    this.size = rowCells(of as AnyType, length) * CELL;
+  }
+  override get compound(): boolean {
+    return true;
+  }
+  override describe(): TypeDescription {
+    return {kind: 'array', size: this.size, length: this.length, of: [this.of.describe()]};
+  }
+  override detach(value: unknown): unknown {
+    if (typeof value !== 'object' || value === null || !(Symbol.iterator in value)) return value;
+    const values = [...(value as Iterable<unknown>)];
+    return this.of.compound ? values.map(each => this.of.detach(each)) : values;
+  }
+  override plain(value: FixedArray<V, I>): J[] {
+    return value.toJSON() as J[];
+  }
+  override access(byte: number, path: string, captures: Captures): Access {
+    const {engine} = captures;
+    const {length} = this;
+    const row = compileRow<V>(this.of, engine, `${path}[]`);
+    const guards = seenFrom(byte, captures.guards);
+    const view = captures.add(
+      (base: number, g: number, n: number) =>
+        new FixedArray(engine, row, path, this.of, length, base, g, n, guards),
+    );
+    const listed = captures.add((v: unknown) => {
+      const values = this.detach(v);
+      if (!Array.isArray(values) || values.length !== length) refuse(path, `${length} values`, values);
+      return values;
+    });
+    const base = `c+${byte / CELL}`;
+    const each = (what: string) => `for(let i=0;i<${length};i++)${what}`;
+    const r = captures.add(row);
+    return {
+      get: `${view}(${base},${captures.g},${captures.n})`,
+      check: `v=${listed}(v);`,
+      set: each(`${r}.put(${base},i,v[i]);`),
+      init: each(`${r}.init(${base},i,v[i]);`),
+      drop: each(`${r}.drop(${base},i);`),
+    };
+  }
+  override verify(checker: Checker, cell: number, byte: number, path: string): void {
+    const stride = strideOf(this.of);
+    for (let i = 0; i < this.length; i++) {
+      const from = byte + i * stride;
+      this.of.verify(checker, cell + Math.floor(from / CELL), from % CELL, `${path}[${i}]`);
+    }
+  }
+}
