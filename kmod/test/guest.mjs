@@ -24,6 +24,15 @@ export function kernels() {
   );
 }
 
+/** Debian's other busybox asks for a dynamic linker (a PT_INTERP segment of the ELF file), and the guest has none. */
+function hasStaticBusybox() {
+  if (!existsSync('/bin/busybox')) return false;
+  const elf = readFileSync('/bin/busybox');
+  const [start, size, count] = [Number(elf.readBigUInt64LE(32)), elf.readUInt16LE(54), elf.readUInt16LE(56)];
+  const types = Array.from({length: count}, (_, index) => elf.readUInt32LE(start + index * size));
+  return !types.includes(3);
+}
+
 /** What is not installed, as Debian calls it. */
 export function missingPackages() {
   const folders = (process.env['PATH'] ?? '').split(':');
@@ -31,7 +40,7 @@ export function missingPackages() {
   const has = command => folders.some(folder => existsSync(join(folder, command)));
   const missing = [];
   if (!has('qemu-system-x86_64')) missing.push('qemu-system-x86');
-  if (!existsSync('/bin/busybox')) missing.push('busybox-static');
+  if (!hasStaticBusybox()) missing.push('busybox-static');
   if (!has('cpio')) missing.push('cpio');
   if (kernels().length === 0) missing.push('linux-image-amd64', 'linux-headers-amd64');
   return missing;
@@ -41,7 +50,7 @@ export function missingPackages() {
 export function testsWritten() {
   const sources = readdirSync(here).filter(name => name.endsWith('.c'));
   const tables = sources.map(name => readFileSync(join(here, name), 'utf8'));
-  return tables.join('').match(/^\t\{ "/gm)?.length ?? 0;
+  return tables.join('').match(/^\t\{ "[^"]+", \w+ \},$/gm)?.length ?? 0;
 }
 
 const environment = {...process.env};
@@ -149,8 +158,8 @@ function print(kernel, run, lines, counts) {
   console.log(`  kernel ${kernel}, ${run}: ${counts.passed} passed, ${counts.failed} failed`);
 }
 
-/** The runs of every kernel, in npm test. */
-const RUNS = ['all', 'fuzz'];
+/** What every kernel runs in npm test. */
+const RUNS = 'all,fuzz';
 
 /** @returns {Promise<Counts>} */
 export async function runGuests() {
@@ -161,17 +170,15 @@ export async function runGuests() {
     return {...sum, skipped: testsWritten()};
   }
   for (const kernel of kernels()) {
-    for (const run of RUNS) {
-      try {
-        const {counts, lines} = await boot(kernel, run);
-        print(kernel, run, lines, counts);
-        sum.passed += counts.passed;
-        sum.failed += counts.failed;
-      } catch (error) {
-        console.log(`  kernel ${kernel}, ${run}: ${/** @type {Error} */ (error).message}`);
-        console.log(/** @type {{output?: string}} */ (error).output ?? '');
-        sum.failed++;
-      }
+    try {
+      const {counts, lines} = await boot(kernel, RUNS);
+      print(kernel, RUNS, lines, counts);
+      sum.passed += counts.passed;
+      sum.failed += counts.failed;
+    } catch (error) {
+      console.log(`  kernel ${kernel}: ${/** @type {Error} */ (error).message}`);
+      console.log(/** @type {{output?: string}} */ (error).output ?? '');
+      sum.failed++;
     }
   }
   return sum;
