@@ -30,13 +30,22 @@ static u32 exit_code(struct task_struct *task)
 
 enum verdict { ORDERLY, RESTART, BUG, STILLBORN };
 
+/*
+ * Its user or its administrator asked it to end, and it did: there is no supervisor whom one could ask instead. A
+ * request that must not be ignored is SIGKILL, and a fault: the kernel's own, for want of memory, is the same.
+ */
+static bool was_asked(u32 signal)
+{
+	return signal == SIGTERM || signal == SIGINT || signal == SIGHUP;
+}
+
 /* The caller holds zlr_services_lock. */
 static enum verdict judge(struct zlr_service *service, u32 code)
 {
 	u32 status = (code >> 8) & 0xff;
 	u32 threshold = service->threshold_ms;
 
-	if (!(code & 0x7f) && (status == 0 || status == ZLR_EX_CONFIG))
+	if (code & 0x7f ? was_asked(code & 0x7f) : status == 0 || status == ZLR_EX_CONFIG)
 		return ORDERLY;
 
 	service->stillborn = service->registered ? 0 : service->stillborn + 1;

@@ -10,8 +10,8 @@
 
 static void every_signal_that_kills(void)
 {
-	static const int signals[] = { SIGHUP, SIGINT, SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGKILL,
-				       SIGUSR1, SIGSEGV, SIGALRM, SIGTERM, SIGSTKFLT, SIGXCPU, SIGXFSZ, SIGSYS, 40 };
+	static const int signals[] = { SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGKILL, SIGUSR1,
+				       SIGSEGV, SIGALRM, SIGSTKFLT, SIGXCPU, SIGXFSZ, SIGSYS, 40 };
 	struct agent agent = agent_start(true);
 	unsigned int generation = 1;
 	char expected[64];
@@ -31,6 +31,19 @@ static void every_signal_that_kills(void)
 		CHECK(strstr(ask(&agent, "info"), "flags=3"));
 	}
 	agent_end(&agent);
+}
+
+static void who_was_asked_to_end_ends(void)
+{
+	static const int signals[] = { SIGTERM, SIGINT, SIGHUP };
+
+	for (int i = 0; i < 3; i++) {
+		struct agent agent = agent_start(true);
+
+		tell(&agent, "die %d", signals[i]);
+		CHECK(answer(&agent) == NULL);
+		await_totals_zero();
+	}
 }
 
 static void a_real_segmentation_fault(void)
@@ -152,6 +165,7 @@ static void who_never_registers_again_is_not_started_for_ever(void)
 
 const struct test fault_tests[] = {
 	{ "every signal that kills is a fault", every_signal_that_kills },
+	{ "but SIGTERM, SIGINT and SIGHUP: who was asked to end ends", who_was_asked_to_end_ends },
 	{ "a real segmentation fault", a_real_segmentation_fault },
 	{ "an exit status other than 0 is a fault, EX_CONFIG is none", an_exit_status_that_says_failure },
 	{ "a thread that ends is no fault", a_thread_that_ends_is_no_fault },

@@ -5,10 +5,12 @@
       "sources": [
         "native/addon/addon.c",
         "native/addon/addon_hold.c",
+        "native/addon/addon_module.c",
         "native/addon/addon_reactor.c",
         "native/channels/books.c",
         "native/keeper/children.c",
         "native/channels/files.c",
+        "native/module/device.c",
         "native/reactor/hold.c",
         "native/keeper/keeper.c",
         "native/reactor/outflow.c",
