@@ -1,9 +1,18 @@
 // Builds zlr.ko for each kernel whose headers and image are installed, boots that kernel in QEMU and runs the guest's
 // tests there. By itself: node kmod/test/guest.mjs [run [kernel]], where run is a suite, all, fuzz or bench.
-import {spawn} from 'node:child_process';
-import {copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync} from 'node:fs';
+import {execFileSync, spawn} from 'node:child_process';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import {release, tmpdir} from 'node:os';
-import {dirname, join} from 'node:path';
+import {basename, dirname, join} from 'node:path';
 import {createInterface} from 'node:readline';
 import {fileURLToPath} from 'node:url';
 import {runQuietly} from '../../scripts/run-quietly.mjs';
@@ -104,16 +113,39 @@ async function initramfs(folder, built, furnish) {
   return archive;
 }
 
+/** The kernel modules that a guest needs to see the host's files, each behind those it needs, into a folder. */
+function copyFileSystemModules(/** @type {string} */ kernel, /** @type {string} */ folder) {
+  mkdirSync(folder);
+  /** @type {string[]} */
+  const paths = [];
+  for (const name of ['virtio_pci', '9pnet_virtio', '9p', 'overlay']) {
+    const lines = execFileSync('/sbin/modprobe', ['-S', kernel, '--show-depends', name], {encoding: 'utf8'});
+    for (const [, path] of lines.matchAll(/^insmod (\S+)/gm))
+      if (path && !paths.includes(path)) paths.push(path);
+  }
+  for (const [index, path] of paths.entries()) {
+    copyFileSync(path, join(folder, `${String(index).padStart(2, '0')}-${basename(path)}`));
+  }
+}
+
 /**
  * Boots a kernel and reads the results from its console.
  * @param {string} kernel
  * @param {string} run what /init shall run
- * @param {{memory?: number, seconds?: number, insmod?: string, furnish?: (root: string) => void}} [options]
- *   memory in MiB; insmod: module parameters, with commas between them
+ * @param {{memory?: number, seconds?: number, insmod?: string, shell?: string}} [options]
+ *   memory in MiB; insmod: module parameters, with commas between them; shell: commands that run as `shell` does not
+ *   name a suite, with the host's file system under them, read-only
  * @returns {Promise<{counts: Counts, lines: string[]}>} and all that was printed between boot and the end
  */
 export async function boot(kernel, run, options = {}) {
-  const {memory = 512, seconds = TIME_LIMIT, insmod = '', furnish = () => {}} = options;
+  const {memory = 512, seconds = TIME_LIMIT, insmod = '', shell} = options;
+  /** @param {string} root */
+  const furnish = root => {
+    if (shell === undefined) return;
+    copyFileSystemModules(kernel, join(root, 'modules'));
+    const script = `#!/bin/sh\nexec chroot /new /usr/bin/env -i PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin HOME=/root sh -c '${shell}'\n`;
+    writeFileSync(join(root, `run-${run}`), script, {mode: 0o755});
+  };
   const folder = mkdtempSync(join(tmpdir(), 'zlr-guest-'));
   try {
     const archive = await initramfs(folder, await build(kernel), furnish);
@@ -123,6 +155,7 @@ export async function boot(kernel, run, options = {}) {
       'qemu-system-x86_64',
       // biome-ignore format: an option and its value a line are harder to read
       ['-accel', 'tcg', '-m', String(memory), '-smp', '2', '-nodefaults', '-display', 'none', '-no-reboot', '-serial', 'stdio',
+        ...(shell ? ['-fsdev', 'local,id=host,path=/,security_model=none,readonly=on,multidevs=remap', '-device', 'virtio-9p-pci,fsdev=host,mount_tag=host'] : []),
         '-kernel', `/boot/vmlinuz-${kernel}`, '-initrd', archive, '-append', append],
       {stdio: ['ignore', 'pipe', 'inherit']},
     );

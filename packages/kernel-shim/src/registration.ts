@@ -16,7 +16,7 @@ export interface RegistrationInfo extends Registration {
   readonly files: readonly number[];
 }
 
-/** A supervisor that started this process knows better than the kernel what shall follow it. */
+/** Asked for by a supervisor that started this process, or by ZLR_BACKEND=module. */
 const backend: Backend | undefined = keeperBackend() ?? moduleBackend();
 let info: RegistrationInfo | null | undefined;
 let registered = false;
@@ -32,7 +32,7 @@ function ownRegistration(): Registration {
   };
 }
 
-/** True when a supervisor started this process, or the kernel module is there: so that it can be restarted. */
+/** True when a supervisor started this process, or ZLR_BACKEND=module: so that it can be restarted. */
 export function isSupervised(): boolean {
   return backend !== undefined;
 }
@@ -63,7 +63,7 @@ export function getreginfo(): RegistrationInfo | null {
 
 /**
  * Declares this process restartable: from here on its channels outlive it. By default the next generation gets this
- * one's program, arguments and environment. Without a supervisor and without the kernel module it does nothing, and
+ * one's program, arguments and environment. Without a supervisor and without ZLR_BACKEND=module it does nothing, and
  * the process is an ordinary one. The thesis' figure for this call was under 2 us, into a kernel table; with the
  * module it is that again, and with a keeper it clones a process, once in a life.
  *

@@ -11,6 +11,12 @@ const hints: Readonly<Record<string, string>> = {
   EDQUOT: 'too many registered processes; raise /sys/module/zlr/parameters/services_user_max or services_max',
 };
 
+const openHints: Readonly<Record<string, string>> = {
+  ENOENT: 'load the module with: modprobe zlr (kmod/README.md)',
+  EACCES: 'become a member of the group of /dev/zlr',
+  EPROTO: 'the module and this package are of different versions; install both anew',
+};
+
 /** The kernel keeps the channels and starts the next generation: kmod/. */
 class ModuleBackend implements Backend {
   readonly generation: number;
@@ -35,7 +41,7 @@ class ModuleBackend implements Backend {
       this.#device,
       binPath,
       argv,
-      environmentStrings(envp),
+      [...environmentStrings(envp), 'ZLR_BACKEND=module'],
       childId,
       THRESHOLD_DEFAULT,
     );
@@ -69,14 +75,25 @@ class ModuleBackend implements Backend {
   }
 }
 
-/** Undefined: there is no /dev/zlr for this user. */
+/**
+ * Undefined: the module was not asked for, by ZLR_BACKEND=module. It is there for everybody who may open the device, but
+ * a program that merely uses this package must not find itself started again after it was killed.
+ *
+ * @throws ShimError SYSTEM_CALL_FAILED
+ */
 export function moduleBackend(): Backend | undefined {
+  const {env} = process;
+  const asked = env['ZLR_BACKEND'] === 'module';
+  // A child process of the service must not take itself for the service; the next generation is told again.
+  delete env['ZLR_BACKEND'];
+  if (!asked) return undefined;
   const device = native.moduleOpen();
   if (device >= 0) return new ModuleBackend(device);
-  if (errnoName(device) === 'EPROTO') {
-    console.error(
-      'zlr: the kernel module zlr and this package are of different versions, so the module is not used; install both anew',
-    );
-  }
-  return undefined;
+  const name = errnoName(device);
+  const hint = openHints[name];
+  throw new ShimError(
+    'SYSTEM_CALL_FAILED',
+    `ZLR_BACKEND=module, but /dev/zlr cannot be used: ${name}${hint ? `; ${hint}` : ''}`,
+    name,
+  );
 }
