@@ -14,7 +14,8 @@ static int __init zlr_init(void)
 {
 	int error = -ENOMEM;
 
-	zlr_wq = alloc_workqueue("zlr", WQ_UNBOUND, 0);
+	/* A service that was killed for want of memory is restarted with what there is. */
+	zlr_wq = alloc_workqueue("zlr", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 	if (!zlr_wq)
 		return error;
 	error = zlr_hold_init();

@@ -95,8 +95,8 @@ void zlr_service_live(struct zlr_service *service, struct pid *pid, enum zlr_sta
 	spin_unlock(&zlr_services_lock);
 }
 
-/* Ends a service unless it has left the state `from`. Any context. */
-void zlr_service_end(struct zlr_service *service, enum zlr_state from)
+/* Ends a service unless it has left the state `from`; whether it did. Any context. */
+bool zlr_service_end(struct zlr_service *service, enum zlr_state from)
 {
 	bool ended;
 
@@ -111,6 +111,7 @@ void zlr_service_end(struct zlr_service *service, enum zlr_state from)
 	spin_unlock(&zlr_services_lock);
 	if (ended)
 		zlr_service_put(service);
+	return ended;
 }
 
 static struct zlr_service *create(u32 child_id)
@@ -273,8 +274,8 @@ long zlr_forget(const struct zlr_forget *call)
 	if (call->pid && !uid_eq(service->owner, current_euid()) && !capable(CAP_KILL)) {
 		error = -EPERM;
 	} else {
-		zlr_service_end(service, ZLR_LIVE);
-		error = 0;
+		/* A generation that is just being started can be forgotten in a moment. */
+		error = zlr_service_end(service, ZLR_LIVE) ? 0 : -EAGAIN;
 	}
 	zlr_service_put(service);
 	return error;

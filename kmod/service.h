@@ -73,7 +73,7 @@ extern spinlock_t zlr_services_lock;
 
 struct zlr_service *zlr_service_of(struct pid *pid);
 void zlr_service_put(struct zlr_service *service);
-void zlr_service_end(struct zlr_service *service, enum zlr_state from);
+bool zlr_service_end(struct zlr_service *service, enum zlr_state from);
 void zlr_service_leave(struct zlr_service *service, enum zlr_state state);
 void zlr_service_live(struct zlr_service *service, struct pid *pid, enum zlr_state state);
 long zlr_reregist(struct zlr_reregist *call);

@@ -41,8 +41,14 @@ static struct file *next_kept(struct files_struct *table, unsigned int *fd)
 	struct fdtable *fdt;
 
 	spin_lock(&table->file_lock);
-	fdt = files_fdtable(table);
 	for (;; ++*fd) {
+		/* A table may have a million entries that are not kept. */
+		if (*fd % 1024 == 1023) {
+			spin_unlock(&table->file_lock);
+			cond_resched();
+			spin_lock(&table->file_lock);
+		}
+		fdt = files_fdtable(table);
 		*fd = find_next_bit(fdt->open_fds, fdt->max_fds, *fd);
 		if (*fd >= fdt->max_fds)
 			break;
@@ -127,6 +133,7 @@ int zlr_table_hand_over(struct files_struct *table, unsigned int *channels)
 
 	*channels = 0;
 	for (fd = 0; (file = next_kept(table, &fd)); fd++) {
+		cond_resched();
 		/* A standby has a terminal or a log of its own. */
 		if (fd <= 2 && !is_free(current->files, fd)) {
 			fput(file);
