@@ -6,6 +6,7 @@
  * Which files are kept is written on themselves, as for the user-space keeper (kernel-shim/native/table.h), so no list
  * can be a step behind:
  *   - what is not close-on-exec: a program of the thesis' days keeps all it has
+ *   - 0, 1 and 2: Node and others make them close-on-exec, so that what they start does not inherit them by chance
  *   - a socket with SO_OOBINLINE, which accept() copies from the listening one
  *   - a file open for reading with O_APPEND
  * Never kept: /dev/zlr itself, and files of anon_inodefs (epoll, eventfd, timerfd, signalfd, io_uring, userfaultfd,
@@ -20,13 +21,13 @@
 #include <net/sock.h>
 #include "zlr.h"
 
-static bool kept(struct file *file, bool close_on_exec)
+static bool kept(struct file *file, unsigned int fd, bool close_on_exec)
 {
 	struct socket *socket;
 
 	if (zlr_is_device(file) || !strcmp(file_inode(file)->i_sb->s_type->name, "anon_inodefs"))
 		return false;
-	if (!close_on_exec)
+	if (!close_on_exec || fd <= 2)
 		return true;
 	socket = sock_from_file(file);
 	if (socket)
@@ -54,7 +55,7 @@ static struct file *next_kept(struct files_struct *table, unsigned int *fd)
 			break;
 		file = rcu_dereference_protected(fdt->fd[*fd], lockdep_is_held(&table->file_lock));
 		/* NULL: a number that is taken, but whose file was never put there. */
-		if (file && kept(file, test_bit(*fd, fdt->close_on_exec))) {
+		if (file && kept(file, *fd, test_bit(*fd, fdt->close_on_exec))) {
 			get_file(file);
 			break;
 		}
