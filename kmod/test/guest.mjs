@@ -1,5 +1,5 @@
 // Builds zlr.ko for each kernel whose headers and image are installed, boots that kernel in QEMU and runs the guest's
-// tests there. By itself: node kmod/test/guest.mjs [run [kernel]], where run is a suite, all, fuzz or bench.
+// tests there. By itself: node kmod/test/guest.mjs [run [kernel]], where run is a suite, all, fuzz, bench or node.
 import {execFileSync, spawn} from 'node:child_process';
 import {
   copyFileSync,
@@ -15,6 +15,7 @@ import {release, tmpdir} from 'node:os';
 import {basename, dirname, join} from 'node:path';
 import {createInterface} from 'node:readline';
 import {fileURLToPath} from 'node:url';
+import {atLeast} from '../../scripts/requirements.mjs';
 import {runQuietly} from '../../scripts/run-quietly.mjs';
 
 /** @typedef {import('../../scripts/test-record.mjs').Counts} Counts */
@@ -51,6 +52,7 @@ export function missingPackages() {
   if (!has('qemu-system-x86_64')) missing.push('qemu-system-x86');
   if (!hasStaticBusybox()) missing.push('busybox-static');
   if (!has('cpio')) missing.push('cpio');
+  if (!existsSync('/sbin/modprobe')) missing.push('kmod');
   if (kernels().length === 0) missing.push('linux-image-amd64', 'linux-headers-amd64');
   return missing;
 }
@@ -194,6 +196,13 @@ function print(kernel, run, lines, counts) {
 /** What every kernel runs in npm test. */
 const RUNS = 'all,fuzz';
 
+/** What the newest one runs besides: the packages as a service uses them, with the Node that runs this. */
+const NODE_RUN = {
+  shell: `cd "${dirname(kmod)}" && exec "${process.execPath}" kmod/test/node/module.mjs`,
+  memory: 1024,
+  seconds: 480,
+};
+
 /** @returns {Promise<Counts>} */
 export async function runGuests() {
   const sum = {passed: 0, failed: 0, skipped: 0};
@@ -202,16 +211,25 @@ export async function runGuests() {
     console.log(`  kmod: the kernel module is not tested, install: ${missing.join(' ')}`);
     return {...sum, skipped: testsWritten()};
   }
+  const newest = kernels()
+    .toSorted((a, b) => (atLeast(a, b) ? 1 : -1))
+    .at(-1);
   for (const kernel of kernels()) {
-    try {
-      const {counts, lines} = await boot(kernel, RUNS);
-      print(kernel, RUNS, lines, counts);
-      sum.passed += counts.passed;
-      sum.failed += counts.failed;
-    } catch (error) {
-      console.log(`  kernel ${kernel}: ${/** @type {Error} */ (error).message}`);
-      console.log(/** @type {{output?: string}} */ (error).output ?? '');
-      sum.failed++;
+    const runs = [
+      {name: RUNS, options: {}},
+      ...(kernel === newest ? [{name: 'node', options: NODE_RUN}] : []),
+    ];
+    for (const {name, options} of runs) {
+      try {
+        const {counts, lines} = await boot(kernel, name, options);
+        print(kernel, name, lines, counts);
+        sum.passed += counts.passed;
+        sum.failed += counts.failed;
+      } catch (error) {
+        console.log(`  kernel ${kernel}, ${name}: ${/** @type {Error} */ (error).message}`);
+        console.log(/** @type {{output?: string}} */ (error).output ?? '');
+        sum.failed++;
+      }
     }
   }
   return sum;
@@ -227,7 +245,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     );
     process.exit(1);
   }
-  const {counts, lines} = await boot(kernel, run);
+  const {counts, lines} = await boot(kernel, run, run === 'node' ? NODE_RUN : {});
   for (const line of lines) console.log(line);
   process.exitCode = counts.failed > 0 ? 1 : 0;
 }
