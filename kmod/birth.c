@@ -141,6 +141,7 @@ static void lower_file_limit(struct zlr_estate *estate)
 int zlr_estate_enter(struct zlr_estate *estate, struct cred *new, unsigned int *channels)
 {
 	int error = enter_credentials(estate->dead, new);
+	ktime_t began;
 
 	if (error)
 		return error;
@@ -160,7 +161,9 @@ int zlr_estate_enter(struct zlr_estate *estate, struct cred *new, unsigned int *
 	current->loginuid = estate->dead->loginuid;
 	current->sessionid = estate->dead->sessionid;
 #endif
+	began = ktime_get();
 	error = zlr_table_hand_over(estate->table, channels);
+	estate->restore_ns = ktime_to_ns(ktime_sub(ktime_get(), began));
 	lower_file_limit(estate);
 	return error;
 }

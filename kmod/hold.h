@@ -17,7 +17,8 @@
  *    deleted, base moves up to write_pt and the last buffer is filled anew from its start.
  *
  * Locks: `reading` is held by the one who takes bytes out of the file, which may wait for them; `lock` protects
- * the positions and the chain and is never held while waiting for a peer. Only who holds both appends.
+ * the positions and the chain and is never held while waiting for a peer. Only who holds both appends. `reading` is
+ * waited for without `lock`.
  */
 #ifndef ZLR_HOLD_H
 #define ZLR_HOLD_H

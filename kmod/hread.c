@@ -45,7 +45,10 @@ static bool readable(struct file *file)
 	return vfs_poll(file, NULL) & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR);
 }
 
-/* Reads once, up to `length` bytes, into the hold. The caller holds `reading`, so write_pt stays where it is. */
+/*
+ * Reads once, up to `length` bytes, into the hold. The caller holds both locks and finds them held; `lock` is let go
+ * while the file is read.
+ */
 static ssize_t fill(struct zlr_dhr *dhr, u64 length)
 {
 	struct kvec parts[PARTS];
@@ -55,30 +58,28 @@ static ssize_t fill(struct zlr_dhr *dhr, u64 length)
 	ssize_t got;
 	u64 covered;
 
-	mutex_lock(&dhr->lock);
 	/* All is deleted: the one buffer that is left begins anew. */
 	if (dhr->destroy_pt == dhr->write_pt)
 		dhr->base = dhr->write_pt;
 	length = zlr_dhr_reserve(dhr, length);
-	count = length ? zlr_dhr_room(dhr, length, parts, PARTS, &covered) : 0;
-	mutex_unlock(&dhr->lock);
-	if (!count)
+	if (!length)
 		return -ENOBUFS;
+	count = zlr_dhr_room(dhr, length, parts, PARTS, &covered);
+	mutex_unlock(&dhr->lock);
 
-	/* The room is behind write_pt, where nobody else looks. */
+	/* The room is behind write_pt, where nobody else looks, and who holds `reading` alone moves write_pt. */
 	iov_iter_kvec(&iter, ITER_DEST, parts, count, covered);
 	got = vfs_iter_read(dhr->file, &iter, &position, 0);
-	if (got > 0) {
-		mutex_lock(&dhr->lock);
+	mutex_lock(&dhr->lock);
+	if (got > 0)
 		dhr->write_pt += got;
-		mutex_unlock(&dhr->lock);
-	}
 	return got;
 }
 
 /*
  * Steps 3b and 4: sees that `wanted` unread bytes are held, or as many as the file gives. It waits, if the file may
- * be waited for, only while there is none. An error counts only then, too: else it will come again.
+ * be waited for, only while there is none. An error counts only then, too: else it will come again. The caller holds
+ * both locks.
  */
 static ssize_t fetch(struct zlr_dhr *dhr, u64 wanted)
 {
@@ -86,14 +87,12 @@ static ssize_t fetch(struct zlr_dhr *dhr, u64 wanted)
 	u64 unread;
 
 	for (;;) {
-		mutex_lock(&dhr->lock);
 		unread = dhr->write_pt - dhr->read_pt;
-		mutex_unlock(&dhr->lock);
 		if (unread >= wanted || (unread && !readable(dhr->file)))
 			return 0;
 		got = fill(dhr, wanted - unread);
 		if (got <= 0)
-			return unread ? 0 : got;
+			return dhr->write_pt > dhr->read_pt ? 0 : got;
 	}
 }
 
@@ -117,35 +116,33 @@ static ssize_t give(struct zlr_dhr *dhr, const struct zlr_hread *call)
 static ssize_t read_held(struct zlr_dhr *dhr, const struct zlr_hread *call)
 {
 	ssize_t result;
-	bool enough;
 
 	if (mutex_lock_interruptible(&dhr->lock))
 		return -ERESTARTSYS;
-	if (call->dlen > dhr->read_pt - dhr->destroy_pt + call->rlen)
+	if (call->dlen > dhr->read_pt - dhr->destroy_pt + call->rlen) {
 		result = -EINVAL;
-	else if (!call->rlen || call->rlen <= dhr->write_pt - dhr->read_pt)
+		goto unlock;
+	}
+	if (!call->rlen || call->rlen <= dhr->write_pt - dhr->read_pt) {
 		result = give(dhr, call);
-	else
-		result = -EAGAIN;
-	enough = result != -EAGAIN;
-	mutex_unlock(&dhr->lock);
-	if (enough)
-		return result;
+		goto unlock;
+	}
 
 	/* One at a time takes from the file; a caller that may not wait does not wait for the other either. */
 	if (!mutex_trylock(&dhr->reading)) {
+		mutex_unlock(&dhr->lock);
 		if (dhr->file->f_flags & O_NONBLOCK)
 			return -EAGAIN;
 		if (mutex_lock_interruptible(&dhr->reading))
 			return -ERESTARTSYS;
+		mutex_lock(&dhr->lock);
 	}
 	result = fetch(dhr, call->rlen);
-	if (result >= 0) {
-		mutex_lock(&dhr->lock);
+	if (result >= 0)
 		result = give(dhr, call);
-		mutex_unlock(&dhr->lock);
-	}
 	mutex_unlock(&dhr->reading);
+unlock:
+	mutex_unlock(&dhr->lock);
 	return result;
 }
 

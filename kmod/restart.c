@@ -17,7 +17,7 @@ struct start {
 	struct zlr_service *service;
 	struct zlr_text *text; /* kept until the program has its copy */
 	bool entered;
-	ktime_t restored;
+	ktime_t began; /* when its thread ran */
 };
 
 static void fail(struct zlr_service *service, const char *what, int error)
@@ -38,12 +38,12 @@ static int enter(struct subprocess_info *info, struct cred *new)
 	int error;
 
 	error = zlr_estate_enter(estate, new, &channels);
+	service->phases.restore = estate->restore_ns;
 	zlr_estate_drop(estate);
 	if (error)
 		return error;
-	start->restored = ktime_get();
+	start->began = began;
 	service->phases.thread = ktime_to_ns(ktime_sub(began, died)) - service->phases.keep;
-	service->phases.restore = ktime_to_ns(ktime_sub(start->restored, began));
 	service->channels = channels;
 	start->entered = true;
 	zlr_service_live(service, task_tgid(current), ZLR_STARTING);
@@ -62,7 +62,7 @@ static void finish(struct subprocess_info *info)
 			zlr_estate_drop(&service->estate);
 		fail(service, start->text->bytes, info->retval);
 	} else {
-		service->phases.exec = ktime_to_ns(ktime_sub(ktime_get(), start->restored));
+		service->phases.exec = ktime_to_ns(ktime_sub(ktime_get(), start->began)) - service->phases.restore;
 	}
 	zlr_text_put(start->text);
 	zlr_service_put(service);

@@ -80,15 +80,11 @@ unsigned int zlr_table_highest(struct files_struct *table)
 	return highest;
 }
 
-/* The next descriptor is looked for from here on. */
-static void hint(struct files_struct *files, unsigned int fd)
-{
-	spin_lock(&files->file_lock);
-	files->next_fd = fd;
-	spin_unlock(&files->file_lock);
-}
-
-static bool is_free(struct files_struct *files, unsigned int fd)
+/*
+ * Whether a number is free; if so, the next descriptor is given out there: a search begins at next_fd. (Unless another
+ * thread of a standby is faster; that is seen.)
+ */
+static bool aim(struct files_struct *files, unsigned int fd)
 {
 	struct fdtable *fdt;
 	bool taken;
@@ -96,21 +92,26 @@ static bool is_free(struct files_struct *files, unsigned int fd)
 	spin_lock(&files->file_lock);
 	fdt = files_fdtable(files);
 	taken = fd < fdt->max_fds && test_bit(fd, fdt->open_fds);
+	if (!taken)
+		files->next_fd = fd;
 	spin_unlock(&files->file_lock);
 	return !taken;
+}
+
+/* The smallest free number is the next one, as ever. */
+static void aim_low(struct files_struct *files)
+{
+	spin_lock(&files->file_lock);
+	files->next_fd = 0;
+	spin_unlock(&files->file_lock);
 }
 
 static int install(struct file *file, unsigned int fd)
 {
 	int got;
 
-	if (!is_free(current->files, fd))
+	if (!aim(current->files, fd))
 		return -EBUSY;
-	/*
-	 * A descriptor is given out at the first free number from next_fd on: this one, unless another thread of a
-	 * standby is faster; that is seen.
-	 */
-	hint(current->files, fd);
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 8, 0)
 	got = receive_fd(file, NULL, 0);
 #else
@@ -136,11 +137,12 @@ int zlr_table_hand_over(struct files_struct *table, unsigned int *channels)
 	for (fd = 0; (file = next_kept(table, &fd)); fd++) {
 		cond_resched();
 		/* A standby has a terminal or a log of its own. */
-		if (fd <= 2 && !is_free(current->files, fd)) {
+		error = install(file, fd);
+		if (error == -EBUSY && fd <= 2) {
 			fput(file);
+			error = 0;
 			continue;
 		}
-		error = install(file, fd);
 		if (!error) {
 			zlr_hold_rewind(file);
 			++*channels;
@@ -149,7 +151,7 @@ int zlr_table_hand_over(struct files_struct *table, unsigned int *channels)
 		if (error)
 			goto undo;
 	}
-	hint(current->files, 0);
+	aim_low(current->files);
 	return 0;
 
 undo:
@@ -160,7 +162,7 @@ undo:
 	}
 	if (file)
 		fput(file);
-	hint(current->files, 0);
+	aim_low(current->files);
 	return error;
 }
 

@@ -83,7 +83,8 @@ struct zlr_estate {
 	bool no_new_privs;
 	bool confined;      /* by a seccomp filter or a pid namespace, which the kernel cannot give to another process */
 	struct rlimit limits[RLIM_NLIMITS];
-	ktime_t died, thread; /* when */
+	ktime_t died;        /* when */
+	u64 restore_ns;      /* how long the handing over of the table took */
 };
 
 /* birth.c */

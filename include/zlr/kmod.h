@@ -67,7 +67,7 @@ struct zlr_phases {
 	__u64 keep;    /* channels taken from the dying process */
 	__u64 thread;  /* until the thread of the next generation ran */
 	__u64 restore; /* channels put into its table */
-	__u64 exec;    /* its program executed */
+	__u64 exec;    /* all else until its program runs: credentials, cgroup, execve */
 };
 
 /*
