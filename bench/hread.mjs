@@ -8,7 +8,7 @@
  */
 import {writeSync} from 'node:fs';
 import {channelStruct, HeldStream, Slots} from '@zlr/hread';
-import {native} from '@zlr/kernel-shim/native';
+import {native} from '@zlr/kernel-shim/internal';
 import {openStore, t} from '@zlr/state-store';
 import {interleave, ratio, readOptions, report, show, summarize, table, withScratch} from './harness.mjs';
 import {socketPair} from './hread/socket-pair.mjs';
@@ -51,7 +51,7 @@ const samples = await withScratch(async ({defer}) => {
   const record = store.root.channels.insert(init);
   const {byteOffset, stride} = store.layout('channels');
   const start = byteOffset + record.$index * stride;
-  const handle = native.heldOpen(
+  const handle = native().heldOpen(
     store.memory.subarray(start, start + stride),
     slots.memory,
     SLOT_SIZE,
@@ -89,7 +89,7 @@ const samples = await withScratch(async ({defer}) => {
   }
 
   function readPlainly(/** @type {number} */ length) {
-    return native.readSocket(reader, buffer, length);
+    return native().readSocket(reader, buffer, length);
   }
 
   let toDelete = 0;
@@ -104,7 +104,7 @@ const samples = await withScratch(async ({defer}) => {
   for (const size of SIZES) {
     const batch = batchFor(size);
     const inC = (/** @type {0 | 1} */ hold) =>
-      checked(native.measureReads(handle, feeder, size, batch, hold));
+      checked(native().measureReads(handle, feeder, size, batch, hold));
     contenders[`C ${size}`] = () =>
       alternate(
         batch,

@@ -1,6 +1,9 @@
 // Runs a tool without its chatter: what it printed is shown whole if it fails, and not at all otherwise.
 import {spawn} from 'node:child_process';
 
+/** The one package manager of this repository, as npx gets it. */
+export const PNPM = 'pnpm@10.34.8';
+
 export class ToolError extends Error {
   code = 'TOOL_FAILED';
   /**

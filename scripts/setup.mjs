@@ -1,13 +1,12 @@
 // Makes a fresh checkout ready to run: dependencies, the native addon, the compiled packages. Does only what is not
 // done yet, so everything may start with it.
 import {existsSync, readdirSync, readFileSync, rmSync} from 'node:fs';
-import {join} from 'node:path';
+import {join, relative} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {fingerprint, Stamps} from './fingerprint.mjs';
 import {complaint, headersPrefix, thisMachine} from './requirements.mjs';
-import {runQuietly, ToolError, toolEnvironment} from './run-quietly.mjs';
+import {PNPM, runQuietly, ToolError, toolEnvironment} from './run-quietly.mjs';
 
-const PNPM = 'pnpm@10.34.8';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const modules = join(root, 'node_modules');
 const shim = join(root, 'packages/kernel-shim');
@@ -43,17 +42,25 @@ async function checkSharedMemoryAddon() {
   }
 }
 
-/** tsc -b believes its own notes rather than the disk: without this, a deleted dist would stay away. */
-function forgetDeletedOutputs() {
+/** tsc leaves what it made of a source that was moved or deleted since, and of older settings; it would be packed. */
+function removeStaleOutputs() {
   for (const each of packages) {
-    if (!existsSync(join(root, each, 'dist')))
-      rmSync(join(root, each, 'tsconfig.tsbuildinfo'), {force: true});
+    const dist = join(root, each, 'dist');
+    if (!existsSync(dist)) continue;
+    for (const entry of readdirSync(dist, {recursive: true, withFileTypes: true})) {
+      const file = relative(dist, join(entry.parentPath, entry.name));
+      if (entry.isDirectory() || file === '.tsbuildinfo') continue;
+      const [, source] = /^(.*?)(?:\.d\.ts|\.js|\.js\.map)$/.exec(file) ?? [];
+      if (source === undefined || !existsSync(join(root, each, 'src', `${source}.ts`)))
+        rmSync(join(dist, file));
+    }
   }
 }
 
 async function main() {
   const engines = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).engines.node;
-  const lack = complaint(thisMachine(), engines.replace('>=', ''));
+  const [oldest] = /\d+\.\d+/.exec(engines) ?? [];
+  const lack = complaint(thisMachine(), /** @type {string} */ (oldest));
   if (lack !== null) {
     console.error(`setup: ${lack}`);
     process.exitCode = 1;
@@ -72,7 +79,7 @@ async function main() {
   const addon = join(shim, 'build/Release/zlr.node');
   const compiled = fingerprint(
     root,
-    ['packages/kernel-shim/binding.gyp', 'packages/kernel-shim/native', 'include/zlr'],
+    ['packages/kernel-shim/binding.gyp', 'packages/kernel-shim/native', 'packages/kernel-shim/include'],
     platform,
   );
   if (!stamps.matches('install', installed) || !existsSync(shmAddon)) {
@@ -93,7 +100,7 @@ async function main() {
     stamps.record('native', compiled);
   }
 
-  forgetDeletedOutputs();
+  removeStaleOutputs();
   await runQuietly(join(modules, '.bin/tsc'), ['-b'], {cwd: root, env});
   say(`ready in ${((performance.now() - start) / 1000).toFixed(1)} s`);
 }

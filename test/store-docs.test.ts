@@ -259,7 +259,7 @@ test('the pieces of the guide run one after the other and print what their comme
   const made = folder(t);
   const name = `guide-${process.pid}`;
   const pieces = [...guide.matchAll(/```js\n\/\/ (\w+\.mjs)( dies of SIGKILL)?\n([\s\S]*?)```/g)];
-  t.is(pieces.length, 8);
+  t.is(pieces.length, 9);
   for (const [, file, dies, code] of pieces) {
     const script = join(made, file!);
     writeFileSync(script, code!.replaceAll("name: 'guide'", `name: '${name}'`));

@@ -5,7 +5,7 @@ import {once} from 'node:events';
 import {readFileSync} from 'node:fs';
 import {connect} from 'node:net';
 import {constants} from 'node:os';
-import {native} from '@zlr/kernel-shim/native';
+import {native} from '@zlr/kernel-shim/internal';
 import {descriptorOf} from '../hread/socket-pair.mjs';
 
 /**
@@ -60,7 +60,7 @@ class Client {
 
   /** @returns {boolean} whether there was anything to read */
   read() {
-    const n = native.readSocket(this.fd, buffer, READ_BYTES);
+    const n = native().readSocket(this.fd, buffer, READ_BYTES);
     if (n === -constants.errno.EAGAIN) return false;
     if (n <= 0) throw new Error(`a connection ended at byte ${this.at} of ${content.length} (${n})`);
     let from = 0;

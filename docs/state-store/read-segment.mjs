@@ -10,7 +10,7 @@ const CELL = 8;
 
 // --- header
 if (bytes.toString('latin1', 0, 8) !== 'ZLRSTORE') throw new Error('no store');
-if (u32(8) !== 1) throw new Error(`format version ${u32(8)}`);
+if (u32(8) !== 2) throw new Error(`format version ${u32(8)}`);
 const [logAt, logBytes] = [u32(128) * CELL, u32(132) * CELL];
 const [schemaAt, rootAt] = [u32(136) * CELL, u32(144) * CELL];
 
@@ -220,7 +220,8 @@ function value(type, at) {
     case 'ring': {
       const [pushed, places] = [Number(u64(at)), u32(at + 12)];
       const all = row(type.of[0], u32(at + 8) * CELL, Math.min(pushed, places));
-      return pushed <= places ? all : [...all.slice(pushed % places), ...all.slice(0, pushed % places)];
+      const old = pushed <= places ? 0 : pushed % places;
+      return [...all.slice(old), ...all.slice(0, old)].slice(u32(at + 20));
     }
     case 'raw':
       return content(u32(at) * CELL, type.length);

@@ -1,7 +1,7 @@
 /*
  * Reads and writes a store of the file backend from C.
  *
- *   cc -std=gnu11 -I include -o sum examples/store/sum.c
+ *   cc -std=gnu11 -I packages/state-store/include -o sum examples/store/sum.c
  *   ./sum FILE            prints the accounts and their sum
  *   ./sum FILE add N      adds N to every account, as one transaction
  *   ./sum FILE die N      dies half-way through it: the next one to open the store finds nothing of it
@@ -11,6 +11,7 @@
  *   const Account = struct('Account', {name: t.string(20), locked: t.bool, cents: t.i64});
  *   const schema = {changes: t.uint, accounts: t.table(Account)};
  */
+#define _GNU_SOURCE
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -54,6 +55,11 @@ int main(int argc, char **argv) {
     fprintf(stderr, "usage: sum FILE [add N | die N]\n");
     return 2;
   }
+  /* A descriptor of its own for the right to write: the mapping would keep it. */
+  if (argc == 4 && zlr_claim_file(open(argv[1], O_RDWR | O_CLOEXEC)) < 0) {
+    fprintf(stderr, "%s is being written by another process\n", argv[1]);
+    return 3;
+  }
   void *segment = mmap(NULL, (size_t)stat.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   struct zlr_store_header *header = segment == MAP_FAILED ? NULL : zlr_store(segment, (uint64_t)stat.st_size);
   if (header == NULL || header->root_cells * ZLR_CELL < sizeof(struct root)) {
@@ -61,6 +67,7 @@ int main(int argc, char **argv) {
     return 1;
   }
   struct root *root = zlr_root(segment);
+  if (argc == 4 && !zlr_recover(segment)) return 1;
   if (argc == 4) return change(segment, root, atoll(argv[3]), strcmp(argv[2], "die") == 0);
   int64_t sum = 0;
   for (uint32_t slot = 0; slot < root->accounts.used; slot++) {

@@ -86,7 +86,7 @@ export async function build(kernel) {
     '-Werror',
     '-static',
     '-pthread',
-    '-I../../include',
+    '-I../../packages/kernel-shim/include',
   ];
   await runQuietly('gcc', [...flags, '-o', program, ...sources], {cwd: here, env: environment});
   return {module: join(out, 'kmod', 'zlr.ko'), program};

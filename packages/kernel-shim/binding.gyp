@@ -7,6 +7,7 @@
         "native/addon/addon_hold.c",
         "native/addon/addon_module.c",
         "native/addon/addon_reactor.c",
+        "native/addon/addon_store.c",
         "native/channels/books.c",
         "native/keeper/children.c",
         "native/channels/files.c",

@@ -1,6 +1,7 @@
 import {writeFileSync} from 'node:fs';
 import {dumpStore} from '@zlr/state-store';
 import {type Command, parse} from './command.js';
+import {onFile} from './errors.js';
 import {storeHelp, storeOf, storeOptions, storeUsage, withStore} from './stores.js';
 
 export const dump: Command = {
@@ -18,7 +19,10 @@ The snapshot is the store as it is between two transactions, gzipped; zlr load m
     const {place} = storeOf('dump', positionals, values.file);
     const bytes = await withStore(place, dumpStore);
     if (values.output === undefined) process.stdout.write(bytes);
-    else writeFileSync(values.output, bytes, {mode: 0o600});
+    else
+      onFile('the snapshot cannot be written', () =>
+        writeFileSync(values.output as string, bytes, {mode: 0o600}),
+      );
     return 0;
   },
 };

@@ -1,4 +1,13 @@
-export type CliErrorCode = 'USAGE' | 'NO_SERVICE' | 'NOT_A_DIRECTORY' | 'NOT_FOUND';
+export type CliErrorCode = 'USAGE' | 'NO_SERVICE' | 'NOT_A_DIRECTORY' | 'NOT_FOUND' | 'FILE';
+
+/** Runs what reads or writes a file that the command line named; `what` says what it is to be. */
+export function onFile<T>(what: string, work: () => T): T {
+  try {
+    return work();
+  } catch (cause) {
+    throw new CliError('FILE', `${what}: ${(cause as Error).message}`);
+  }
+}
 
 /** What the user can put right. The message is one line: what was wrong, what was expected, what to do. */
 export class CliError extends Error {

@@ -1,6 +1,7 @@
 import {readFileSync} from 'node:fs';
 import {loadStore} from '@zlr/state-store';
 import {type Command, parse, usageError} from './command.js';
+import {onFile} from './errors.js';
 import {placeOf} from './stores.js';
 
 export const load: Command = {
@@ -17,7 +18,8 @@ export const load: Command = {
     const [name, tooMuch] = positionals;
     if (name === undefined) throw usageError('load', 'no name was given for the store');
     if (tooMuch !== undefined) throw usageError('load', `'${tooMuch}' is too much`);
-    await loadStore(readFileSync(values.input ?? 0), placeOf(name, values.file));
+    const snapshot = onFile('the snapshot cannot be read', () => readFileSync(values.input ?? 0));
+    await loadStore(snapshot, placeOf(name, values.file));
     return 0;
   },
 };

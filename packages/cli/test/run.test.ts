@@ -1,4 +1,5 @@
 // `zlr run` with services that know nothing of zlr: what holds for any program.
+import {join} from 'node:path';
 import test from 'ava';
 import {CommandLine} from './command-line.js';
 
@@ -36,6 +37,25 @@ test("the service has the command's standard input", async t => {
 test('a service that keeps failing is given up with its reason and exit code 1', async t => {
   const outcome = await new CommandLine(t).run('run', '--', node, '-e', 'process.exit(3)');
   t.is(outcome.exitCode, 1);
+  t.regex(outcome.stderr, /^zlr: .*faults in a row.*$/m);
+});
+
+test('a service whose store was cut short under it ends by SIGBUS, then for ERR_CORRUPT until it is given up', async t => {
+  const commandLine = new CommandLine(t);
+  const path = join(commandLine.runDir, 'cut.store');
+  const script = `
+    import {truncateSync} from 'node:fs';
+    import {openStore, t} from '${import.meta.resolve('@zlr/state-store')}';
+    const store = await openStore({name: 'cut', backend: 'file', path: '${path}', size: '1MB', schema: {n: t.uint}});
+    truncateSync('${path}', 2 ** 19);
+    store.memory.at(-1);
+    console.log('not reached');`;
+  const outcome = await commandLine.run('run', '--', node, '--input-type=module', '-e', script);
+  t.is(outcome.exitCode, 1);
+  t.is(outcome.stdout, '');
+  t.regex(outcome.stderr, /SIGBUS/);
+  t.regex(outcome.stderr, /ERR_CORRUPT/);
+  t.regex(outcome.stderr, /it was cut short/);
   t.regex(outcome.stderr, /^zlr: .*faults in a row.*$/m);
 });
 

@@ -4,10 +4,11 @@
  */
 import {spawnSync} from 'node:child_process';
 import {randomUUID} from 'node:crypto';
-import {existsSync, mkdtempSync, readFileSync, rmSync} from 'node:fs';
+import {existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
+import {gzipSync} from 'node:zlib';
 import {openStore, removeStore, StoreError, struct, t} from '@zlr/state-store';
 import test, {type ExecutionContext} from 'ava';
 import {CommandLine} from './command-line.js';
@@ -105,15 +106,16 @@ test.serial('rm waits for one who only looks', async t => {
   await zlr.run('dump', name, '--output', dump);
   await zlr.run('load', copy, '--input', dump);
   const key = `${(await keyOf(zlr, copy)) | 0}`;
-  const attached = () => {
+  /** Who attached it, or let go of it, last. */
+  const lastPid = () => {
     const rows = readFileSync('/proc/sysvipc/shm', 'latin1').split('\n');
-    return Number(rows.map(row => row.trim().split(/\s+/)).find(row => row[0] === key)![6]);
+    return Number(rows.map(row => row.trim().split(/\s+/)).find(row => row[0] === key)![5]);
   };
   const looking = zlr.start('inspect', copy, 'served', '--watch');
   t.is(await looking.line(), '7');
-  const lookers = attached();
+  const looker = lastPid();
   const removal = zlr.run('rm', copy);
-  while (attached() === lookers) await new Promise(setImmediate); // it is about to see that there is another
+  while (lastPid() === looker) await new Promise(setImmediate); // it is about to see that there is another
   looking.pressCtrlC();
   await looking.outcome;
   t.deepEqual(await removal, {exitCode: 0, stdout: '', stderr: ''});
@@ -234,3 +236,53 @@ test.serial('a command about a store says what it lacks', async t => {
     t.regex(outcome.stderr, message);
   }
 });
+
+test.serial(
+  'a store or a snapshot that is damaged, missing or no file is one line and exit code 1, whatever looks at it',
+  async t => {
+    const zlr = new CommandLine(t);
+    const folder = scratch(t);
+    const at = (name: string) => join(folder, name);
+    const store = await openStore({name: 'there', backend: 'file', path: at('there'), size: '1MB', schema});
+    store.close();
+    t.is((await zlr.run('dump', '--file', at('there'), '--output', at('dump'))).exitCode, 0);
+    const [whole, dump] = [readFileSync(at('there')), readFileSync(at('dump'))];
+    const files: Record<string, Uint8Array> = {
+      'cut to no multiple of 8': whole.subarray(0, 700_001),
+      'cut to a header': whole.subarray(0, 4096),
+      'a header with a wrong byte': whole.map((byte, i) => (i === 100 ? byte ^ 1 : byte)),
+      'a wrong schema': whole.map((byte, i) => (i > whole.readUInt32LE(136) * 8 && i < 500_000 ? 255 : byte)),
+      'a few bytes': Buffer.from('no store'),
+      empty: Buffer.alloc(0),
+    };
+    const refused = async (what: string, ...args: string[]) => {
+      const {exitCode, stderr} = await zlr.run(...args);
+      t.is(exitCode, 1, what);
+      t.regex(stderr, /^zlr: [^\n]{10,}\n$/, what);
+    };
+    for (const [what, bytes] of Object.entries(files)) {
+      writeFileSync(at('damaged'), bytes, {mode: 0o600});
+      for (const [command, ...rest] of [['check'], ['check', '--repair']] as const)
+        await refused(`${what}: ${command} ${rest}`, command, '--file', at('damaged'), ...rest);
+    }
+    spawnSync('mkfifo', [at('fifo')]);
+    for (const path of ['fifo', 'missing/file', '.'])
+      for (const command of ['inspect', 'dump']) await refused(path, command, '--file', at(path));
+    const dumps: Record<string, Uint8Array> = {
+      'cut off': dump.subarray(0, dump.length / 2),
+      'a wrong byte': dump.map((byte, i) => (i === dump.length >> 1 ? byte ^ 4 : byte)),
+      'no gzip': whole,
+      'more than it says': gzipSync(Buffer.concat([whole, Buffer.alloc(2 ** 24)])),
+      empty: Buffer.alloc(0),
+    };
+    for (const [what, bytes] of Object.entries(dumps)) {
+      writeFileSync(at('snapshot'), bytes);
+      await refused(what, 'load', 'loaded', '--file', at('loaded'), '--input', at('snapshot'));
+      t.false(existsSync(at('loaded')), what);
+    }
+    await refused('no snapshot', 'load', 'loaded', '--file', at('loaded'), '--input', at('missing'));
+    await refused('no such name', 'load', 'no name', '--file', at('loaded'), '--input', at('dump'));
+    await refused('nowhere to', 'load', 'loaded', '--file', at('missing/loaded'), '--input', at('dump'));
+    await refused('nowhere to', 'dump', '--file', at('there'), '--output', at('missing/dump'));
+  },
+);

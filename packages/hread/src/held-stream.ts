@@ -1,4 +1,4 @@
-import {errnoName, type HeldHandle, native} from '@zlr/kernel-shim/native';
+import {errnoName, type HeldHandle, native} from '@zlr/kernel-shim/internal';
 import type {TableLayout} from '@zlr/state-store';
 import type {ChannelRecord} from './channels/channel.js';
 import type {Slots} from './channels/slots.js';
@@ -28,7 +28,7 @@ export class HeldStream {
     const {byteOffset, stride} = store.layout;
     const start = byteOffset + record.$index * stride;
     const bytes = store.memory.subarray(start, start + stride);
-    this.#handle = native.heldOpen(bytes, slots.memory, slots.size, slots.stack, fd, read);
+    this.#handle = native().heldOpen(bytes, slots.memory, slots.size, slots.stack, fd, read);
     this.#record = record;
     this.#slots = slots;
     this.#read = read;
@@ -42,7 +42,7 @@ export class HeldStream {
    *         something is deleted; READ_FAILED
    */
   hread(rlen: number, dlen = 0): number {
-    const n = native.hread(this.#handle, rlen, dlen);
+    const n = native().hread(this.#handle, rlen, dlen);
     if (n >= 0) {
       this.#read += n;
       return n;

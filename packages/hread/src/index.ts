@@ -1,4 +1,4 @@
-export {type Books, readBooks} from './channels/books.js';
+export {type Books, readBooks} from '@zlr/kernel-shim';
 export {type Answer, Channel, type ChannelRecord} from './channels/channel.js';
 export {CLOSE_AFTER, channelFields, channelStruct} from './channels/channel-record.js';
 export {Slots} from './channels/slots.js';

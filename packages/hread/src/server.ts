@@ -1,5 +1,5 @@
 import {endOrderly, generation, reregist} from '@zlr/kernel-shim';
-import {openStore, type RootOf, type Schema, t} from '@zlr/state-store';
+import {openStore, type RootOf, type Schema, type StoreOptions, t} from '@zlr/state-store';
 import type {Channel, ChannelRecord} from './channels/channel.js';
 import {channelStruct} from './channels/channel-record.js';
 import {HreadError} from './errors.js';
@@ -7,7 +7,9 @@ import type {Address} from './reactor/listen.js';
 import {ChannelLoop, SLOT_SIZE} from './reactor/loop.js';
 import type {RecoveryReport} from './reactor/recovery.js';
 
-export interface ServerOptions<S extends Schema> {
+/** `renames`, `drop`, `migrate` and `version` say, as in `openStore`, what becomes of a state that a former program left. */
+export interface ServerOptions<S extends Schema>
+  extends Pick<StoreOptions<S>, 'renames' | 'drop' | 'migrate' | 'version'> {
   /** Names the server's state, so that the next generation finds it. */
   name: string;
   /** Your own state beside the connections: the schema of a store. */
@@ -65,16 +67,31 @@ const DRAIN_SECONDS = 10;
 export async function createServer<const S extends Schema = Record<never, never>>(
   options: ServerOptions<S>,
 ): Promise<Server<S>> {
-  const {connections = 1024, idleSeconds = 300, stateBytes = 2 ** 24} = options;
+  const {
+    name,
+    state: own,
+    input,
+    connections = 1024,
+    idleSeconds = 300,
+    stateBytes = 2 ** 24,
+    renames = {},
+    drop = [],
+    migrate,
+    version,
+  } = options;
   const slotCount = Math.max(64, connections);
   const store = await openStore({
-    name: options.name,
+    name,
     size: stateBytes + connections * 256 + slotCount * SLOT_SIZE + 2 ** 20,
     schema: {
-      ...(options.state ?? {}),
+      ...(own ?? {}),
       zlrChannels: t.table(channelStruct({}), {capacity: connections}),
       zlrSlots: t.raw(slotCount * SLOT_SIZE),
     },
+    renames,
+    drop,
+    ...(migrate && {migrate: (from, to) => migrate(from, to as unknown as RootOf<S>)}),
+    ...(version !== undefined && {version}),
   });
   const {zlrChannels: table, zlrSlots: slots} = store.root;
   const state = store.root as unknown as RootOf<S>;
@@ -110,7 +127,7 @@ export async function createServer<const S extends Schema = Record<never, never>
         consume: count => loop.consume(channel, count),
         close: () => loop.close(channel),
       };
-      store.transaction(() => options.input(request));
+      store.transaction(() => input(request));
       // What was consumed without an answer may stand before more that is whole.
     } while (!isAnswered && !channel.closed && channel.held > 0 && channel.held < before);
     if (!isAnswered) loop.slots.give(slot);

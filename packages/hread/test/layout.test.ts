@@ -1,6 +1,6 @@
 /**
  * Proves that native code and TypeScript mean the same bytes by a channel's record: struct zlr_channel as the compiler
- * lays it out (include/zlr/channel.h) and `channelFields` as the state store does.
+ * lays it out (zlr/channel.h) and `channelFields` as the state store does.
  *
  * To see it fail: change a field's type or place on one side only, or add one.
  */
@@ -13,7 +13,7 @@ import {CLOSE_AFTER, channelFields, channelStruct} from '@zlr/hread';
 import {openStore, t as type} from '@zlr/state-store';
 import test from 'ava';
 
-const header = fileURLToPath(new URL('../../../include/zlr/channel.h', import.meta.url));
+const header = fileURLToPath(new URL('../../kernel-shim/include/zlr/channel.h', import.meta.url));
 
 /** What the compiler says, a name and numbers a line. */
 function compiled(fields: string[]): Map<string, number[]> {

@@ -12,7 +12,7 @@ import {join} from 'node:path';
 import {setImmediate as nextTurn} from 'node:timers/promises';
 import {promisify} from 'node:util';
 import {HreadError, readBooks, SLOT_SIZE} from '@zlr/hread';
-import {native} from '@zlr/kernel-shim/native';
+import {native} from '@zlr/kernel-shim/internal';
 import test, {type ExecutionContext} from 'ava';
 import fc from 'fast-check';
 import {Client} from './helpers/client.js';
@@ -33,8 +33,8 @@ function bigFile(t: ExecutionContext, size: number): {content: Buffer; open(): n
     content,
     open() {
       const directory = openSync(folder, 'r');
-      const fd = native.openBeneath(directory, 'big', new Float64Array(6));
-      native.close(directory);
+      const fd = native().openBeneath(directory, 'big', new Float64Array(6));
+      native().close(directory);
       return fd;
     },
     timesOpen: () => timesOpen(join(folder, 'big')),
@@ -133,7 +133,7 @@ serial(
         const file = {fd: big.open(), offset: 1000, length: big.content.length - 1500};
         if (line === 'big') loop.answer(channel, 4, {text: 'head\n', file});
         else {
-          native.close(file.fd);
+          native().close(file.fd);
           loop.answer(channel, line.length + 1, {text: 'small\n'});
         }
       },

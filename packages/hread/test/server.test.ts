@@ -235,3 +235,36 @@ serial(
     await Promise.all([client.close(), other.close()]);
   },
 );
+
+serial(
+  'a state with other fields that a killed program left is taken over, and nothing of it is dropped unasked',
+  async t => {
+    const name = `server-test-${process.pid}-${nextNumber++}`;
+    const code = `
+    import {createServer} from '@zlr/hread';
+    import {t} from '@zlr/state-store';
+    const state = {lines: t.u32, old: t.string()};
+    const server = await createServer({name: '${name}', state, input() {}});
+    Object.assign(server.state, {lines: 7, old: 'text'});
+    process.kill(process.pid, 'SIGKILL');
+  `;
+    const child = spawn(process.execPath, ['--input-type=module', '--eval', code], {
+      cwd: fileURLToPath(new URL('..', import.meta.url)),
+      stdio: 'inherit',
+    });
+    t.deepEqual(await once(child, 'close'), [null, 'SIGKILL']);
+    const options = {name, state: {total: type.uint, version: type.u8}, input() {}};
+    await t.throwsAsync(createServer(options), {message: /drop: \['lines', 'old'\]/});
+    const server = await createServer({
+      ...options,
+      renames: {total: 'lines'},
+      drop: ['old'],
+      version: 2,
+      migrate(_from, to) {
+        to.version = 2;
+      },
+    });
+    t.teardown(() => server.close());
+    t.deepEqual([server.state.total, server.state.version], [7, 2]);
+  },
+);

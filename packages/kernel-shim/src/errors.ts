@@ -19,8 +19,8 @@ export class ShimError extends Error {
   /** The system's name of what went wrong, such as 'EADDRINUSE', where a system call failed. */
   readonly errno: string | undefined;
 
-  constructor(code: ShimErrorCode, message: string, errno?: string) {
-    super(message);
+  constructor(code: ShimErrorCode, message: string, errno?: string, options?: ErrorOptions) {
+    super(message, options);
     this.code = code;
     this.errno = errno;
   }

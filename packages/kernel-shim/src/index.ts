@@ -1,6 +1,7 @@
 export {fetchStatus, listServices, requestStop} from './control/client.js';
 export type {FaultRecord, Status} from './control/status.js';
 export {ShimError, type ShimErrorCode} from './errors.js';
+export {type KeptFile, openBeneath} from './files.js';
 export {
   currentKeeper,
   endOrderly,
@@ -12,5 +13,6 @@ export {
   reportServed,
   reregist,
 } from './registration.js';
+export {type Books, type LocalAddress, listen, localAddress, readBooks} from './sockets.js';
 export {EX_CONFIG} from './supervisor/fault.js';
 export {type SuperviseOptions, type Supervisor, supervise} from './supervisor/supervisor.js';

@@ -1,9 +1,15 @@
-import {existsSync} from 'node:fs';
+import {existsSync, readdirSync, readFileSync} from 'node:fs';
 import {createRequire} from 'node:module';
+import {dirname, join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {ShimError} from './errors.js';
 
 export {errnoName} from './errors.js';
+
+/*
+ * `@zlr/kernel-shim/internal`: the addon as the packages of this repository use it, and nothing else is loaded with it. It
+ * may change with any release; what programs need of it is exported by the package itself.
+ */
 
 /**
  * The native addon. It is loaded here and nowhere else. Numbers that may fail are a negative errno when they do.
@@ -92,6 +98,27 @@ export interface Native {
   reactorSubmit(reactor: ReactorHandle): void;
   reactorIdle(reactor: ReactorHandle, seconds: number): void;
   reactorClose(reactor: ReactorHandle): void;
+
+  /** Locks of an open file description, on bytes of its file; -EAGAIN: another one has them. */
+  fileLock(fd: number, first: number, count: number): number;
+  fileUnlock(fd: number, first: number, count: number): number;
+  /** 1: another open file description has one of these bytes. */
+  fileIsLocked(fd: number, first: number, count: number): number;
+  /** A rename that never replaces a file; -EEXIST: there is one. */
+  renameNew(from: string, to: string): number;
+  semOpen(key: number, count: number, make: 0 | 1): number;
+  /** [number, change, ...] all at once, until this process ends; a change of 0 asks for a 0. -EAGAIN: not now. */
+  semChange(id: number, changes: Int32Array): number;
+  semValue(id: number, number: number): number;
+  /** Who changed it last, as this process numbers processes; 0: it has no number here. */
+  semPid(id: number, number: number): number;
+  semRemove(id: number): number;
+  /** One more attach, for as long as the process lives. */
+  shmPin(id: number): number;
+  /** Unmaps; every view of it has no bytes from then on. */
+  shmDetach(mapping: Uint8Array): number;
+  shmRemove(id: number): number;
+  addressOf(bytes: Uint8Array): bigint;
 }
 
 declare const heldBrand: unique symbol;
@@ -111,16 +138,79 @@ export const Event = {Accepted: 1, Input: 2, Ended: 3, Sent: 4, Failed: 5, Close
 /** Kinds of the reactor's commands; the same numbers as in native/reactor/reactor.h. */
 export const Command = {Attach: 1, Send: 2, Consumed: 3, Shutdown: 4, Close: 5} as const;
 
-function load(): Native {
-  const path = fileURLToPath(new URL('../build/Release/zlr.node', import.meta.url));
-  if (!existsSync(path)) {
+/** The folder of this package: above dist/, or, of a program made by a bundler, where that program would find the package. */
+function packageFolder(): string {
+  // A bundler that makes CommonJS leaves import.meta empty. (In a module __filename may be another's: `node -e` sets it for all.)
+  const {url} = import.meta as {url?: string};
+  const here = url === undefined ? __filename : fileURLToPath(url);
+  const require = createRequire(here);
+  let folder = dirname(here);
+  while (!existsSync(join(folder, 'package.json')) && folder !== dirname(folder)) folder = dirname(folder);
+  try {
+    const manifest = require(join(folder, 'package.json')) as {name?: string};
+    if (manifest.name === '@zlr/kernel-shim') return folder;
+    return dirname(require.resolve('@zlr/kernel-shim/package.json'));
+  } catch (cause) {
     throw new ShimError(
       'NATIVE_MISSING',
-      `the native part of @zlr/kernel-shim is not built: expected ${path}; build it with ` +
-        '`npm rebuild @zlr/kernel-shim` (needs `apt-get install g++ make python3`)',
+      `@zlr/kernel-shim is bundled into ${here}, and its native part is not to be found from there: keep the package ` +
+        'external when you bundle (esbuild --external:@zlr/kernel-shim), or install it beside the bundle.',
+      undefined,
+      {cause},
     );
   }
-  return createRequire(import.meta.url)(path) as Native;
 }
 
-export const native: Native = load();
+/** What was compiled on this machine comes first, then the copy that the package carries for this platform and C library. */
+function load(): Native {
+  const folder = packageFolder();
+  const libc = readFileSync('/proc/self/maps', 'latin1').includes('/ld-musl-') ? 'musl' : 'glibc';
+  const platform = `${process.platform}-${process.arch}`;
+  const files = ['build/Release/zlr.node', `prebuilds/${platform}/zlr.${libc}.node`]
+    .map(file => join(folder, file))
+    .filter(file => existsSync(file));
+  const failures: Error[] = [];
+  for (const file of files) {
+    try {
+      return createRequire(file)(file) as Native;
+    } catch (error) {
+      failures.push(error as Error);
+    }
+  }
+  const disabled = failures.find(each => (each as NodeJS.ErrnoException).code === 'ERR_DLOPEN_DISABLED');
+  const why =
+    failures.length > 0
+      ? `did not load (${failures.map(each => each.message.split('\n')[0]).join('; ')})`
+      : `is carried for ${prebuilt(folder)}, not for ${platform} with ${libc}, and was not compiled when it was installed`;
+  const remedy = disabled
+    ? 'Start node without --no-addons.'
+    : 'Install a C compiler, make and python3 (Debian: gcc make python3; Alpine: build-base linux-headers python3), ' +
+      'then run: npm rebuild @zlr/kernel-shim';
+  throw new ShimError(
+    'NATIVE_MISSING',
+    `the native part of @zlr/kernel-shim in ${folder} ${why}. ${remedy}`,
+    undefined,
+    {cause: failures.length > 1 ? new AggregateError(failures, why) : failures[0]},
+  );
+}
+
+function prebuilt(folder: string): string {
+  const prebuilds = join(folder, 'prebuilds');
+  if (!existsSync(prebuilds)) return 'no platform';
+  const names = readdirSync(prebuilds, {recursive: true, encoding: 'utf8'}).flatMap(
+    file => /^(.*)\/zlr\.(\w+)\.node$/.exec(file)?.slice(1).join(' with ') ?? [],
+  );
+  return names.sort().join(', ');
+}
+
+let loaded: Native | undefined;
+
+/**
+ * The addon, loaded when it is first asked for: who imports a package must not need what he does not use.
+ *
+ * @throws ShimError NATIVE_MISSING
+ */
+export function native(): Native {
+  loaded ??= load();
+  return loaded;
+}

@@ -53,7 +53,7 @@ export function getreginfo(): RegistrationInfo | null {
     info = null;
     return info;
   }
-  const {error, channels, files} = native.adopt();
+  const {error, channels, files} = native().adopt();
   if (error < 0) {
     throw new ShimError('SYSTEM_CALL_FAILED', '/proc/self/fd cannot be read; mount /proc', errnoName(error));
   }

@@ -27,7 +27,7 @@ interface Books {
 const numbers = new Float64Array(7);
 
 function books(fd: number): Books {
-  const error = native.books(fd, numbers);
+  const error = native().books(fd, numbers);
   if (error < 0) throw new Error(`books: ${error}`);
   const [, , written, read, unread, peerEnded, dead] = [...numbers] as [
     0,
@@ -54,9 +54,9 @@ async function booksWith(fd: number, expected: Partial<Books>): Promise<Books> {
 }
 
 function listen(t: ExecutionContext): {fd: number; port: number} {
-  const fd = native.listen('127.0.0.1', 0, 8);
+  const fd = native().listen('127.0.0.1', 0, 8);
   t.true(fd >= 0);
-  return {fd, port: native.localAddress(fd).port};
+  return {fd, port: native().localAddress(fd).port};
 }
 
 /** Accepts one connection and closes the listener. libuv does not read it; the test does, with readSync. */
@@ -292,9 +292,9 @@ test('two sockets have two cookies, and a socket has one for life', async t => {
 test('what is no TCP connection is refused by name', async t => {
   const {ENOTSOCK, EOPNOTSUPP, EBADF, EINVAL} = constants.errno;
   const file = openSync('/dev/null', 'r');
-  t.is(native.books(file, numbers), -ENOTSOCK);
+  t.is(native().books(file, numbers), -ENOTSOCK);
   closeSync(file);
-  t.is(native.books(file, numbers), -EBADF);
+  t.is(native().books(file, numbers), -EBADF);
 
   const directory = mkdtempSync(join(tmpdir(), 'zlr-books-'));
   t.teardown(() => rmSync(directory, {recursive: true}));
@@ -303,7 +303,7 @@ test('what is no TCP connection is refused by name', async t => {
   await once(server, 'listening');
   const unix = connect(path);
   const [accepted] = (await once(server, 'connection')) as [Socket];
-  t.is(native.books(fdOf(accepted), numbers), -EOPNOTSUPP);
+  t.is(native().books(fdOf(accepted), numbers), -EOPNOTSUPP);
   accepted.destroy();
   unix.destroy();
   server.close();
@@ -314,10 +314,10 @@ test('what is no TCP connection is refused by name', async t => {
   const udpFd = (udp as unknown as Record<symbol, {handle: {fd: number}}>)[
     Object.getOwnPropertySymbols(udp).find(symbol => symbol.description === 'state symbol')!
   ]!.handle.fd;
-  t.is(native.books(udpFd, numbers), -EOPNOTSUPP);
+  t.is(native().books(udpFd, numbers), -EOPNOTSUPP);
   udp.close();
 
   const {fd: listening} = listen(t);
-  t.is(native.books(listening, numbers), -EINVAL);
-  native.close(listening);
+  t.is(native().books(listening, numbers), -EINVAL);
+  native().close(listening);
 });

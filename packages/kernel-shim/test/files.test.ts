@@ -40,7 +40,7 @@ function makeFolders(t: ExecutionContext): {root: string; inside: string; direct
 }
 
 const stat = new Float64Array(6);
-const open = (directory: number, path: string): number => native.openBeneath(directory, path, stat);
+const open = (directory: number, path: string): number => native().openBeneath(directory, path, stat);
 
 test('a file is opened, described and read', t => {
   const {inside, directory} = makeFolders(t);
@@ -51,9 +51,9 @@ test('a file is opened, described and read', t => {
   t.deepEqual([gotMode, gotSize, gotDevice, gotInode], [mode, size, dev, ino]);
   t.is(Math.floor(seconds! * 1000 + nanoseconds! / 1e6), Math.floor(mtimeMs));
   const bytes = Buffer.alloc(10);
-  t.is(native.readAt(fd, bytes, 2, 8, 3), 4);
+  t.is(native().readAt(fd, bytes, 2, 8, 3), 4);
   t.is(bytes.toString('latin1', 2, 6), 'tent');
-  t.is(native.close(fd), 0);
+  t.is(native().close(fd), 0);
 });
 
 test('a path that leads out of the folder is refused, however it does', t => {
@@ -84,7 +84,7 @@ test('a symbolic link that stays inside is followed', t => {
     const fd = open(directory, path);
     t.true(fd >= 0, path);
     t.is(stat[3], statSync(join(inside, 'file')).ino);
-    native.close(fd);
+    native().close(fd);
   }
 });
 
@@ -106,7 +106,7 @@ test('a FIFO that nobody writes to does not hang', t => {
   const fd = open(directory, 'fifo'); // would wait for a writer, for ever
   t.true(fd >= 0);
   t.is((stat[0] as number) & 0o170000, 0o010000, 'its mode says what it is');
-  native.close(fd);
+  native().close(fd);
 });
 
 test('all of more than 1,000 descriptors are found', t => {
@@ -114,13 +114,13 @@ test('all of more than 1,000 descriptors are found', t => {
   const files = Array.from({length: 1500}, () => open(directory, 'file'));
   t.true(files.every(fd => fd >= 0));
   const plain = openSync('/dev/null', 'r');
-  const listener = native.listen('127.0.0.1', 0, 1);
+  const listener = native().listen('127.0.0.1', 0, 1);
   t.true(readdirSync('/proc/self/fd').length > 1500);
-  const adopted = native.adopt();
+  const adopted = native().adopt();
   t.is(adopted.error, 0);
   const byNumber = (a: number, b: number): number => a - b;
   t.deepEqual([...adopted.files].sort(byNumber), [...files].sort(byNumber));
   t.deepEqual(adopted.channels, [listener]);
-  for (const fd of [...files, plain, listener]) native.close(fd);
-  t.deepEqual(native.adopt(), {error: 0, channels: [], files: []});
+  for (const fd of [...files, plain, listener]) native().close(fd);
+  t.deepEqual(native().adopt(), {error: 0, channels: [], files: []});
 });

@@ -34,5 +34,5 @@ test("the kinds of events and commands, and the batch's size", async t => {
     Object.fromEntries(names.map(name => [asInTypeScript(name), numbers.get(name)!]));
   t.deepEqual<object, object>({...Event}, kinds(events));
   t.deepEqual<object, object>({...Command}, kinds(commands));
-  t.is(native.REACTOR_EVENTS, numbers.get('ZLR_EVENTS')!);
+  t.is(native().REACTOR_EVENTS, numbers.get('ZLR_EVENTS')!);
 });

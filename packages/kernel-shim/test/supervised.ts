@@ -67,10 +67,10 @@ export function makeRunDir(t: ExecutionContext): string {
 
 /** Resolves when a process of anyone has ended. */
 export async function exited(pid: number): Promise<void> {
-  const pidfd = native.pidfdOpen(pid);
+  const pidfd = native().pidfdOpen(pid);
   if (pidfd < 0) return; // it has gone already
   await new Promise<void>(resolve => {
-    native.onExit(pidfd, resolve, true);
+    native().onExit(pidfd, resolve, true);
   });
 }
 

@@ -17,7 +17,7 @@ export type {
 export type {Vector, VectorType} from './collections/vector.js';
 export {t} from './declaration/t.js';
 export {StoreError, type StoreErrorCode} from './errors.js';
-export type {Renames} from './migration/migrate.js';
+export type {Renames} from './migration/plan.js';
 export {openStore, readStore, repairStore, type StoreOptions} from './opening/open.js';
 export {listStores, removeOrphanedStores, removeStore, type StoreListing} from './outside/catalog.js';
 export {dumpStore, loadStore, type Place} from './outside/dump.js';

@@ -1,6 +1,18 @@
 // Addresses for native code: true wherever the segment happens to be mapped, moved when that changes.
+import {
+  closeSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync,
+} from 'node:fs';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
 import test from 'ava';
-import {isSegment} from '../src/backends/mappings.js';
 import {openStore, t as ty} from '../src/index.js';
 import {at} from '../src/segment/header.js';
 import {Node as Linked, schema} from './fixtures/addressed.js';
@@ -64,9 +76,63 @@ test('a backend without addresses says so', async t => {
   );
 });
 
-test('the segment with id 0, the first one there is, is not taken for a mapping of no file', t => {
-  t.false(isSegment(0, 0, '[heap]'));
-  t.false(isSegment(0, 0, ''));
-  t.true(isSegment(0, 0, '/SYSV5a4c5253 (deleted)'));
-  t.false(isSegment(0, 3, '/SYSV5a4c5253 (deleted)'));
+/** The header of a store as native code finds it at the address that the store says. */
+function foundAt(base: bigint): string {
+  const memory = openSync('/proc/self/mem', 'r');
+  try {
+    const magic = Buffer.alloc(8);
+    readSync(memory, magic, 0, 8, base);
+    return magic.toString();
+  } finally {
+    closeSync(memory);
+  }
+}
+
+const baseOf = (store: {memory: Uint8Array}) =>
+  new DataView(store.memory.buffer, store.memory.byteOffset).getBigUint64(at.base, true);
+
+test('an address holds true whatever the file is called, by whatever path it is opened, however often it is mapped', async t => {
+  const folder = mkdtempSync(join(tmpdir(), 'zlr-address-'));
+  t.teardown(() => rmSync(folder, {recursive: true}));
+  const real = join(folder, 'real');
+  mkdirSync(real);
+  symlinkSync(real, join(folder, 'linked folder'));
+  const inside = (name: string) => join(real, name);
+  const paths: Record<string, string> = {
+    'two spaces': inside('two  spaces '),
+    'a newline': inside('a\nnewline'),
+    'as if it were deleted': inside('name (deleted)'),
+    'letters of the world': inside('\u00fc\u6f22\u{1f600}'),
+    'what looks like a newline': inside('a\\012b'),
+    'as if it were a segment': inside('SYSV00000000 (deleted)'),
+    'a folder that is a link': join(folder, 'linked folder', 'store'),
+    'a link': join(folder, 'link'),
+    'a second name': join(folder, 'second'),
+  };
+  symlinkSync(inside('behind a link'), paths['a link']!);
+  for (const [what, path] of Object.entries(paths)) {
+    const place = {name: 'addressed', backend: 'file', path, schema} as const;
+    if (what === 'a second name') {
+      (await openStore({...place, path: inside('first'), size: '64KB'})).close();
+      linkSync(inside('first'), path);
+    }
+    const made = await openStore({...place, size: '64KB', maxSize: '1MB'});
+    const nodes = made.root.nodes;
+    const [a, b] = [nodes.insert({value: 1}), nodes.insert({value: 2})];
+    a.next = b as never;
+    const readers = [
+      await openStore({...place, readonly: true}),
+      await openStore({...place, readonly: true}),
+    ];
+    made.close();
+    const store = await openStore({...place, maxSize: '1MB'});
+    t.is(foundAt(baseOf(store)), 'ZLRSTORE', what);
+    const next = [...store.root.nodes][0]!.next as unknown as number;
+    t.is(next, store.layout('nodes').byteOffset + store.layout('nodes').stride, what);
+    for (const reader of readers) t.is(reader.read(root => [...root.nodes][0]!.next) as unknown, next, what);
+    t.deepEqual(store.check().problems, [], what);
+    if (what !== 'a second name') unlinkSync(path);
+    t.is(foundAt(baseOf(store)), 'ZLRSTORE', `${what}, without a name`);
+    for (const each of [...readers, store]) each.close();
+  }
 });

@@ -1,11 +1,13 @@
 // A file that grows is changed where it lies: cut off after every single store of it, it opens and holds what it held.
 import test from 'ava';
 import type {Backing} from '../src/backends/backing.js';
+import {ThreadSeats} from '../src/backends/thread-seats.js';
 import {t as ty} from '../src/index.js';
 import {enter} from '../src/opening/enter.js';
 import {Struct} from '../src/schema/struct.js';
 import {at} from '../src/segment/header.js';
 import {Memory} from '../src/segment/memory.js';
+import {Tenure} from '../src/segment/tenure.js';
 import {openBytes, Recorder} from './helpers/recorder.js';
 
 const SIZE = 64 * 1024;
@@ -16,15 +18,20 @@ let count = 0;
 /** A store in the first half of `file`, which is there in full, as after the growing of a file. */
 function openGrowing(file: Uint8Array, memory: Memory, maxSize: number | undefined) {
   const where = `file ${count++} that grows`;
+  const tenure = new Tenure(new ThreadSeats(memory));
+  tenure.alone();
   const backing = (bytes: Uint8Array): Backing => ({
     kind: 'file',
     bytes,
     created: bytes.every(byte => byte === 0),
     place: where,
     where,
+    tenure,
+    writable: true,
     bell: {ring() {}, listen: () => () => {}, remove() {}},
     address: () => 0n,
     abandoned: () => true,
+    appear() {},
     blank: () => {
       throw new Error('not rebuilt here');
     },

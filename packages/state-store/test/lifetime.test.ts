@@ -1,6 +1,6 @@
 // A store outlives its process, whatever ends it; it has one writer; what is not a store is left alone.
-import {createRequire} from 'node:module';
 import test from 'ava';
+import {loadCompiled} from '../src/backends/native.js';
 import {sysvKeys} from '../src/backends/sysv.js';
 import {listSysv} from '../src/backends/sysv-segments.js';
 import {openStore, StoreError, struct, t as ty} from '../src/index.js';
@@ -181,7 +181,7 @@ test('options that cannot work are refused', async t => {
 });
 
 test('a segment of somebody else is left as it is', async t => {
-  const shm = createRequire(import.meta.url)('shm-typed-array') as typeof import('shm-typed-array');
+  const shm = loadCompiled('sysv', 'shm-typed-array', '') as typeof import('shm-typed-array');
   for (const [perm, bytes, message] of [
     ['600', 'not a store at all', /not a zlr store/],
     ['600', '\0', /not a zlr store/],

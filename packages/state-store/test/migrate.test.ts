@@ -1,7 +1,7 @@
 // A store goes on under another schema: what it held is carried over, ids and refs included, or nothing is changed.
 import test from 'ava';
 import {openStore, readStore, type Schema, type SortedMap, struct, t as ty} from '../src/index.js';
-import {BACKENDS, fresh, freshName, pathOf} from './helpers/stores.js';
+import {BACKENDS, fresh, freshName, pathOf, SHARED_BACKENDS} from './helpers/stores.js';
 
 const Peer = struct('Peer', {host: ty.string(20), hits: ty.u16, mood: ty.enum('good', 'bad'), old: ty.u8});
 const Conn = struct('Conn', {
@@ -37,7 +37,7 @@ const Conn2 = struct('Conn', {
   bytesSent: ty.uint,
   fd: ty.i64,
   path: ty.string(),
-  note: ty.string(),
+  note: ty.string(50).optional(),
   sizes: ty.array(ty.f64, 3),
 });
 const after = {
@@ -52,7 +52,11 @@ const after = {
   order: ty.sorted(ty.f64, ty.string()),
   area: ty.raw(128),
 };
-const renames = {'Conn.bytesSent': 'sent', machines: 'peers', total: 'count'};
+const change = {
+  schema: after,
+  renames: {'Conn.bytesSent': 'sent', machines: 'peers', total: 'count'},
+  drop: ['gone', 'Peer.old'],
+};
 
 async function filled(t: import('ava').ExecutionContext, backend: (typeof BACKENDS)[number], name: string) {
   const store = await fresh(t, backend, before, {name});
@@ -91,7 +95,7 @@ for (const backend of BACKENDS) {
     const name = freshName();
     const ids = await filled(t, backend, name);
     const where = {name, backend, ...pathOf(name, backend)} as const;
-    const store = await openStore({...where, schema: after, renames});
+    const store = await openStore({...where, ...change});
     const {root} = store;
     t.deepEqual(store.check().problems, []);
     t.is(root.conns.get(ids.gone), undefined);
@@ -104,7 +108,7 @@ for (const backend of BACKENDS) {
       sizes: [1, 2, 2],
     });
     const first = root.conns.get(ids.first)!;
-    t.is(first.note, '');
+    t.is(first.note, null);
     t.is(first.peer!.$id, ids.peer);
     t.deepEqual(first.peer!.toJSON(), {mood: 'good', host: 'a', hits: 0n, since: new Date(0)});
     t.is(root.total, 9);
@@ -141,17 +145,24 @@ for (const backend of BACKENDS) {
     const odd = {...before, conns: ty.table(Odd, {capacity: 8})};
     await t.throwsAsync(openStore({...where, schema: odd}), {
       code: 'ERR_SCHEMA_MISMATCH',
-      message: /Conn\.fd was a i32 and is to be a string/,
+      message:
+        /drop: \['Conn\.sent', 'Conn\.peer', 'Conn\.note', 'Conn\.sizes'\].*Conn\.fd was a i32 and is to be a string/,
     });
     const small = {
       peers: ty.table(
         struct('Peer', {host: ty.string(20), hits: ty.bool, mood: ty.enum('good'), old: ty.u8}),
       ),
     };
-    await t.throwsAsync(openStore({...where, schema: small}), {code: 'ERR_VALUE', message: /mood/});
+    const drop = Object.keys(before).filter(name => name !== 'peers');
+    await t.throwsAsync(openStore({...where, schema: small, drop}), {
+      code: 'ERR_VALUE',
+      message: /peers, \$id \d+: Peer\.mood: "bad"/,
+    });
+    const lost = ['Conn.sent', 'Conn.peer', 'Conn.note', 'Conn.sizes'];
     const refused = openStore({
       ...where,
       schema: odd,
+      drop: lost,
       migrate: () => {
         throw new Error('not today');
       },
@@ -163,6 +174,7 @@ for (const backend of BACKENDS) {
     const store = await openStore({
       ...where,
       schema: odd,
+      drop: lost,
       migrate(from, to) {
         for (const old of from['conns'] as Iterable<{$id: number; fd: number}>)
           to.conns.get(old.$id)!.fd = `fd ${old.fd}`;
@@ -190,19 +202,43 @@ for (const backend of BACKENDS) {
   });
 }
 
-test('a reader of a store that was rebuilt is told so', async t => {
-  const name = freshName();
-  await filled(t, 'sysv', name);
-  const reader = await openStore({name, schema: before, readonly: true});
-  t.is(
-    reader.read(root => root.count),
-    9,
-  );
-  const store = await openStore({name, schema: after, renames});
-  t.throws(() => reader.read(root => root.count), {code: 'ERR_SCHEMA_MISMATCH', message: /rebuilt/});
-  reader.close();
-  store.destroy();
-});
+for (const backend of SHARED_BACKENDS)
+  test(`${backend}: a reader of a store that was rebuilt is told so, also when the clock stands still`, async t => {
+    const {now} = Date;
+    /** What opens a store looks at the clock before it first waits. */
+    const at = async <T>(time: number, open: () => Promise<T>): Promise<T> => {
+      Date.now = () => time;
+      const opened = open();
+      Date.now = now;
+      return opened;
+    };
+    const name = freshName();
+    const place = {name, backend, ...pathOf(name, backend)} as const;
+    const first = await at(1e12, () => openStore({...place, size: '1MB', schema: {count: ty.u32}}));
+    first.root.count = 9;
+    const reader = await readStore(place);
+    const {created} = reader.info();
+    const watched = reader.watch().next();
+    t.is(
+      reader.read(root => root['count']),
+      9,
+    );
+    first.close();
+    const store = await at(1e12, () => openStore({...place, schema: {count: ty.u32, more: ty.u8}}));
+    t.deepEqual(store.info().created, created, 'the clock does not tell them apart');
+    const rebuilt = {code: 'ERR_SCHEMA_MISMATCH', message: /rebuilt/};
+    t.throws(() => reader.read(root => root['count']), rebuilt);
+    for (const look of [
+      () => reader.snapshot(),
+      () => reader.info(),
+      () => reader.check(),
+      () => reader.memory,
+    ])
+      t.throws(look, rebuilt);
+    await t.throwsAsync(watched, rebuilt);
+    reader.close();
+    store.destroy();
+  });
 
 test('a struct that stands in several collections is one for those who read the schema from the store', async t => {
   const name = freshName();

@@ -1,9 +1,11 @@
 // What a store in a file does so that a machine may stop at any time: what it puts on the disk in which order, and how
 // those who come after the next boot look at it first.
 import fs from 'node:fs';
-import {createRequire, syncBuiltinESMExports} from 'node:module';
+import {syncBuiltinESMExports} from 'node:module';
 import {basename, dirname} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
+import {kernel} from '../src/backends/kernel.js';
+import {loadCompiled} from '../src/backends/native.js';
 import type {Slots} from '../src/collections/slots.js';
 import {openStore, Struct, t as ty} from '../src/index.js';
 import {at} from '../src/segment/header.js';
@@ -16,11 +18,9 @@ function record(t: ExecutionContext, path: string): string[] {
   const calls: string[] = [];
   const opened = new Map<number, string>();
   const name = (full: string) =>
-    full === dirname(path)
-      ? 'folder'
-      : basename(full).replace(basename(path), 'store').replace(`${process.pid}-0`, 'PID');
-  const {openSync, fsyncSync, linkSync, renameSync} = fs;
-  const real = {openSync, fsyncSync, linkSync, renameSync};
+    full === dirname(path) ? 'folder' : basename(full).replace(basename(path), 'store');
+  const {openSync, fsyncSync, renameSync} = fs;
+  const real = {openSync, fsyncSync, renameSync};
   fs.openSync = (file, ...rest) => {
     const fd = real.openSync(file, ...rest);
     opened.set(fd, name(String(file)));
@@ -30,12 +30,18 @@ function record(t: ExecutionContext, path: string): string[] {
     calls.push(`fsync ${opened.get(fd)}`);
     real.fsyncSync(fd);
   };
-  for (const method of ['linkSync', 'renameSync'] as const)
-    fs[method] = (from, to) => {
-      calls.push(`${method} ${name(String(from))} ${name(String(to))}`);
-      real[method](from, to);
-    };
-  const mmap = createRequire(import.meta.url)('mmap-io') as {sync(...args: unknown[]): void};
+  fs.renameSync = (from, to) => {
+    calls.push(`renameSync ${name(String(from))} ${name(String(to))}`);
+    real.renameSync(from, to);
+  };
+  const addon = kernel();
+  const {renameNew} = addon;
+  addon.renameNew = (from, to) => {
+    calls.push(`renameNew ${name(from)} ${name(to)}`);
+    for (const [fd, called] of opened) if (called === name(from)) opened.set(fd, name(to));
+    return renameNew(from, to);
+  };
+  const mmap = loadCompiled('file', 'mmap-io', '') as {sync(...args: unknown[]): void};
   const {sync} = mmap;
   mmap.sync = (...args) => {
     calls.push('msync');
@@ -45,6 +51,7 @@ function record(t: ExecutionContext, path: string): string[] {
   t.teardown(() => {
     Object.assign(fs, real);
     mmap.sync = sync;
+    addon.renameNew = renameNew;
     syncBuiltinESMExports();
   });
   return calls;
@@ -56,7 +63,7 @@ test.serial('a file is on the disk before its name is, and its length before its
   const calls = record(t, path);
   const where = {name, backend: 'file', path, schema} as const;
   const store = await fresh(t, 'file', schema, {name, size: '64KB', maxSize: '128KB'});
-  const made = ['fsync store.PID.new', 'linkSync store.PID.new store', 'fsync folder'];
+  const made = ['fsync store.new', 'msync', 'renameNew store.new store', 'fsync folder'];
   t.deepEqual(calls.splice(0), made);
   const {size} = store.info();
   const header = () => fs.readFileSync(path).readUInt32LE(at.size);
@@ -75,9 +82,7 @@ test.serial('a file is on the disk before its name is, and its length before its
   t.deepEqual(calls.splice(0), ['msync']);
   (await openStore({...where, compact: true})).close();
   t.deepEqual(calls.splice(0), [
-    'fsync store.next.PID.new',
-    'linkSync store.next.PID.new store.next',
-    'fsync folder',
+    'fsync store.next',
     'msync',
     'renameSync store.next store',
     'fsync folder',
@@ -88,7 +93,6 @@ test.serial('a file is on the disk before its name is, and its length before its
 
 for (const [place, offset] of [
   ['owner', at.owner],
-  ['lock', at.lock],
   ['writers', at.writers + 8 * 5],
 ] as const)
   for (const writers of ['one', 'many'] as const)

@@ -1,7 +1,7 @@
 import {struct, t} from '@zlr/state-store';
 
 /*
- * The fields of include/zlr/channel.h, in its order: native code reads and writes them in place. A test compares
+ * The fields of kernel-shim/include/zlr/channel.h, in its order: native code reads and writes them in place. A test compares
  * the two. What each means, and who writes it, is drawn there.
  */
 export const channelFields = {

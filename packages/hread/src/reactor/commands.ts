@@ -1,7 +1,6 @@
-import {native, type ReactorHandle} from '@zlr/kernel-shim/native';
+import {native, type ReactorHandle} from '@zlr/kernel-shim/internal';
 
 const WORDS = 4;
-const CAPACITY = native.REACTOR_EVENTS;
 
 /**
  * The memory in which events and commands cross the language boundary, four words each.
@@ -11,8 +10,9 @@ const CAPACITY = native.REACTOR_EVENTS;
  * end of the current turn.
  */
 export class Commands {
-  readonly events = new Uint32Array(CAPACITY * WORDS);
-  readonly #commands = new Uint32Array(CAPACITY * WORDS);
+  readonly #capacity = native().REACTOR_EVENTS;
+  readonly events = new Uint32Array(this.#capacity * WORDS);
+  readonly #commands = new Uint32Array(this.#capacity * WORDS);
   readonly #control = new Uint32Array(2);
   /** What did not fit into one batch: many answers may become ready in one turn. */
   #overflow: number[] = [];
@@ -30,7 +30,7 @@ export class Commands {
 
   push(kind: number, channel: number, argument = 0): void {
     const count = this.#control[0]!;
-    if (count === CAPACITY || this.#overflow.length > 0) this.#overflow.push(kind, channel, argument);
+    if (count === this.#capacity || this.#overflow.length > 0) this.#overflow.push(kind, channel, argument);
     else this.#put(count, kind, channel, argument);
     if (this.#control[1] === 0) this.#schedule();
   }
@@ -41,7 +41,7 @@ export class Commands {
     if (this.#control[1] !== 0) return; // native code takes them itself
     do {
       this.refill();
-      if (this.#control[0]! > 0) native.reactorSubmit(this.#reactor!);
+      if (this.#control[0]! > 0) native().reactorSubmit(this.#reactor!);
     } while (this.#overflow.length > 0);
   }
 
@@ -51,7 +51,7 @@ export class Commands {
     const old = this.#overflow;
     this.#overflow = [];
     let at = 0;
-    for (; at < old.length && this.#control[0]! < CAPACITY; at += 3) {
+    for (; at < old.length && this.#control[0]! < this.#capacity; at += 3) {
       this.#put(this.#control[0]!, old[at]!, old[at + 1]!, old[at + 2]!);
     }
     if (at < old.length) {

@@ -1,6 +1,6 @@
 import {lookup} from 'node:dns/promises';
 import {isIP} from 'node:net';
-import {errnoName, native} from '@zlr/kernel-shim/native';
+import {listen, localAddress, ShimError} from '@zlr/kernel-shim';
 import {HreadError} from '../errors.js';
 
 export interface Address {
@@ -12,9 +12,6 @@ export interface ListeningSocket extends Address {
   fd: number;
 }
 
-/** Connections that may wait to be accepted; the kernel lowers it to net.core.somaxconn. */
-const BACKLOG = 4096;
-
 export async function resolveHost(host: string): Promise<string> {
   if (isIP(host)) return host;
   try {
@@ -25,25 +22,14 @@ export async function resolveHost(host: string): Promise<string> {
   }
 }
 
-const hints: Record<string, string> = {
-  EADDRINUSE: 'another process listens there already; choose another port, or 0 for any',
-  EACCES: 'ports below 1024 need a privilege; choose a higher one',
-  EADDRNOTAVAIL: 'this machine has no such address',
-};
-
 /** @throws HreadError LISTEN_FAILED */
-export function openListener(address: string, port: number): ListeningSocket {
-  const fd = native.listen(address, port, BACKLOG);
-  if (fd < 0) {
-    const name = errnoName(fd);
-    const hint = hints[name] ? `; ${hints[name]}` : '';
-    throw new HreadError('LISTEN_FAILED', `cannot listen on ${address} port ${port}: ${name}${hint}`, name);
+export function openListener(host: string, port: number): ListeningSocket {
+  try {
+    const fd = listen(host, port);
+    const {address, port: own} = localAddress(fd)!;
+    return {fd, address, port: own};
+  } catch (error) {
+    if (!(error instanceof ShimError) || error.code !== 'LISTEN_FAILED') throw error;
+    throw new HreadError('LISTEN_FAILED', error.message, error.errno);
   }
-  return {fd, ...localAddress(fd)!};
-}
-
-/** The local address of a TCP socket; undefined for anything else. */
-export function localAddress(fd: number): (Address & {listening: boolean}) | undefined {
-  const {error, address, port, listening} = native.localAddress(fd);
-  return error < 0 ? undefined : {address, port, listening: listening === 1};
 }

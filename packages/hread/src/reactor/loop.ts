@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
-import {getreginfo, reportServed} from '@zlr/kernel-shim';
-import {Command, Event, errnoName, native, type ReactorHandle} from '@zlr/kernel-shim/native';
+import {getreginfo, readBooks, reportServed} from '@zlr/kernel-shim';
+import {Command, Event, errnoName, native, type ReactorHandle} from '@zlr/kernel-shim/internal';
 import type {TableLayout} from '@zlr/state-store';
-import {readBooks} from '../channels/books.js';
 import {type Answer, Channel, type ChannelRecord} from '../channels/channel.js';
 import {CLOSE_AFTER} from '../channels/channel-record.js';
 import {Slots} from '../channels/slots.js';
@@ -83,7 +82,7 @@ export class ChannelLoop<R extends ChannelRecord> {
     this.#protocol = protocol;
     this.slots = new Slots(store.slots, SLOT_SIZE);
     const {byteOffset, stride, capacity} = store.layout;
-    const reactor = native.reactorCreate(
+    const reactor = native().reactorCreate(
       store.memory.subarray(byteOffset, byteOffset + stride * capacity),
       stride,
       capacity,
@@ -126,7 +125,7 @@ export class ChannelLoop<R extends ChannelRecord> {
     const info = getreginfo();
     const {report, matches, usedSlots, usedFiles} = matchChannels(this.#store.table, info?.channels ?? []);
     this.slots.free(usedSlots);
-    for (const fd of info?.files ?? []) if (!usedFiles.has(fd)) native.close(fd);
+    for (const fd of info?.files ?? []) if (!usedFiles.has(fd)) native().close(fd);
     for (const listener of report.listeners) this.#recoveredListeners.push(listener);
     this.#store.transaction(() => {
       for (const record of report.dropped) this.#store.table.remove(record);
@@ -135,11 +134,11 @@ export class ChannelLoop<R extends ChannelRecord> {
     for (const {fd, books, record: known} of matches) {
       const record = known ?? this.#insert(books.cookie, fd, books.read, books.written);
       if (!record) {
-        native.close(fd); // the table is full of connections that are alive
+        native().close(fd); // the table is full of connections that are alive
         continue;
       }
       const channel = this.#add(record);
-      const error = native.reactorResume(this.#reactor, channel.index, fd, books.read, books.written);
+      const error = native().reactorResume(this.#reactor, channel.index, fd, books.read, books.written);
       if (error < 0)
         throw new HreadError('READ_FAILED', `channel ${fd} cannot be resumed: ${errnoName(error)}`);
       this.#resume(channel, books.read, books.written);
@@ -175,7 +174,7 @@ export class ChannelLoop<R extends ChannelRecord> {
       listener => listener.address === address && (port === 0 || listener.port === port),
     );
     const listener = known < 0 ? openListener(address, port) : this.#recoveredListeners.splice(known, 1)[0]!;
-    const error = native.reactorListen(this.#reactor, listener.fd);
+    const error = native().reactorListen(this.#reactor, listener.fd);
     if (error < 0)
       throw new HreadError('LISTEN_FAILED', `cannot watch the listening socket: ${errnoName(error)}`);
     return {address: listener.address, port: listener.port};
@@ -243,7 +242,7 @@ export class ChannelLoop<R extends ChannelRecord> {
    */
   drain(seconds: number): Promise<void> {
     return new Promise(resolve => {
-      native.reactorUnlisten(this.#reactor);
+      native().reactorUnlisten(this.#reactor);
       const timer = setTimeout(() => {
         for (const channel of this.#channels) if (channel) this.close(channel);
       }, seconds * 1000);
@@ -263,8 +262,8 @@ export class ChannelLoop<R extends ChannelRecord> {
     assert(this.#size === 0, 'drain first');
     assert(this.slots.freeCount === this.slots.count, 'each slot was given back');
     clearInterval(this.#idleTimer);
-    for (const {fd} of this.#recoveredListeners) native.close(fd);
-    native.reactorClose(this.#reactor);
+    for (const {fd} of this.#recoveredListeners) native().close(fd);
+    native().reactorClose(this.#reactor);
   }
 
   // --- events -------------------------------------------------------------------------------------------------------
@@ -396,7 +395,7 @@ export class ChannelLoop<R extends ChannelRecord> {
   #sweep(idleSeconds: number): void {
     const before = performance.now() - LINGER_SECONDS * 1000;
     for (const [channel, since] of this.#lingering) if (since <= before) this.close(channel);
-    native.reactorIdle(this.#reactor, idleSeconds);
+    native().reactorIdle(this.#reactor, idleSeconds);
   }
 
   // --- the rest -----------------------------------------------------------------------------------------------------
@@ -420,7 +419,7 @@ export class ChannelLoop<R extends ChannelRecord> {
 
   #releaseOutput(channel: Channel<R>): void {
     if (channel.outSlot >= 0) this.slots.give(channel.outSlot);
-    if (channel.fileFd >= 0) native.close(channel.fileFd);
+    if (channel.fileFd >= 0) native().close(channel.fileFd);
     channel.outSlot = channel.fileFd = -1;
   }
 }

@@ -1,7 +1,7 @@
-import {native} from '@zlr/kernel-shim/native';
-import {type Books, readBooks} from '../channels/books.js';
+import {type Books, localAddress, readBooks} from '@zlr/kernel-shim';
+import {native} from '@zlr/kernel-shim/internal';
 import type {ChannelRecord} from '../channels/channel.js';
-import {type ListeningSocket, localAddress} from './listen.js';
+import type {ListeningSocket} from './listen.js';
 
 /** What became of the former generation's channels. */
 export interface RecoveryReport<R = ChannelRecord> {
@@ -43,7 +43,7 @@ export function matchChannels<R extends ChannelRecord>(
     }
     const books = readBooks(fd);
     if (!books || books.dead) {
-      native.close(fd);
+      native().close(fd);
       continue;
     }
     const record = byCookie.get(books.cookie);

@@ -298,5 +298,6 @@ NAPI_MODULE_INIT() {
   zlr_export_hold(env, exports);
   zlr_export_reactor(env, exports);
   zlr_export_module(env, exports);
+  zlr_export_store(env, exports);
   return exports;
 }

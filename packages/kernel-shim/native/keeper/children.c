@@ -28,11 +28,11 @@ int zlr_spawn(const char *file, char *const argv[], char *const envp[], struct z
   if (pipe2(report, O_CLOEXEC)) return -errno;
   sigset_t all, mask;
   sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &mask); /* no handler of the parent may run in the child */
+  sigprocmask(SIG_SETMASK, &all, &mask); /* no handler of the parent may run in the child */
   const pid_t pid = fork();
   if (pid == 0) child(file, argv, envp, &mask, report[1]);
   int error = pid < 0 ? errno : 0;
-  pthread_sigmask(SIG_SETMASK, &mask, NULL);
+  sigprocmask(SIG_SETMASK, &mask, NULL);
   close(report[1]);
   if (pid > 0) {
     ssize_t n;

@@ -3,8 +3,9 @@
  * plan and code: the other threads whose locks it may hold do not exist here, and the memory itself is dropped
  * (hollow). So: system calls, no heap, no stdio, no lazy binding (the addon is linked with -z now).
  *
- *   service dies --> ask the supervisor --> 's': clone a private copy of the table, exec the next generation
- *        ^                                  'x': exit, which closes the channels
+ *   service dies --> close what has no mark --> ask the supervisor
+ *        ^             's': clone a private copy of the table, exec the next generation
+ *        |             'x': exit, which closes the channels
  *        |                                                |
  *        +---- watch the new one, keep the table ---------+ --> its own keeper stands: exit
  */
@@ -261,6 +262,28 @@ struct watch {
   int lifeline; /* where the watched generation's own keeper reports; -1 while watching one's own service */
 };
 
+struct own {
+  const struct zlr_plan *plan;
+  const struct watch *watch;
+};
+
+static bool close_unless_kept(int fd, void *context) {
+  const struct own *own = context;
+  const bool is_own = fd == own->plan->control || fd == own->plan->service_pidfd || fd == own->watch->pidfd ||
+                      fd == own->watch->lifeline;
+  if (!is_own && zlr_mark_of(fd) == ZLR_UNMARKED) close(fd);
+  return true;
+}
+
+/*
+ * What the dead service had open and its successor does not get, closed as its end would have closed it: locks on files,
+ * ports, connections to databases. The successor finds them free, so this comes before it is started.
+ */
+static void close_the_rest(const struct zlr_plan *plan, const struct watch *watch) {
+  struct own own = {plan, watch};
+  zlr_each_fd(close_unless_kept, &own);
+}
+
 /* Starts the generation after the dead one and watches it. */
 static void start_successor(struct zlr_plan *plan, struct watch *watch, uint32_t *generation) {
   int ends[2];
@@ -331,6 +354,7 @@ static _Noreturn void keep(struct zlr_plan *plan) {
     if (wait[1].revents && listen_to(plan, generation) == 'x') _exit(0);
     if (wait[0].revents) {
       if (__atomic_load_n(&plan->orderly, __ATOMIC_ACQUIRE)) _exit(0);
+      close_the_rest(plan, &watch);
       if (generation != plan->generation) stillborn++; /* or its own keeper would stand, and this one be gone */
       char word = ask(plan, generation);
       if (word == 0) word = decide_alone(plan, generation, stillborn);
@@ -350,13 +374,14 @@ int zlr_keeper_start(struct zlr_plan *plan, struct zlr_keeper *out) {
 
   sigset_t all;
   sigfillset(&all);
-  /* All signals stay blocked in the keeper: its handlers are libuv's and would write into the service's pipes. */
-  pthread_sigmask(SIG_SETMASK, &all, &plan->signal_mask);
+  /* All signals stay blocked in the keeper: its handlers are libuv's and would write into the service's pipes.
+   * (sigprocmask is for this thread alone on Linux; pthread_sigmask is a new symbol in glibc 2.32.) */
+  sigprocmask(SIG_SETMASK, &all, &plan->signal_mask);
   int pidfd = -1;
   const long pid = clone_process(CLONE_FILES | CLONE_PARENT | SIGCHLD, &pidfd);
   if (pid == 0) keep(plan);
   const int error = errno;
-  pthread_sigmask(SIG_SETMASK, &plan->signal_mask, NULL);
+  sigprocmask(SIG_SETMASK, &plan->signal_mask, NULL);
   if (pid < 0) return -error;
 
   const struct timespec limit = {.tv_sec = STANDING_SECONDS};

@@ -1,10 +1,10 @@
-/* The calls of /dev/zlr, the kernel module of kmod/ (include/zlr/kmod.h). Failures are a negative errno. */
+/* The calls of /dev/zlr, the kernel module of kmod/ (packages/kernel-shim/include/zlr/kmod.h). Failures are a negative errno. */
 #ifndef ZLR_DEVICE_CLIENT_H
 #define ZLR_DEVICE_CLIENT_H
 
 #include <stdint.h>
 
-#include "../../../../include/zlr/kmod.h"
+#include "../../include/zlr/kmod.h"
 
 /* A descriptor of the device; -EPROTO: its module speaks another ABI. */
 int zlr_device_open(void);

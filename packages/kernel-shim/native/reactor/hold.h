@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#include "../../../../include/zlr/channel.h"
+#include "../../include/zlr/channel.h"
 
 /*
  * The slots lie in the segment; which of them are free does not: a new generation finds it out from the

@@ -58,7 +58,16 @@ class KeeperBackend implements Backend {
       `ZLR_THRESHOLD_MS=${thresholdMs}`,
       `ZLR_CHILD_ID=${childId}`,
     ];
-    const error = native.planMake(binPath, argv, lines, control, generation, lifeline, orphaned, thresholdMs);
+    const error = native().planMake(
+      binPath,
+      argv,
+      lines,
+      control,
+      generation,
+      lifeline,
+      orphaned,
+      thresholdMs,
+    );
     if (error < 0) {
       throw new ShimError(
         'KEEPER_FAILED',
@@ -92,11 +101,11 @@ class KeeperBackend implements Backend {
   }
 
   orderly(): void {
-    native.orderly();
+    native().orderly();
   }
 
   #startKeeper(): void {
-    const {error, pid, pidfd} = native.keeperStart();
+    const {error, pid, pidfd} = native().keeperStart();
     if (error < 0) {
       throw new ShimError(
         'KEEPER_FAILED',
@@ -106,7 +115,7 @@ class KeeperBackend implements Backend {
     }
     this.keeperPid = pid;
     // Whoever kills the keeper does not take its protection away for longer than it takes to clone another.
-    native.onExit(pidfd, () => this.#replaceKeeper(), false);
+    native().onExit(pidfd, () => this.#replaceKeeper(), false);
   }
 
   #replaceKeeper(): void {

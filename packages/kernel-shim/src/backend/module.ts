@@ -26,7 +26,7 @@ class ModuleBackend implements Backend {
   readonly #fault: {signal: number; code: number; pid: number};
 
   constructor(device: number) {
-    const {error, ...info} = native.moduleInfo(device);
+    const {error, ...info} = native().moduleInfo(device);
     if (error < 0) {
       throw new ShimError('SYSTEM_CALL_FAILED', `/dev/zlr: ${errnoName(error)}`, errnoName(error));
     }
@@ -37,7 +37,7 @@ class ModuleBackend implements Backend {
   }
 
   register({binPath, argv, envp, childId}: Registration, channels: number): void {
-    const error = native.moduleRegister(
+    const error = native().moduleRegister(
       this.#device,
       binPath,
       argv,
@@ -61,7 +61,7 @@ class ModuleBackend implements Backend {
   served(): void {}
 
   orderly(): void {
-    native.moduleForget(this.#device); // nothing to forget is as well
+    native().moduleForget(this.#device); // nothing to forget is as well
   }
 
   #obituary(channels: number): string {
@@ -87,7 +87,7 @@ export function moduleBackend(): Backend | undefined {
   // A child process of the service must not take itself for the service; the next generation is told again.
   delete env['ZLR_BACKEND'];
   if (!asked) return undefined;
-  const device = native.moduleOpen();
+  const device = native().moduleOpen();
   if (device >= 0) return new ModuleBackend(device);
   const name = errnoName(device);
   const hint = openHints[name];

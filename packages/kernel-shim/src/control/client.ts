@@ -45,10 +45,10 @@ export async function requestStop(name: string): Promise<void> {
   const dir = runDir(name);
   const note = liveService(dir);
   if (!note) throw notRunning(name);
-  const pidfd = native.pidfdOpen(note.pid);
+  const pidfd = native().pidfdOpen(note.pid);
   if (pidfd < 0) throw new ShimError('SYSTEM_CALL_FAILED', `cannot watch pid ${note.pid}`, errnoName(pidfd));
   await new Promise<void>(resolve => {
-    native.onExit(pidfd, resolve, true);
+    native().onExit(pidfd, resolve, true);
     process.kill(note.pid, 'SIGTERM');
   });
   removeRunDir(dir);

@@ -108,7 +108,7 @@ class ProcessSupervisor implements Supervisor {
     const envp = Object.entries(environment).flatMap(([key, value]) =>
       value === undefined ? [] : [`${key}=${value}`],
     );
-    const {error, pid, pidfd} = native.spawn(file!, [file!, ...args], envp);
+    const {error, pid, pidfd} = native().spawn(file!, [file!, ...args], envp);
     if (error < 0) {
       const name = errnoName(error);
       throw new ShimError(
@@ -123,10 +123,10 @@ class ProcessSupervisor implements Supervisor {
   #watchGeneration(number: number, pid: number, pidfd: number): void {
     const generation: Generation = {number, pid, startedAt: new Date(), startedMs: nowMs()};
     this.#generation = generation;
-    native.onExit(
+    native().onExit(
       pidfd,
       () => {
-        const {error, signaled, number: code} = native.reap(pid);
+        const {error, signaled, number: code} = native().reap(pid);
         if (error < 0) throw new ShimError('SYSTEM_CALL_FAILED', `waitid(${pid})`, errnoName(error));
         generation.ended = {status: waitStatus(signaled !== 0, code), atMs: nowMs(), at: new Date()};
         this.#settle();
@@ -144,7 +144,7 @@ class ProcessSupervisor implements Supervisor {
     if (!ended || this.#finished) return;
     const keepers = [...this.#keepers.values()];
     const asking = keepers.find(keeper => keeper.asking && keeper.generation === number);
-    if (!asking && !withoutKeeper && (keepers.length > 0 || native.hasChildren())) {
+    if (!asking && !withoutKeeper && (keepers.length > 0 || native().hasChildren())) {
       // A keeper lives, or was just cloned and is about to say so.
       this.#keeperTimer ??= setTimeout(() => this.#loseKeepers(), KEEPER_MS);
       return;
@@ -253,7 +253,7 @@ class ProcessSupervisor implements Supervisor {
         );
         const keeper = this.#keepers.get(message['keeper'] as number);
         if (keeper) keeper.generation = message['generation'] as number;
-        this.#watchGeneration(message['generation'] as number, pid, native.pidfdOpen(pid));
+        this.#watchGeneration(message['generation'] as number, pid, native().pidfdOpen(pid));
         break;
       }
       case 'served': {
@@ -288,11 +288,11 @@ class ProcessSupervisor implements Supervisor {
     const generation = message['generation'] as number;
     const keeper: Keeper = {pid, of: generation, generation, socket, asking: false, counted: []};
     this.#keepers.set(pid, keeper);
-    const pidfd = native.pidfdOpen(pid);
-    native.onExit(
+    const pidfd = native().pidfdOpen(pid);
+    native().onExit(
       pidfd,
       () => {
-        native.reap(pid); // -ECHILD: of a service that this supervisor did not start; there is nothing to reap then
+        native().reap(pid); // -ECHILD: of a service that this supervisor did not start; there is nothing to reap then
         this.#keepers.delete(pid);
         for (const counted of keeper.counted.splice(0)) counted(0);
         socket.destroy(); // the shared table keeps the other end open, so the socket itself would never say it

@@ -1,4 +1,5 @@
 import {closeSync, openSync, rmSync, utimesSync, watch} from 'node:fs';
+import {shownPath, told} from './refusal.js';
 
 /** How a writer wakes the watchers of a store: rung at a commit, but only when one of them sleeps. */
 export interface Bell {
@@ -14,19 +15,25 @@ export class FileBell implements Bell {
     private readonly path: string,
     /** False when the file is the store's own. */
     private readonly own: boolean,
+    private readonly touch = () => utimesSync(path, new Date(), new Date()),
   ) {}
+  private warned = false;
   ring(): void {
-    const now = new Date();
     try {
-      utimesSync(this.path, now, now);
+      this.touch();
     } catch (error) {
       // The store was destroyed by another process, its bell with it: nobody is left to be woken.
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT' || this.warned) return;
+      // What was committed stays committed, whoever does not hear of it.
+      this.warned = true;
+      process.emitWarning(`watchers cannot be woken: ${(error as Error).message}`, {code: 'ZLR_BELL'});
     }
   }
   listen(rung: () => void): () => void {
-    if (this.own) closeSync(openSync(this.path, 'a', 0o600));
-    const watcher = watch(this.path, rung);
+    const watcher = told(shownPath(this.path), () => {
+      if (this.own) closeSync(openSync(this.path, 'a', 0o600));
+      return watch(this.path, rung);
+    });
     return () => watcher.close();
   }
   remove(): void {

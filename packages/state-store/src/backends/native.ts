@@ -1,20 +1,63 @@
+import {existsSync} from 'node:fs';
 import {createRequire} from 'node:module';
+import {dirname, join} from 'node:path';
 import {fileURLToPath} from 'node:url';
+import {StoreError} from '../errors.js';
+
+type Compiled = 'shm-typed-array' | 'mmap-io';
+
+// A bundler that makes CommonJS leaves import.meta empty. (In a module __filename may be another's: `node -e` sets it for all.)
+const {url} = import.meta as {url?: string};
+const here = url === undefined ? __filename : fileURLToPath(url);
+
+/** The folder of this package; of a program made by a bundler, the package that is installed beside it; undefined: none. */
+function packageFolder(): string | undefined {
+  const require = createRequire(here);
+  let folder = dirname(here);
+  while (!existsSync(join(folder, 'package.json')) && folder !== dirname(folder)) folder = dirname(folder);
+  try {
+    const manifest = require(join(folder, 'package.json')) as {name?: string};
+    if (manifest.name === '@zlr/state-store') return folder;
+    return dirname(require.resolve('@zlr/state-store/package.json'));
+  } catch {
+    return undefined;
+  }
+}
 
 /**
  * Loads a compiled module of a backend: the one npm compiled when it installed this package, else the copy the package
  * carries for this very ABI of Node; see docs/decisions/store-packaging.md.
+ *
+ * @throws StoreError ERR_BACKEND, whose `cause` is what the loader of modules said, of each that was tried
  */
-export function loadCompiled(name: 'shm-typed-array' | 'mmap-io'): unknown {
-  const require = createRequire(import.meta.url);
-  try {
-    return require(name);
-  } catch (error) {
-    const build = `${process.platform}-${process.arch}-${process.versions.modules}`;
+export function loadCompiled(backend: string, name: Compiled, remedy: string): unknown {
+  const folder = packageFolder();
+  const build = `${process.platform}-${process.arch}-${process.versions.modules}`;
+  const carried = folder && join(folder, 'prebuilds', build, name);
+  const failures: Error[] = [];
+  const reasons: string[] = [];
+  const attempt = (path: string, from: string): unknown => {
     try {
-      return require(fileURLToPath(new URL(`../../prebuilds/${build}/${name}`, import.meta.url)));
-    } catch {
-      throw error;
+      return createRequire(from)(path);
+    } catch (error) {
+      failures.push(error as Error);
+      reasons.push((error as Error).message.split('\n')[0]!);
+      return undefined;
     }
-  }
+  };
+  const loaded =
+    attempt(name, folder ? join(folder, 'package.json') : here) ??
+    (carried && existsSync(carried) ? attempt(carried, here) : undefined);
+  if (loaded !== undefined) return loaded;
+  if (folder === undefined)
+    reasons.push(
+      `this package is bundled into ${here}: keep it external when you bundle (esbuild --external:@zlr/state-store), or install it beside the bundle`,
+    );
+  else if (failures.length === 1) reasons.push(`no copy is carried for ${build}`);
+  const disabled = failures.some(each => (each as NodeJS.ErrnoException).code === 'ERR_DLOPEN_DISABLED');
+  throw new StoreError(
+    'ERR_BACKEND',
+    `backend '${backend}' needs the compiled module ${name}, which did not load (${reasons.join('; ')}). ${disabled ? 'Start node without --no-addons' : remedy}, or use backend 'memory'.`,
+    {cause: failures.length > 1 ? new AggregateError(failures, reasons.join('; ')) : failures[0]},
+  );
 }

@@ -1,6 +1,7 @@
 import {readFileSync} from 'node:fs';
 import {isMainThread} from 'node:worker_threads';
 import {StoreError} from '../errors.js';
+import {check, Errno, kernel} from './kernel.js';
 import {assertPossible, readSegments, segmentComplaint} from './limits.js';
 import {loadCompiled} from './native.js';
 import {assertHolds, largest} from './size.js';
@@ -38,17 +39,15 @@ export function listSysv(): SysvSegment[] {
 
 let shm: ShmModule | undefined;
 
-/** Keys this process has attached: they must outlive an orderly exit. */
-const pinned = new Set<number>();
-
 /**
- * shm-typed-array removes, at every orderly end of the process, the segments nobody else has attached: once in a
- * listener for 'exit' and once more in a native cleanup hook. A store must outlive its process, so the listener is taken
- * off, and an own one attaches every segment a second time: the module keeps only the first address of a segment, so
- * its hook detaches that one, finds one attach left, and removes nothing. The kernel takes the second with the process.
- * docs/decisions/state-store-exit.md has the whole story.
+ * shm-typed-array makes and maps segments; letting go of them and removing them is done by the addon. At every orderly end of
+ * the process the module removes segments nobody else has attached: once in a listener for 'exit' and once more in a native
+ * cleanup hook. A store must outlive its process, so the listener is taken off, and an own one attaches what is open once
+ * more: the hook detaches one of the two, and removes nothing. The kernel takes the other with the process. What was closed
+ * lies where the hook thinks it does no more, which is all the hook looks at. docs/decisions/state-store-exit.md has the
+ * whole story.
  */
-function load(): ShmModule {
+export function load(): ShmModule {
   if (shm) return shm;
   if (!isMainThread)
     throw new StoreError(
@@ -56,19 +55,11 @@ function load(): ShmModule {
       "backend 'sysv' works in the main thread only (shm-typed-array is not made for workers); open the store there, or use backend 'memory'.",
     );
   const before = new Set(process.listeners('exit'));
-  let loaded: ShmModule;
-  try {
-    loaded = loadCompiled('shm-typed-array') as ShmModule;
-  } catch (cause) {
-    throw new StoreError(
-      'ERR_BACKEND',
-      `backend 'sysv' needs the compiled module shm-typed-array, which did not load (${(cause as Error).message.split('\n')[0]}); install it with a C++ compiler present, or use backend 'memory'.`,
-      {cause},
-    );
-  }
+  const remedy = 'Install a C++ compiler, make and python3, and the package again';
+  const loaded = loadCompiled('sysv', 'shm-typed-array', remedy) as ShmModule;
   for (const listener of process.listeners('exit')) if (!before.has(listener)) process.off('exit', listener);
   process.prependListener('exit', () => {
-    for (const key of pinned) loaded.get(key, 'Uint8Array');
+    for (const id of mapped.keys()) kernel().shmPin(id); // of one that was removed there is nothing to keep
   });
   shm = loaded;
   return loaded;
@@ -78,18 +69,24 @@ function load(): ShmModule {
 const VIEW = 'Float64Array';
 const PERMISSIONS = '600';
 
+/** A segment that is mapped here, once however many use it. */
 export interface Mapped {
-  id: number;
-  bytes: Uint8Array;
+  readonly key: number;
+  readonly id: number;
+  readonly bytes: Uint8Array;
+  users: number;
 }
 const mapped = new Map<number, Mapped>();
 
-/** Maps a segment that was listed. Null: it is gone. */
+/** Maps a segment that was listed, until `unmap`. Null: it is gone. */
 export function mapSegment(segment: SysvSegment, where: string): Mapped | null {
   if (!isOurs(segment)) refuse(segment, where);
   const {key, id} = segment;
-  const cached = mapped.get(key);
-  if (cached?.id === id) return cached;
+  const there = mapped.get(id);
+  if (there) {
+    there.users++;
+    return there;
+  }
   return keep(key, load().get(key, VIEW), where, id);
 }
 
@@ -99,8 +96,9 @@ export function makeSegment(key: number, size: number, where: string): Mapped | 
   if (listed.some(segment => segment.key === key)) return null;
   const sizes = listed.map(segment => segment.size);
   assertPossible(size, where, segmentComplaint(size, readSegments(sizes)));
+  const shm = load();
   try {
-    const view = load().create(size / 8, VIEW, key, PERMISSIONS);
+    const view = shm.create(size / 8, VIEW, key, PERMISSIONS);
     return keep(key, view, where, listSysv().find(segment => segment.key === key)?.id ?? -1);
   } catch (cause) {
     throw new StoreError(
@@ -113,13 +111,23 @@ export function makeSegment(key: number, size: number, where: string): Mapped | 
 
 function keep(key: number, view: Float64Array | null, where: string, id: number): Mapped | null {
   if (view === null) return null;
-  assertHolds('sysv', view.byteLength, where);
-  const fresh = {id, bytes: new Uint8Array(view.buffer, view.byteOffset, view.byteLength)};
-  // The address is kept for the next open: the module knows only the first address of a segment it has seen, and could
-  // never let go of a second one.
-  mapped.set(key, fresh);
-  pinned.add(key);
+  const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+  try {
+    assertHolds('sysv', view.byteLength, where);
+  } catch (error) {
+    kernel().shmDetach(bytes);
+    throw error;
+  }
+  const fresh = {key, id, bytes, users: 1};
+  mapped.set(id, fresh);
   return fresh;
+}
+
+/** Lets go of a segment. A view somebody kept finds no bytes then, rather than pages that are no longer there. */
+export function unmap(segment: Mapped): void {
+  if (mapped.get(segment.id) !== segment || --segment.users > 0) return;
+  mapped.delete(segment.id);
+  kernel().shmDetach(segment.bytes);
 }
 
 export function isOurs({uid, mode}: SysvSegment): boolean {
@@ -134,28 +142,39 @@ function refuse({uid, mode}: SysvSegment, where: string): never {
   throw new StoreError('ERR_FOREIGN', `${where} ${what}; it was left untouched. Choose another name.`);
 }
 
-export function removeSegment(key: number): void {
-  const mine = mapped.get(key);
-  mapped.delete(key);
-  pinned.delete(key);
-  // A view somebody kept must find nothing rather than pages that are no longer there.
-  if (mine) structuredClone(mine.bytes.buffer, {transfer: [mine.bytes.buffer as ArrayBuffer]});
-  load().destroy(key);
+/** Removes a segment for everybody, and lets go of it whoever uses it here. */
+export function removeSegment(id: number): void {
+  const mine = mapped.get(id);
+  if (mine) {
+    mine.users = 1;
+    unmap(mine);
+  }
+  check(kernel().shmRemove(id), `SysV segment ${id}`, 'to remove it', Errno.EINVAL, Errno.EIDRM);
 }
 
 /** How many have it attached, this process not counted. */
-export function attachedElsewhere({key, id, attached}: SysvSegment): number {
-  return attached - (mapped.get(key)?.id === id ? 1 : 0);
+export function attachedElsewhere({id, attached}: SysvSegment): number {
+  return attached - (mapped.has(id) ? 1 : 0);
 }
 
-/** This user's segments that others cannot touch, mapped. This process is not counted among `attached`. */
-export function sysvSegments(wanted = (_key: number) => true): {segment: SysvSegment; bytes: Uint8Array}[] {
-  const own = listSysv().filter(
-    segment => segment.key !== 0 && isOurs(segment) && segment.size <= largest('sysv') && wanted(segment.key),
-  );
-  return own.flatMap(segment => {
+/**
+ * Shows this user's segments that others cannot touch, one after the other, each mapped as long as it is looked at. This
+ * process is not counted among `attached`.
+ */
+export function eachSysvSegment(
+  look: (segment: SysvSegment, bytes: Uint8Array) => void,
+  wanted = (_key: number) => true,
+): void {
+  for (const segment of listSysv()) {
+    if (segment.key === 0 || !isOurs(segment) || segment.size > largest('sysv') || !wanted(segment.key))
+      continue;
     const attached = attachedElsewhere(segment);
-    const bytes = mapSegment(segment, `SysV segment ${segment.id}`)?.bytes;
-    return bytes ? [{segment: {...segment, attached}, bytes}] : []; // it vanished meanwhile
-  });
+    const there = mapSegment(segment, `SysV segment ${segment.id}`);
+    if (there === null) continue; // it vanished meanwhile
+    try {
+      look({...segment, attached}, there.bytes);
+    } finally {
+      unmap(there);
+    }
+  }
 }

@@ -7,28 +7,32 @@ import {
   at,
   BUILDING,
   beginHeader,
-  claimOwner,
+  HEADER_BYTES,
   MOVED,
   markMoved,
   publish,
-  readOwner,
   recognise,
   stateOf,
 } from '../segment/header.js';
 import {CELL, Memory} from '../segment/memory.js';
-import {isAlive, NOBODY, ownIdentity, startTimeOf} from '../segment/process-identity.js';
-import type {Backing} from './backing.js';
+import {Tenure} from '../segment/tenure.js';
+import type {Asked, Backing} from './backing.js';
 import {FileBell} from './bell.js';
-import {isSegment, mappings} from './mappings.js';
+import {BusyForNow, busy} from './busy.js';
+import {hold, letGoOf} from './holdings.js';
+import {kernel} from './kernel.js';
+import {SysvSeats} from './sysv-seats.js';
 import {
   attachedElsewhere,
   isOurs,
   listSysv,
+  load,
   type Mapped,
   makeSegment,
   mapSegment,
   removeSegment,
   type SysvSegment,
+  unmap,
 } from './sysv-segments.js';
 
 /*
@@ -36,7 +40,7 @@ import {
  * edition. Editions go round, for a store moves as often as it likes and the one it left is removed.
  *
  *   edition      e              e + 1
- *                READY          zeros          made; then it has an owner, then it is
+ *                READY          zeros          made; then it is
  *                READY          BUILDING       nobody finds it; a kill leaves the store at e
  *                MOVED          BUILDING       this one store is the move: e + 1 is whole
  *                MOVED          READY          whoever comes by does this, too
@@ -81,7 +85,7 @@ interface Edition {
   memory: Memory;
 }
 
-/** The segments of a store that are there, by edition; none that somebody else keeps at one of its keys. */
+/** The segments of a store that are there, by edition, mapped until `forget`; none that somebody else keeps at one of its keys. */
 function editionsOf(name: string): Map<number, Edition> {
   const listed = listSysv();
   const found = new Map<number, Edition>();
@@ -90,68 +94,82 @@ function editionsOf(name: string): Map<number, Edition> {
     if (!segment || !isOurs(segment)) continue;
     const others = attachedElsewhere(segment); // as it was listed: before it is mapped here
     const mapped = mapSegment(segment, describe(key, name));
-    if (mapped === null) return editionsOf(name); // it vanished meanwhile: the store moves just now
+    if (mapped === null) {
+      forget(found);
+      return editionsOf(name); // it vanished meanwhile: the store moves just now
+    }
     const memory = new Memory(mapped.bytes);
     if (recognise(memory.u8) !== 'foreign') found.set(edition, {segment, others, mapped, memory});
+    else unmap(mapped);
   }
   return found;
 }
 
-/** The edition a store is at, or begins with. What a dead mover left is put in order first. */
+function forget(editions: Map<number, Edition>): void {
+  for (const {mapped} of editions.values()) unmap(mapped);
+  editions.clear();
+}
+
+/** The edition a store is at, or begins with. A move that died on its way is brought to its end. */
 function currentEdition(name: string): [number, Edition | undefined] {
   for (;;) {
     const editions = editionsOf(name);
-    const left = [...editions].find(([, {memory}]) => stateOf(memory) === MOVED)?.[0];
+    const left = [...editions].find(([, {memory}]) => stateOf(memory) === MOVED);
     if (left !== undefined) {
       // A store that moved on meanwhile, or was destroyed, has no such edition: then the next look says where it is.
-      const next = editionsOf(name).get(after(left))?.memory;
+      const now = editionsOf(name);
+      const next = now.get(after(left[0]))?.memory;
       if (next && stateOf(next) === BUILDING) publish(next);
-      removeSegment(sysvKey(name, left));
+      removeSegment(left[1].segment.id);
+      forget(now);
+      forget(editions);
       continue;
     }
     const current = [...editions].find(([, {memory}]) => recognise(memory.u8) === 'ours')?.[0] ?? 0;
     const found = editions.get(current);
     editions.delete(current);
-    removeUnfinished(name, editions);
+    forget(editions);
     return [current, found];
   }
 }
 
-/** Of these editions those whose makers died before they were whole. */
-function removeUnfinished(name: string, editions: Map<number, Edition>): void {
+/** Removes what movers left who died before the store was where they moved it. Only for who has all its places. */
+function removeUnfinished(name: string, current: number | undefined): void {
+  const editions = editionsOf(name);
   for (const [edition, {memory, segment}] of editions)
-    if (recognise(memory.u8) !== 'ours' && !isBeingMade(memory, segment.makerPid))
-      removeSegment(sysvKey(name, edition));
+    if (edition !== current && recognise(memory.u8) !== 'ours') removeSegment(segment.id);
+  forget(editions);
 }
 
-function isBeingMade(memory: Memory, makerPid: number): boolean {
-  const owner = readOwner(memory);
-  return owner === NOBODY ? startTimeOf(makerPid) !== undefined : isAlive(owner);
-}
-
-/** Makes the segment of the next edition, which only who holds the store may do: one that is there was left by a dead mover. */
+/** Makes the segment of the next edition, which only who is alone or inside a transaction may do: one that is there was left by a dead mover. */
 function makeNext(name: string, edition: number, size: number): Mapped {
   const key = sysvKey(name, edition);
-  const there = editionsOf(name).get(edition);
-  if (there && recognise(there.memory.u8) !== 'ours') removeSegment(key);
+  const editions = editionsOf(name);
+  const there = editions.get(edition);
+  if (there && recognise(there.memory.u8) !== 'ours') removeSegment(there.segment.id);
+  forget(editions);
   const made = makeSegment(key, size, describe(key, name));
   if (made === null)
     throw new StoreError(
       'ERR_LIMIT',
       `store '${name}' cannot move: ${describe(key, name)} is there already and is not its own. Remove that one if nobody needs it (ipcrm -M 0x${key.toString(16)}), or load a dump of the store under another name.`,
     );
-  const memory = new Memory(made.bytes);
-  claimOwner(memory, NOBODY, ownIdentity());
-  beginHeader(memory);
+  beginHeader(new Memory(made.bytes));
   return made;
 }
 
-/** Removes a segment, and with the store's name its bell and what a dead mover left too. */
-export function removeSysv(key: number, name: string | null): void {
-  removeSegment(key);
+/** The places of a store, wherever it moves: at the key of its first edition. Of a damaged one nobody knows more than its own key. */
+export function seatsOf(name: string | null, key = 0): SysvSeats {
+  const at = name === null ? key : sysvKey(name, 0);
+  return new SysvSeats(at, describe(at, name ?? 'whose header is damaged'));
+}
+
+/** Removes a segment, and with the store's name its bell and what a dead mover left too. For who has all places. */
+export function removeSysv(id: number, name: string | null): void {
+  removeSegment(id);
   if (name === null) return;
   bellOf(name).remove();
-  removeUnfinished(name, editionsOf(name));
+  removeUnfinished(name, undefined);
 }
 
 let bells: string | undefined;
@@ -161,73 +179,140 @@ function bellOf(name: string): FileBell {
   return new FileBell(join(bells, `zlr-${process.getuid!()}-${sysvKey(name, 0).toString(16)}.bell`), true);
 }
 
-export function attachSysv(name: string, size: number | undefined): Backing {
+export function placeOfSysv(name: string): string {
+  return `sysv ${process.getuid!()} ${name}`;
+}
+
+/** One opening of a store: its segments come and go, its right to write stays. */
+interface Opening {
+  readonly asked: Asked;
+  readonly tenure: Tenure | undefined;
+  /** Segments attached by it: one, and for a moment two when the store moves. */
+  attached: number;
+}
+
+export function attachSysv(asked: Asked): Backing {
+  load(); // what is missing is said before anything is made
+  if (asked.access === 'none') return attachCurrent({asked, tenure: undefined, attached: 0}, undefined);
+  const {name, size, access, opened} = asked;
+  const keys = sysvKeys(name);
+  const isThere = listSysv().some(({key}) => keys.includes(key));
+  if (!isThere && size === undefined) notFound(name);
+  const where = describe(keys[0]!, name);
+  const place = placeOfSysv(name);
+  hold(place, where, opened);
+  let tenure: Tenure | undefined;
+  try {
+    const seats = seatsOf(name);
+    const mine = new Tenure(seats);
+    if (!(access === 'one' || !isThere ? mine.alone() : mine.join()))
+      throw busy(where, seats, headerOf(name), access);
+    tenure = mine;
+    return attachCurrent({asked, tenure, attached: 0}, size);
+  } catch (error) {
+    tenure?.leave();
+    letGoOf(place);
+    throw error;
+  }
+}
+
+/** A copy of the first page of the store, for names in messages. */
+function headerOf(name: string): Memory | undefined {
+  const editions = editionsOf(name);
+  const pages = [...editions.values()].map(({memory}) => memory.u8.slice(0, HEADER_BYTES));
+  forget(editions);
+  return pages.map(page => new Memory(page)).find(memory => recognise(memory.u8) === 'ours');
+}
+
+function notFound(name: string): never {
+  throw new StoreError(
+    'ERR_NOT_FOUND',
+    `there is no store '${name}' on backend 'sysv' (${describe(sysvKey(name, 0), name)}); openStore makes it when it is given a size and not readonly.`,
+  );
+}
+
+function attachCurrent(opening: Opening, size: number | undefined): Backing {
+  const {tenure} = opening;
+  const {name} = opening.asked;
   const [edition, found] = currentEdition(name);
-  if (found) return backing(name, edition, found.mapped, false, found.others === 0);
+  if (tenure?.isAlone) removeUnfinished(name, edition);
+  if (found) return backing(opening, edition, found.mapped, false, found.others === 0);
   const key = sysvKey(name, edition);
   const where = describe(key, name);
   const known = listSysv().find(segment => segment.key === key);
-  const segment = known
-    ? mapSegment(known, where)
-    : size === undefined
-      ? null
-      : makeSegment(key, size, where);
-  if (segment === null) {
-    if (size === undefined)
-      throw new StoreError(
-        'ERR_NOT_FOUND',
-        `there is no store '${name}' on backend 'sysv' (${where}); openStore makes it when it is given a size and not readonly.`,
-      );
-    throw new StoreError('ERR_BUSY', `${where} appeared or vanished while it was being opened; try again.`);
-  }
-  return backing(name, edition, segment, !known, false);
+  if (!known && size === undefined) notFound(name);
+  if (!known && !tenure!.alone()) throw new BusyForNow(where); // it was removed just now
+  const segment = known ? mapSegment(known, where) : makeSegment(key, size!, where);
+  if (segment === null) throw new BusyForNow(where); // it vanished, or somebody else made it
+  return backing(opening, edition, segment, !known, false);
 }
 
 function backing(
-  name: string,
+  opening: Opening,
   edition: number,
-  {id, bytes}: Mapped,
+  mapped: Mapped,
   created: boolean,
   abandoned: boolean,
 ): Backing {
-  const key = sysvKey(name, edition);
+  const {name} = opening.asked;
+  const {id, bytes} = mapped;
   const bell = bellOf(name);
-  const next = (to: number, created: boolean) =>
-    backing(name, after(edition), makeNext(name, after(edition), to), created, false);
-  return {
+  let attached = true;
+  opening.attached++;
+  let next: Backing | undefined;
+  const beside = (to: number, created: boolean) =>
+    backing(opening, after(edition), makeNext(name, after(edition), to), created, false);
+  const self: Backing = {
     kind: 'sysv',
     bytes,
     created,
-    place: `sysv ${name}`,
-    where: describe(key, name),
+    place: placeOfSysv(name),
+    where: describe(sysvKey(name, edition), name),
+    tenure: opening.tenure,
+    writable: true,
     bell,
-    address: () => mappings((inode, path) => isSegment(id, inode, path))[0]!,
+    address: () => kernel().addressOf(bytes),
     abandoned: () => abandoned,
-    blank: to => next(to, true),
+    appear() {},
+    blank: to => beside(to, true),
     enlarge(size) {
-      const larger = next(size, false);
+      const larger = beside(size, false);
       const [from, to] = [new Memory(bytes), new Memory(larger.bytes)];
-      // The magic by one store. All but the state and the owner, which say that it is being made and by whom.
+      // The magic by one store. All but the state, which says that it is being made.
       to.u64[at.magic / CELL] = from.u64[at.magic / CELL]!;
       for (const [start, end] of [
         [at.version, at.state],
-        [at.size, at.owner],
-        [at.fingerprint, bytes.length],
+        [at.size, bytes.length],
       ] as const)
         to.u8.set(from.u8.subarray(start, end), start);
       return larger;
     },
     replace(by) {
-      const next = new Memory(by.bytes);
-      const owner = readOwner(new Memory(bytes));
       markMoved(bytes);
-      claimOwner(next, ownIdentity(), owner);
-      publish(next);
-      removeSegment(key);
+      publish(new Memory(by.bytes));
+      removeSegment(id);
+      next = by;
       bell.ring();
     },
-    successor: () => attachSysv(name, undefined),
-    detach() {},
-    destroy: () => removeSysv(key, name),
+    successor: () => next ?? attachCurrent(opening, undefined),
+    detach() {
+      if (!attached) return;
+      attached = false;
+      unmap(mapped);
+      if (--opening.attached > 0 || !opening.tenure) return;
+      opening.tenure.leave();
+      letGoOf(self.place);
+    },
+    destroy() {
+      // While this one has a place nobody makes another store of this name: what it moved to is the same store.
+      const moved = bytes.length === 0 || stateOf(new Memory(bytes)) === MOVED;
+      const [, now] = moved ? currentEdition(name) : [];
+      markMoved(now ? now.mapped.bytes : bytes); // for those who still have it
+      if (now) unmap(now.mapped);
+      removeSegment(now ? now.segment.id : id);
+      if (opening.tenure?.alone()) removeUnfinished(name, edition);
+      self.detach();
+    },
   };
+  return self;
 }

@@ -102,7 +102,10 @@ export class HashIndex<K> {
     const index = u32[this.word]! * 2;
     const mask = u32[this.word + 1]!;
     let place = hash & mask;
-    while (u32[index + place * 2 + 1] !== 0) place = (place + 1) & mask;
+    for (let left = mask; u32[index + place * 2 + 1] !== 0; left--) {
+      if (left === 0) this.engine.corrupt(this.path, 'has an index without an empty place');
+      place = (place + 1) & mask;
+    }
     log.note((index >> 1) + place);
     log.note((this.word >> 1) + 1);
     log.publish();
@@ -146,6 +149,7 @@ export class HashIndex<K> {
     if (index > this.engine.heap.start && !checker.block(index, (mask + 1) * CELL, `${this.path}.index`))
       return;
     const seen = new Set<number>();
+    const budget = this.budget();
     let taken = 0;
     for (let place = 0; place <= mask; place++) {
       const slot = u32[(index + place) * 2 + 1]!;
@@ -153,7 +157,7 @@ export class HashIndex<K> {
       if (slot === 0 || slot === DELETED) continue;
       if (!this.slots.isLive(slot - 1) || seen.has(slot))
         checker.problem(this.path, `its index names entry ${slot - 1}, which is not there or named twice`);
-      else if (checker.attempt(() => this.find(this.keyAt(slot - 1))) !== place)
+      else if (checker.attempt(() => this.finds(slot - 1, place, budget)) !== true)
         checker.problem(this.path, `entry ${slot - 1} cannot be found by its key`);
       seen.add(slot);
     }
@@ -170,13 +174,14 @@ export class HashIndex<K> {
     const {u32} = this.engine.memory;
     const index = u32[this.word]!;
     const found = new Map<number, string>();
+    const budget = this.budget();
     let right = 0;
     for (const place of this.places()) {
       const slot = this.slotAt(place);
       if (!this.slots.isLive(slot) || !sound(slot)) continue;
       const [stored, hash] = [u32[(index + place) * 2]!, this.prepare(this.keyAt(slot))!];
       if (stored === hash) right++;
-      else if (this.leads(stored, place) && !this.leads(hash, place))
+      else if (this.leads(stored, place, budget) && this.leads(hash, place, budget) === false)
         found.set(slot, 'its key is not the one it was stored under');
     }
     // Not all the keys, but the secret is another one: the index is made anew with it.
@@ -203,12 +208,35 @@ export class HashIndex<K> {
     return this.keyOf.prepare(key, this.engine.memory.u32[this.word + 3]!);
   }
 
-  /** True when probing for a hash comes to this place. */
-  private leads(hash: number, place: number): boolean {
+  /** Steps that looking at all entries may take: more than a sound index can need, half full as it is, and no number of them squared. */
+  private budget(): {steps: number} {
+    return {steps: (this.engine.memory.u32[this.word + 1]! + 1) * LONGEST_PROBE};
+  }
+
+  /** Whether probing for a hash comes to this place; undefined: it took too long to tell. */
+  private leads(hash: number, place: number, budget: {steps: number}): boolean | undefined {
     const {u32} = this.engine.memory;
     const [index, mask] = [u32[this.word]!, u32[this.word + 1]!];
-    for (let at = hash & mask; at !== place; at = (at + 1) & mask)
+    for (let at = hash & mask; at !== place; at = (at + 1) & mask) {
       if (u32[(index + at) * 2 + 1] === 0) return false;
+      if (--budget.steps < 0) return undefined;
+    }
+    return true;
+  }
+
+  /** Whether the key of an entry is found at this place, and not before it. */
+  private finds(slot: number, place: number, budget: {steps: number}): boolean | undefined {
+    const {u32} = this.engine.memory;
+    const [index, mask] = [u32[this.word]!, u32[this.word + 1]!];
+    const hash = this.prepare(this.keyAt(slot))!;
+    if (u32[(index + place) * 2] !== hash) return false;
+    for (let at = hash & mask; at !== place; at = (at + 1) & mask) {
+      const other = u32[(index + at) * 2 + 1]!;
+      if (other === 0) return false;
+      if (--budget.steps < 0) return undefined;
+      if (u32[(index + at) * 2] !== hash || other === DELETED) continue;
+      if (this.keyOf.matches(this.slots.cell(other - 1))) return false;
+    }
     return true;
   }
 

@@ -171,7 +171,7 @@ export class List<V, I = V> implements Slotted {
     let count = 0;
     let previous = 0;
     for (let node = this.end(0); node !== 0; ) {
-      if (!this.slots.isLive(node - 1) || ++count > this.slots.live) {
+      if (!this.slots.isLive(node - 1) || ++count > this.slots.used) {
         checker.problem(
           this.path,
           `its chain names node ${node - 1}, which is not there, or runs in a circle`,

@@ -12,7 +12,8 @@ import {CollectionType, type Rowed} from './collection.js';
  *
  *   head:  0  pushed u64                  values ever pushed; value k lies in place k mod capacity
  *          1  data u32 | capacity u32     first cell of the places
- *          2  lives u32 | 0               first cell of one u32 a place, another at each push, for stale handles
+ *          2  lives u32 | lost u32        first cell of one u32 a place, another at each push, for stale handles; of the places that
+ *                                       the values pushed would fill, those whose values a smaller ring had let go: the oldest
  */
 const HEAD_CELLS = 3;
 
@@ -70,7 +71,14 @@ export class Ring<V, I = V> implements Rowed {
 
   /** Number of values there are, at most `capacity`. */
   get length(): number {
-    return Math.min(this.pushed, this.capacity);
+    const {pushed, lost} = this;
+    const reached = Math.min(pushed, this.capacity);
+    if (lost > reached) this.engine.corrupt(this.path, `lost ${lost} values of ${reached}`);
+    return reached - lost;
+  }
+
+  private get lost(): number {
+    return this.engine.memory.u32[this.word + 5]!;
   }
 
   /** The value at `index`, 0 the oldest, -1 the newest; undefined when there is none. */
@@ -98,6 +106,7 @@ export class Ring<V, I = V> implements Rowed {
       log.saveRange(first, count);
       log.note((this.lives + place) >>> 1);
       log.note(this.head);
+      if (this.lost > 0) log.note(this.head + 2);
       log.publish();
       const stride = strideOf(this.type);
       memory.u8.fill(0, this.data * CELL + place * stride, this.data * CELL + (place + 1) * stride);
@@ -107,6 +116,7 @@ export class Ring<V, I = V> implements Rowed {
       u32[this.lives + place] = this.life;
       u32[this.word] = (pushed + 1) >>> 0;
       u32[this.word + 1] = Math.floor((pushed + 1) / 2 ** 32);
+      if (pushed >= this.capacity && this.lost > 0) u32[this.word + 5] = this.lost - 1;
     });
   }
 
@@ -115,6 +125,7 @@ export class Ring<V, I = V> implements Rowed {
     const {u32} = this.engine.memory;
     u32[this.word] = pushed >>> 0;
     u32[this.word + 1] = Math.floor(pushed / 2 ** 32);
+    u32[this.word + 5] = Math.min(pushed, this.capacity);
   }
 
   /** The greatest there ever was here, pushes that were undone included: handles of those may be about. */
@@ -142,8 +153,11 @@ export class Ring<V, I = V> implements Rowed {
 
   /** @internal */
   verifyHead(checker: Checker): boolean {
-    if (this.counted() <= Number.MAX_SAFE_INTEGER) return true;
-    checker.problem(this.path, `${this.counted()} values pushed, which cannot be`);
+    const [counted, {lost}] = [this.counted(), this];
+    if (counted > Number.MAX_SAFE_INTEGER)
+      checker.problem(this.path, `${counted} values pushed, which cannot be`);
+    else if (lost > this.filled) checker.problem(this.path, `${lost} values lost of ${this.filled}`);
+    else return true;
     return false;
   }
 
@@ -171,7 +185,9 @@ export class Ring<V, I = V> implements Rowed {
   forsake(): void {
     const {memory, log} = this.engine;
     log.save(this.head);
+    log.save(this.head + 2);
     memory.u32.fill(0, this.word, this.word + 2);
+    memory.u32[this.word + 5] = 0;
     this.engine.memory.invalidate();
   }
 

@@ -264,7 +264,7 @@ export class SortedMap<K, V, KI = K, VI = V> implements Slotted {
       let previous = 0;
       let count = 0;
       for (let node = this.link(0, lane); node !== 0; node = this.link(node, lane)) {
-        if (!this.slots.isLive(node - 1) || ++count > this.slots.live) {
+        if (!this.slots.isLive(node - 1) || ++count > this.slots.used) {
           checker.problem(
             this.path,
             `lane ${lane} names node ${node - 1}, which is not there, or runs in a circle`,

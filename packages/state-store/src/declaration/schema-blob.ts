@@ -1,3 +1,4 @@
+import {createHash} from 'node:crypto';
 import * as flatbuffers from 'flatbuffers';
 import {ListType} from '../collections/list.js';
 import {MapType} from '../collections/map.js';
@@ -23,14 +24,40 @@ import {BytesType, StringType} from '../schema/variable.js';
  * The schema as it stands in the segment: a FlatBuffer, so that any language with FlatBuffers can read it.
  *
  *   table Type  { kind: string; size: uint; name: string; length: uint; names: [string]; of: [Type]; fields: [Field];
- *                 lengthHigh: uint; }
+ *                 lengthHigh: uint; lineage: [Ancestor]; }
  *   table Field { name: string; offset: uint; type: Type; }
+ *   table Ancestor { fingerprint: string; names: [string]; }
  *   root_type Type;
  *
  * lengthHigh * 2^32 + length: a raw region alone may have 4 GiB and more. A ref names its struct only; the struct itself stands where a collection holds it.
+ * The root alone has a lineage: the schemas that the store had before, the latest first. `fingerprint` is in hex; `names`
+ * are pairs, a name as it was in that schema and what it is called now, or '' when it has gone since. What is called now as
+ * it was then stands in no pair.
  */
-const slot = {kind: 0, size: 1, name: 2, length: 3, names: 4, of: 5, fields: 6, lengthHigh: 7} as const;
+const slot = {
+  kind: 0,
+  size: 1,
+  name: 2,
+  length: 3,
+  names: 4,
+  of: 5,
+  fields: 6,
+  lengthHigh: 7,
+  lineage: 8,
+} as const;
 const field = {name: 0, offset: 1, type: 2} as const;
+const ancestor = {fingerprint: 0, names: 1} as const;
+
+/** More are not remembered. */
+export const MOST_ANCESTORS = 16;
+
+/** A schema that a store had before, and what became of its names: 'Struct.field', or a root's own. */
+export interface Ancestor {
+  /** In hex. */
+  readonly fingerprint: string;
+  /** Of each name that is another one now, what it is called, at several places perhaps; none when it has gone. */
+  readonly names: ReadonlyMap<string, readonly string[]>;
+}
 
 function offsets(builder: flatbuffers.Builder, all: number[]): number {
   builder.startVector(4, all.length, 4);
@@ -38,17 +65,30 @@ function offsets(builder: flatbuffers.Builder, all: number[]): number {
   return builder.endVector();
 }
 
-function write(builder: flatbuffers.Builder, type: TypeDescription): number {
+function strings(builder: flatbuffers.Builder, all: readonly string[]): number {
+  return offsets(
+    builder,
+    all.map(text => builder.createSharedString(text)),
+  );
+}
+
+function writeAncestor(builder: flatbuffers.Builder, {fingerprint, names}: Ancestor): number {
+  const pairs = [...names].flatMap(([then, now]) => (now.length === 0 ? [''] : now).flatMap(n => [then, n]));
+  const [made, listed] = [builder.createString(fingerprint), strings(builder, pairs)];
+  builder.startObject(2);
+  builder.addFieldOffset(ancestor.fingerprint, made, 0);
+  builder.addFieldOffset(ancestor.names, listed, 0);
+  return builder.endObject();
+}
+
+function write(
+  builder: flatbuffers.Builder,
+  type: TypeDescription,
+  lineage: readonly Ancestor[] = [],
+): number {
   const parts: [number, number][] = [[slot.kind, builder.createSharedString(type.kind)]];
   if (type.name !== undefined) parts.push([slot.name, builder.createSharedString(type.name)]);
-  if (type.names)
-    parts.push([
-      slot.names,
-      offsets(
-        builder,
-        type.names.map(name => builder.createSharedString(name)),
-      ),
-    ]);
+  if (type.names) parts.push([slot.names, strings(builder, type.names)]);
   if (type.of)
     parts.push([
       slot.of,
@@ -68,7 +108,15 @@ function write(builder: flatbuffers.Builder, type: TypeDescription): number {
     });
     parts.push([slot.fields, offsets(builder, all)]);
   }
-  builder.startObject(8);
+  if (lineage.length > 0)
+    parts.push([
+      slot.lineage,
+      offsets(
+        builder,
+        lineage.map(each => writeAncestor(builder, each)),
+      ),
+    ]);
+  builder.startObject(9);
   for (const [index, offset] of parts) builder.addFieldOffset(index, offset, 0);
   builder.addFieldInt32(slot.size, type.size, 0);
   const length = type.length ?? 0;
@@ -77,17 +125,48 @@ function write(builder: flatbuffers.Builder, type: TypeDescription): number {
   return builder.endObject();
 }
 
-export function encodeSchema(description: TypeDescription): Uint8Array {
+export function encodeSchema(description: TypeDescription, lineage: readonly Ancestor[] = []): Uint8Array {
   const builder = new flatbuffers.Builder(1024);
-  builder.finish(write(builder, description));
+  builder.finish(write(builder, description, lineage));
   return builder.asUint8Array();
 }
 
+/** So much text is read of any schema; of a large one, so much for each of its bytes: strings are shared. */
+const LEAST_TEXT = 2 ** 24;
+const TEXT_PER_BYTE = 64;
+
+/** A buffer whose offsets may run in circles, or name the same text again and again: no more is read of it than it can hold. */
+class Blob {
+  readonly bb: flatbuffers.ByteBuffer;
+  private words: number;
+  private text: number;
+  constructor(bytes: Uint8Array) {
+    this.bb = new flatbuffers.ByteBuffer(bytes);
+    this.words = bytes.length / 4;
+    this.text = Math.max(LEAST_TEXT, bytes.length * TEXT_PER_BYTE);
+  }
+  /** Each table and each place in a list takes a word of its own. */
+  take(words: number): void {
+    this.words -= words;
+    if (!(this.words >= 0)) throw new Error('its types are nested without end');
+  }
+  string(at: number): string {
+    const text = this.bb.__string(at) as string;
+    this.text -= text.length;
+    if (this.text < 0) throw new Error('its names are longer than it is');
+    return text;
+  }
+}
+
 class Table {
+  private readonly bb: flatbuffers.ByteBuffer;
   constructor(
-    private readonly bb: flatbuffers.ByteBuffer,
+    private readonly blob: Blob,
     private readonly at: number,
-  ) {}
+  ) {
+    this.bb = blob.bb;
+    blob.take(1);
+  }
   private find(index: number): number {
     const offset = this.bb.__offset(this.at, 4 + index * 2);
     return offset === 0 ? 0 : this.at + offset;
@@ -98,10 +177,10 @@ class Table {
   }
   string(index: number): string | undefined {
     const at = this.find(index);
-    return at === 0 ? undefined : (this.bb.__string(at) as string);
+    return at === 0 ? undefined : this.blob.string(at);
   }
   table(index: number): Table {
-    return new Table(this.bb, this.bb.__indirect(this.find(index)));
+    return new Table(this.blob, this.bb.__indirect(this.find(index)));
   }
   vector<T>(index: number, each: (at: number) => T): T[] | undefined {
     const at = this.find(index);
@@ -109,19 +188,20 @@ class Table {
     const start = this.bb.__vector(at);
     const length = this.bb.__vector_len(at);
     if (!(start + length * 4 <= this.bb.capacity())) throw new Error(`a list of ${length} in it has no end`);
+    this.blob.take(length);
     return Array.from({length}, (_, i) => each(start + i * 4));
   }
   tables(index: number): Table[] | undefined {
-    return this.vector(index, at => new Table(this.bb, this.bb.__indirect(at)));
+    return this.vector(index, at => new Table(this.blob, this.bb.__indirect(at)));
   }
   strings(index: number): string[] | undefined {
-    return this.vector(index, at => this.bb.__string(at) as string);
+    return this.vector(index, at => this.blob.string(at));
   }
 }
 
 /** Its keys are in the order in which the types themselves give them, of which the fingerprint is made. */
-function read(table: Table, left: {tables: number}, depth = 0): TypeDescription {
-  if (depth > 64 || --left.tables < 0) throw new Error('its types are nested without end');
+function read(table: Table, depth = 0): TypeDescription {
+  if (depth > 64) throw new Error('its types are nested without end');
   const [kind, size] = [table.string(slot.kind) ?? '', table.int(slot.size)];
   const [name, names, of, fields] = [
     table.string(slot.name),
@@ -136,28 +216,58 @@ function read(table: Table, left: {tables: number}, depth = 0): TypeDescription 
   const length = table.int(slot.length) + table.int(slot.lengthHigh) * 2 ** 32;
   if (length !== 0) description.length = length;
   if (names) description.names = names;
-  if (of) description.of = of.map(each => read(each, left, depth + 1));
+  if (of) description.of = of.map(each => read(each, depth + 1));
   if (fields)
     description.fields = fields.map(each => ({
       name: each.string(field.name) ?? '',
       offset: each.int(field.offset),
-      type: read(each.table(field.type), left, depth + 1),
+      type: read(each.table(field.type), depth + 1),
     }));
   return description;
 }
 
 export function decodeSchema(bytes: Uint8Array, where: string): TypeDescription {
+  return decode(bytes, `the schema in ${where}`, root => read(root));
+}
+
+/** The schemas before this one, the latest first. */
+export function decodeLineage(bytes: Uint8Array, where: string): Ancestor[] {
+  return decode(bytes, `the lineage of the schema in ${where}`, root => {
+    const tables = root.tables(slot.lineage) ?? [];
+    if (tables.length > MOST_ANCESTORS) throw new Error(`it says that there were ${tables.length} before`);
+    return tables.map(table => {
+      const fingerprint = table.string(ancestor.fingerprint) ?? '';
+      const pairs = table.strings(ancestor.names) ?? [];
+      if (!/^[0-9a-f]{32}$/.test(fingerprint) || pairs.length % 2 !== 0)
+        throw new Error('an ancestor in it is none');
+      const names = new Map<string, string[]>();
+      for (let i = 0; i < pairs.length; i += 2) {
+        const [then, now] = [pairs[i]!, pairs[i + 1]!];
+        const known = names.get(then) ?? [];
+        if (now !== '') known.push(now);
+        names.set(then, known);
+      }
+      return {fingerprint, names};
+    });
+  });
+}
+
+function decode<T>(bytes: Uint8Array, what: string, from: (root: Table) => T): T {
   try {
-    const bb = new flatbuffers.ByteBuffer(bytes);
-    // No more tables than there are words: damaged offsets may run in many circles.
-    return read(new Table(bb, bb.readInt32(0)), {tables: bytes.length / 4});
+    const blob = new Blob(bytes);
+    return from(new Table(blob, blob.bb.readInt32(0)));
   } catch (cause) {
     throw new StoreError(
       'ERR_CORRUPT',
-      `the schema in ${where} cannot be read (${(cause as Error).message}); the segment was left untouched.`,
+      `${what} cannot be read (${(cause as Error).message}); the segment was left untouched.`,
       {cause},
     );
   }
+}
+
+/** What tells schemas apart. */
+export function fingerprintOf(description: TypeDescription): Buffer {
+  return createHash('sha256').update(JSON.stringify(description)).digest().subarray(0, 16);
 }
 
 /** A schema from its description, for tools that read a store without the program that made it. */

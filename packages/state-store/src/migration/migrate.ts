@@ -1,8 +1,6 @@
-import {CollectionType, type Slotted} from '../collections/collection.js';
+import {CollectionType, isSlotted, type Slotted} from '../collections/collection.js';
 import {List} from '../collections/list.js';
 import {StoreMap} from '../collections/map.js';
-import {RawType} from '../collections/raw.js';
-import {RefType} from '../collections/ref.js';
 import {Ring} from '../collections/ring.js';
 import {SLOT_SPACE, type Slots} from '../collections/slots.js';
 import {SortedMap} from '../collections/sorted.js';
@@ -10,50 +8,39 @@ import {Table} from '../collections/table.js';
 import {Vector} from '../collections/vector.js';
 import {StoreError, show} from '../errors.js';
 import type {Side} from '../repair/side.js';
-import {ArrayType} from '../schema/array.js';
-import {FixedBytesType, FixedStringType} from '../schema/fixed.js';
-import type {Fields, Live} from '../schema/record.js';
-import {BigType, BoolType, EnumType, NumberType, TimestampType, UintType} from '../schema/scalars.js';
+import {generate} from '../schema/generate.js';
+import type {Live} from '../schema/record.js';
 import {Struct} from '../schema/struct.js';
-import {type AnyType, OptionalType, type TypeDescription} from '../schema/type.js';
-import {UnionType} from '../schema/union.js';
-import {BytesType, FlatBufferType, StringType} from '../schema/variable.js';
+import {type AnyType, Captures, type TypeDescription} from '../schema/type.js';
 import {OWNER} from '../segment/engine.js';
-
-/** What has another name now: `{'Struct.newField': 'oldField', newRoot: 'oldRoot'}`. */
-export type Renames = Readonly<Record<string, string>>;
-
-/** Turns a value of one type into what a field of another takes. */
-type Convert = (value: unknown) => unknown;
-
-const isInteger = (type: AnyType) =>
-  type instanceof UintType ||
-  type instanceof BigType ||
-  type instanceof BoolType ||
-  (type instanceof NumberType && type.kind !== 'f32' && type.kind !== 'f64');
-const isNumber = (type: AnyType) => isInteger(type) || type instanceof NumberType;
-const isString = (type: AnyType) => type instanceof StringType || type instanceof FixedStringType;
-const isBytes = (type: AnyType) =>
-  type instanceof BytesType || type instanceof FixedBytesType || type instanceof FlatBufferType;
+import {CELL} from '../segment/memory.js';
+import type {Gaps} from './gaps.js';
+import type {Carrier, Convert, Pair, Plan} from './plan.js';
 
 /**
- * Carries the content of a store over to another schema: fields by name, so added, removed, reordered and renamed ones
- * are no matter; values that changed their type when the new one can hold them. Whatever does not fit throws, and the
- * caller throws the half-filled new store away.
+ * Carries the content of a store over to another schema, as planned. Each value is there afterwards, equal to what it was,
+ * or is one that the user gave up, or is left to `migrate`, or throws; then the caller throws the half-filled new store away.
  */
-export class Migration {
+export class Migration implements Carrier {
+  readonly trail: (string | number)[] = [];
+  /** The structs that refs name: their records must be found under the same numbers. */
+  private readonly referred = new Set<string>();
+  /** The slots that were taken over, each in the same life: ids stay what they are, and refs lead to the same record. */
+  private readonly adopted = new Map<Slots, Slots>();
+  /** What became of the collections whose slots were not. */
+  private readonly gone = new Map<Slots, string>();
+
   constructor(
     private readonly from: Side,
     private readonly to: Side,
-    private readonly renames: Renames,
-    /** A user's function does what cannot be done here: then what does not fit is left out. */
-    private readonly lenient: boolean,
+    private readonly plan: Plan,
+    /** What is left to `migrate`, if there is one. */
+    private readonly gaps: Gaps | undefined,
   ) {
-    for (const type of Object.values(to.schema)) this.refer(type.describe());
+    this.refer(to.schema.describe());
+    for (const [name, collection] of from.collections)
+      if (isSlotted(collection)) this.gone.set(collection.slots, name);
   }
-
-  /** The structs that refs name: their records must be found under the same numbers. */
-  private readonly referred = new Set<string>();
 
   private refer({kind, name, of, fields}: TypeDescription): void {
     if (kind === 'ref') this.referred.add(name!);
@@ -62,35 +49,31 @@ export class Migration {
   }
 
   run(): void {
-    const pairs: {key: string; old: string; type: AnyType; before: AnyType}[] = [];
-    for (const [key, type] of Object.entries(this.to.schema)) {
-      const old = this.renames[key] ?? key;
-      const before = this.from.schema[old];
-      if (before !== undefined) pairs.push({key, old, type, before});
-      else if (this.renames[key] !== undefined)
-        throw new StoreError(
-          'ERR_SCHEMA_MISMATCH',
-          `renames: there is no '${old}' that '${key}' could be the new name of.`,
-        );
-    }
     // Empty slots first: refs need somebody to point at.
-    const fills = pairs.map(({key, old, type, before}) => {
-      if (type instanceof CollectionType && before instanceof CollectionType)
-        return this.prepare(key, old, type, before);
-      const convert = this.converter(before, type, key);
-      return () => {
-        if (convert)
-          this.to.transact(() => {
-            this.to.root[key] = convert(this.from.root[old]);
-          });
-      };
-    });
+    const fills = this.plan.pairs.map(pair =>
+      pair.type instanceof CollectionType ? this.collection(pair) : () => this.scalar(pair),
+    );
     for (const fill of fills) fill();
     for (const entry of this.from.ledger.entries()) this.to.transact(() => this.to.ledger.add(entry));
   }
 
-  /** The slots that were taken over, each in the same life: ids stay what they are, and refs lead to the same record. */
-  private readonly adopted = new Map<Slots, Slots>();
+  private scalar({key, old, value: convert}: Pair): void {
+    const {root, schema} = this.to;
+    const {offset} = schema.placed.find(({name}) => name === key)!;
+    const value = this.converted(old, () => {
+      this.trail.push(key);
+      try {
+        return convert!(this.from.root[old], this);
+      } catch (error) {
+        this.leave(error, 0, offset);
+        return undefined;
+      }
+    });
+    this.to.transact(() => {
+      if (value !== undefined) root[key] = value;
+    });
+    this.settle(old, () => root);
+  }
 
   private adopt({slots: source}: Slotted, {slots: target}: Slotted): void {
     for (let slot = 0; slot < source.used; slot++) target.adopt(slot, source.generation(slot));
@@ -98,176 +81,200 @@ export class Migration {
   }
 
   /** Takes over the slots of a collection whose values have names; gives what fills it. */
-  private prepare(
-    key: string,
-    old: string,
-    type: CollectionType<unknown>,
-    before: CollectionType<unknown>,
-  ): () => void {
+  private collection({key, old, type, before, value, keys}: Pair): () => void {
     const [source, target] = [this.from.collections.get(old), this.to.collections.get(key)];
-    const [mine, theirs] = [
-      type as unknown as {struct: AnyType; key: AnyType; of: AnyType},
-      before as unknown as {struct: AnyType; key: AnyType; of: AnyType},
-    ];
-    const each = (put: () => void) => this.to.transact(put);
-    const nothing = () => {};
-    if (type.kind !== before.kind) {
-      if (!this.lenient) throw this.cannot(key, before, type);
-    } else if (source instanceof Table && target instanceof Table) {
+    if (value === undefined) {
+      const held = source === undefined ? 1 : extentOf(source);
+      if (held > 0)
+        this.gaps?.expect(
+          `${old} was a ${before.kind}, and there is nothing in ${key}.`,
+          () => extentOf(target) > 0,
+        );
+      return () => {};
+    }
+    if (source instanceof Table && target instanceof Table) {
+      const {length: capacity = Number.POSITIVE_INFINITY} = type.describe();
+      if (source.slots.used > capacity)
+        throw new StoreError(
+          'ERR_FULL',
+          `${old}: ${source.slots.used} of its slots were in use once, and what ids name stays for ever; a capacity of ${capacity} is too small. The store was left as it was.`,
+        );
       this.adopt(source, target);
-      const convert = this.converter(theirs.struct, mine.struct, key);
-      if (convert)
-        return () => {
-          for (const record of source) each(() => target.fill(record.$index, convert(record) as object));
-        };
-    } else if (source instanceof StoreMap || source instanceof SortedMap) {
-      const [keyAs, valueAs] = [
-        this.converter(theirs.key, mine.key, key),
-        this.converter(theirs.of, mine.of, key),
-      ];
-      if (!keyAs || !valueAs) return nothing;
-      const map = target as StoreMap<unknown, unknown>;
-      const named = mine.of instanceof Struct && this.referred.has(mine.of.name);
-      if (named) this.adopt(source, map);
       return () => {
-        const {slots} = source;
-        for (let slot = 0; slot < slots.used; slot++) {
-          if (!slots.isLive(slot)) continue;
-          const k = keyAs(source.keyAt(slot));
-          if (map.has(k)) {
-            if (!this.lenient || named) throw this.twice(key, k);
-            continue;
-          }
-          const value = valueAs(source.valueAt(slot));
-          each(() => void (named ? map.place(slot, k, value) : map.set(k, value)));
+        for (const record of source as Iterable<Live & {$id: number; $index: number}>) {
+          const {$id, $index} = record;
+          this.put(
+            `${old}, $id ${$id}`,
+            value,
+            record,
+            to => target.fill($index, to as object),
+            () => target.valueAt($index),
+          );
         }
       };
-    } else if (source instanceof List) {
-      const convert = this.converter(theirs.of, mine.of, key);
+    }
+    if (source instanceof StoreMap || source instanceof SortedMap) {
+      const map = target as StoreMap<unknown, unknown>;
+      const named = map.valueType instanceof Struct && this.referred.has(map.valueType.name);
+      if (named) this.adopt(source, map);
+      return () => this.entries(old, source, map, {value, keys: keys!, named});
+    }
+    if (source instanceof List) {
       const list = target as List<unknown>;
-      if (!convert) return nothing;
       this.adopt(source, list);
       return () => {
-        for (const [id, value] of source.entries()) each(() => list.place(id % SLOT_SPACE, convert(value)));
+        for (const [id, entry] of source.entries())
+          this.put(
+            `${old}, id ${id}`,
+            value,
+            entry,
+            to => list.place(id % SLOT_SPACE, to),
+            () => list.get(id),
+          );
       };
-    } else if (source instanceof Vector || source instanceof Ring) {
-      const convert = this.converter(theirs.of, mine.of, key);
-      if (!convert) return nothing;
+    }
+    if (source instanceof Ring) return () => this.places(old, source, target as Ring<unknown>, value);
+    if (source instanceof Vector)
       return () => {
-        // Every place of it will be filled, so it may go on counting.
-        if (source instanceof Ring && target instanceof Ring && target.capacity <= source.length)
-          target.countFrom(source.pushed - source.length);
-        for (const value of source) each(() => void (target as Vector<unknown>).push(convert(value)));
-      };
-    } else if (type instanceof RawType) {
-      const bytes = source as Buffer;
-      bytes.copy(target as Buffer, 0, 0, Math.min(bytes.length, type.bytes));
-    }
-    return nothing;
-  }
-
-  /** Undefined: it cannot be done, but somebody else will. */
-  private converter(from: AnyType, to: AnyType, path: string): Convert | undefined {
-    const found = this.find(from, to, path);
-    if (found === undefined && !this.lenient) throw this.cannot(path, from, to);
-    return found;
-  }
-
-  private find(from: AnyType, to: AnyType, path: string): Convert | undefined {
-    if (to instanceof OptionalType) {
-      const inner = this.converter(from instanceof OptionalType ? from.inner : from, to.inner, path);
-      return inner && (value => (value === null ? null : inner(value)));
-    }
-    if (from instanceof OptionalType) {
-      const inner = this.converter(from.inner, to, path);
-      return inner && (value => (value === null ? undefined : inner(value)));
-    }
-    if (from instanceof Struct && to instanceof Struct) return this.struct(from, to);
-    if (to instanceof BigType && isInteger(from)) return value => BigInt(value as number);
-    if (isNumber(from) && isNumber(to)) {
-      if (to instanceof BoolType) return value => Number(value) !== 0;
-      return value => {
-        const number = Number(value);
-        const rounded = to instanceof NumberType && to.kind === 'f32' ? Math.fround(number) : number;
-        if (isInteger(from) && BigInt(rounded) !== BigInt(value as number | bigint | boolean))
-          throw new StoreError(
-            'ERR_VALUE',
-            `${path}: ${show(value)} is beyond what ${to.kind} holds exactly.`,
+        let i = 0;
+        // What is in a vector moves as it grows, so nothing in it can be left to be filled later.
+        for (const entry of source)
+          this.put(
+            `${old}[${i++}]`,
+            value,
+            entry,
+            to => void (target as Vector<unknown>).push(to),
+            undefined,
           );
-        return number;
       };
-    }
-    if (from instanceof TimestampType && to instanceof TimestampType) return value => value;
-    if (isString(to) && (isString(from) || from instanceof EnumType)) return value => value;
-    if (to instanceof EnumType && (from instanceof EnumType || isString(from))) return value => value;
-    if (isBytes(from) && isBytes(to) && !(from instanceof FlatBufferType))
-      return value =>
-        to instanceof FlatBufferType && (value as Uint8Array).length === 0 ? undefined : value;
-    if (from instanceof RefType && to instanceof RefType) return value => this.ref(value);
-    if (from instanceof ArrayType && to instanceof ArrayType && from.length === to.length) {
-      const each = this.converter(from.of, to.of, `${path}[]`);
-      return each && (value => [...(value as Iterable<unknown>)].map(each));
-    }
-    if (from instanceof UnionType && to instanceof UnionType) {
-      const variants = new Map(
-        Object.entries(from.variants as Fields).map(([tag, type]) => [
-          tag,
-          to.variants[tag] && this.converter(type, to.variants[tag], `${path}.${tag}`),
-        ]),
+    (source as Buffer).copy(target as Buffer);
+    return () => {};
+  }
+
+  private entries(
+    old: string,
+    source: StoreMap<unknown, unknown> | SortedMap<unknown, unknown>,
+    map: StoreMap<unknown, unknown>,
+    {value, keys, named}: {value: Convert; keys: Convert; named: boolean},
+  ): void {
+    const {slots} = source;
+    for (let slot = 0; slot < slots.used; slot++) {
+      if (!slots.isLive(slot)) continue;
+      const where = `${old}, key ${show(source.keyAt(slot))}`;
+      const key = this.converted(where, () => keys(source.keyAt(slot), this));
+      if (map.has(key))
+        throw new StoreError(
+          'ERR_VALUE',
+          `${where}: two keys become ${show(key)}. ${refill(old)} The store was left as it was.`,
+        );
+      this.put(
+        where,
+        value,
+        source.valueAt(slot),
+        to => void (named ? map.place(slot, key, to) : map.set(key, to)),
+        () => map.get(key),
       );
-      return value => {
-        const {tag, value: inner} = value as {tag: string; value: unknown};
-        const convert = variants.get(tag);
-        if (!convert)
-          throw new StoreError(
-            'ERR_SCHEMA_MISMATCH',
-            `${path}: a value is a '${tag}', which the new schema does not have.`,
-          );
-        return {tag, value: convert(inner)};
-      };
     }
-    return undefined;
   }
 
-  private struct(from: Struct<Fields>, to: Struct<Fields>): Convert {
-    const fields: [string, string, Convert][] = [];
-    for (const {name, type} of to.placed) {
-      const old = this.renames[`${to.name}.${name}`] ?? name;
-      const before = from.fields[old];
-      if (before === undefined) {
-        if (old !== name)
-          throw new StoreError(
-            'ERR_SCHEMA_MISMATCH',
-            `renames: ${from.name} has no field '${old}' that ${to.name}.${name} could be the new name of.`,
-          );
-        continue;
-      }
-      const convert = this.converter(before, type, `${to.name}.${name}`);
-      if (convert) fields.push([name, old, convert]);
-    }
-    return value =>
-      Object.fromEntries(
-        fields.map(([name, old, convert]) => [name, convert((value as Record<string, unknown>)[old])]),
+  private places(old: string, source: Ring<unknown>, target: Ring<unknown>, value: Convert): void {
+    target.countFrom(source.pushed - Math.min(source.length, target.capacity));
+    for (let i = Math.max(source.length - target.capacity, 0); i < source.length; i++)
+      this.put(
+        `${old}[${i}]`,
+        value,
+        source.at(i),
+        to => target.push(to),
+        () => target.at(-1),
       );
   }
 
-  private ref(value: unknown): unknown {
+  /** One value into its place. `live` gives it back as a record, where parts of it may be left to `migrate`. */
+  private put(
+    where: string,
+    convert: Convert,
+    value: unknown,
+    store: (value: unknown) => void,
+    live: (() => unknown) | undefined,
+  ): void {
+    const to = this.converted(where, () => convert(value, this), live !== undefined);
+    this.to.transact(() => store(to));
+    if (live) this.settle(where, live);
+  }
+
+  /** Whether a field may be left to `migrate`, and whether one was what failed. */
+  private patient = true;
+  private inField = false;
+  private readonly left: {trail: (string | number)[]; offset: number; why: string}[] = [];
+
+  private converted<T>(where: string, convert: () => T, patient = true): T {
+    this.trail.length = 0;
+    this.inField = false;
+    this.patient = patient;
+    try {
+      return convert();
+    } catch (error) {
+      if (!isUnfit(error)) throw error;
+      const advice =
+        this.inField && patient ? 'Pass migrate to openStore to fill it.' : refill(/^\w+/.exec(where)![0]);
+      throw new StoreError(
+        'ERR_VALUE',
+        `${where}: ${error.message} ${advice} The store was left as it was.`,
+        {
+          cause: error,
+        },
+      );
+    }
+  }
+
+  leave(error: unknown, depth: number, offset: number): void {
+    this.inField = true;
+    if (!this.patient || !this.gaps || !isUnfit(error)) throw error;
+    const at = depth === 0 ? '' : `${this.trail.slice(0, depth + 1).join('.')}: `;
+    this.left.push({trail: this.trail.slice(0, depth), offset, why: at + error.message});
+  }
+
+  /** Where that is which was left of the record just written. */
+  private settle(where: string, live: () => unknown): void {
+    for (const {trail, offset, why} of this.left.splice(0)) {
+      let holder = live();
+      for (const step of trail)
+        holder =
+          typeof step === 'number'
+            ? (holder as {at(i: number): unknown}).at(step)
+            : (holder as Record<string, unknown>)[step];
+      this.gaps!.leave((holder as Live).$c * CELL + offset, `${where}: ${why}`);
+    }
+  }
+
+  ref(value: unknown, path: string): unknown {
     if (value === null) return null;
     const source = (value as Record<symbol, Slots>)[OWNER]!;
-    return this.adopted.get(source)?.record(source.slotOf(value as Live), (value as Live).$n) ?? null;
-  }
-
-  private twice(path: string, key: unknown): StoreError {
-    return new StoreError(
+    const target = this.adopted.get(source);
+    if (target) return target.record(source.slotOf(value as Live), (value as Live).$n) ?? null;
+    const name = this.gone.get(source)!;
+    if (this.plan.gives(name)) return null;
+    throw new StoreError(
       'ERR_VALUE',
-      `${path}: two keys become ${show(key)}; pass migrate to openStore to say which stays. The store was left as it is.`,
+      `${path}: it names a record of '${name}', which none takes the place of.`,
     );
   }
 
-  private cannot(path: string, from: AnyType, to: AnyType): StoreError {
-    return new StoreError(
-      'ERR_SCHEMA_MISMATCH',
-      `${path} was a ${from.kind} and is to be a ${to.kind}: pass migrate to openStore to say how. The store was left as it is.`,
-    );
+  checkOf(type: AnyType, path: string): (value: unknown) => void {
+    const captures = new Captures(this.to.engine);
+    const {check} = type.access(0, path, captures);
+    return generate(captures, `return v=>{${check}};`);
   }
+}
+
+const isUnfit = (error: unknown): error is StoreError =>
+  error instanceof StoreError && error.code === 'ERR_VALUE';
+
+const refill = (name: string) => `Name '${name}' in drop to give it up, and fill it in migrate.`;
+
+/** How much there is in a collection. */
+function extentOf(collection: unknown): number {
+  if (collection instanceof Vector || collection instanceof Ring) return collection.length;
+  if (collection instanceof Uint8Array) return collection.some(byte => byte !== 0) ? 1 : 0;
+  return (collection as {size: number}).size;
 }

@@ -1,8 +1,7 @@
-import {createHash} from 'node:crypto';
 import type {Backing} from '../backends/backing.js';
 import {parseSize} from '../backends/size.js';
 import {CollectionType} from '../collections/collection.js';
-import {encodeSchema} from '../declaration/schema-blob.js';
+import {type Ancestor, encodeSchema, fingerprintOf} from '../declaration/schema-blob.js';
 import {StoreError} from '../errors.js';
 import type {Fields} from '../schema/record.js';
 import type {Struct} from '../schema/struct.js';
@@ -16,7 +15,7 @@ const fingerprints = new WeakMap<Struct<Fields>, Buffer>();
 export function fingerprint(root: Struct<Fields>): Buffer {
   const known = fingerprints.get(root);
   if (known) return known;
-  const made = createHash('sha256').update(JSON.stringify(root.describe())).digest().subarray(0, 16);
+  const made = fingerprintOf(root.describe());
   fingerprints.set(root, made);
   return made;
 }
@@ -31,9 +30,10 @@ export function build(
   name: string,
   root: Struct<Fields>,
   logSize: number | string | undefined,
+  lineage: readonly Ancestor[] = [],
 ): Plan {
   const size = memory.byteLength;
-  const description = encodeSchema(root.describe());
+  const description = encodeSchema(root.describe(), lineage);
   const logBytes =
     logSize === undefined
       ? Math.min(Math.max(size / 16, 2 ** 14), DEFAULT_LOG_BYTES)

@@ -1,4 +1,4 @@
-import type {Renames} from '../migration/migrate.js';
+import type {Renames} from '../migration/plan.js';
 import type {Access} from '../segment/engine.js';
 import type {Memory} from '../segment/memory.js';
 import type {RootOf, Schema} from '../store/store.js';
@@ -10,10 +10,15 @@ export interface Entry<S extends Schema> {
   maxSize?: number | undefined;
   validate?: ((root: RootOf<S>) => void) | undefined;
   memory?: Memory;
+  /** How many segments were gone through that said that the store had moved on from them. */
+  hops?: number;
+  /** Of the schema, as the program counts; 0 when it does not. */
+  version?: number;
   /** What may be done about another schema. */
   change?: {
     size: number | undefined;
     renames: Renames;
+    drop: readonly string[];
     migrate: ((from: Record<string, unknown>, to: RootOf<S>) => void) | undefined;
     compact: boolean;
   };

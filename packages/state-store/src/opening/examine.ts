@@ -1,5 +1,11 @@
 import type {Backing} from '../backends/backing.js';
-import {decodeSchema, schemaFrom} from '../declaration/schema-blob.js';
+import {
+  type Ancestor,
+  decodeLineage,
+  decodeSchema,
+  fingerprintOf,
+  schemaFrom,
+} from '../declaration/schema-blob.js';
 import {StoreError} from '../errors.js';
 import {restoreHeads} from '../repair/heads.js';
 import type {SetAside} from '../repair/ledger.js';
@@ -7,9 +13,9 @@ import type {Fields} from '../schema/record.js';
 import {Struct} from '../schema/struct.js';
 import {Engine} from '../segment/engine.js';
 import type {Header} from '../segment/header.js';
-import {forgetOtherBoots} from '../segment/lock.js';
 import {CELL, type Memory} from '../segment/memory.js';
 import type {UndoLog} from '../segment/undo-log.js';
+import {forgetOtherBoots} from '../segment/writers.js';
 import {type RootOf, type Schema, Store} from '../store/store.js';
 import {fingerprint} from './build.js';
 
@@ -28,14 +34,37 @@ export function mendHeads(
     });
 }
 
-/** The struct that a store says its root is. */
-export function describedBy(memory: Memory, backing: Backing, header: Header): Struct<Fields> {
-  const start = header.schemaCell * CELL;
-  const bytes = memory.u8.slice(start, start + header.schemaBytes);
-  return new Struct('Root', schemaFrom(decodeSchema(bytes, backing.where)));
+/** The struct that a store says its root is: what its fingerprint was made of, and nothing else. */
+export function describedBy(memory: Memory, where: string, header: Header): Struct<Fields> {
+  const description = decodeSchema(blobOf(memory, header), where);
+  const corrupt = (what: string, cause?: unknown): never => {
+    throw new StoreError('ERR_CORRUPT', `the schema in ${where} ${what}; the segment was left untouched.`, {
+      cause,
+    });
+  };
+  if (!fingerprintOf(description).equals(header.fingerprint))
+    corrupt('is damaged: it is not what its fingerprint was made of');
+  try {
+    return new Struct('Root', schemaFrom(description));
+  } catch (error) {
+    if (error instanceof StoreError && error.code === 'ERR_VERSION') throw error;
+    return corrupt(`cannot be: ${(error as Error).message}`, error);
+  }
 }
 
-/** The writer before died with its boot. For who is alone, or holds the lock: under its own schema, before anything else. */
+/** The schemas it had before. */
+export function lineageOf(memory: Memory, where: string, header: Header): Ancestor[] {
+  return decodeLineage(blobOf(memory, header), where);
+}
+
+function blobOf(memory: Memory, {schemaCell, schemaBytes}: Header): Uint8Array {
+  return memory.u8.slice(schemaCell * CELL, schemaCell * CELL + schemaBytes);
+}
+
+/**
+ * The writer before died with its boot. For who is alone, or holds the lock: under its own schema, before anything else.
+ * Gives where the store lies then, for it may have grown.
+ */
 export function lookThrough(
   memory: Memory,
   backing: Backing,
@@ -44,12 +73,16 @@ export function lookThrough(
   header: Header,
   wanted: Struct<Fields>,
   maxSize: number | undefined,
-): void {
-  const root = header.fingerprint.equals(fingerprint(wanted)) ? wanted : describedBy(memory, backing, header);
+): Backing {
+  const root = header.fingerprint.equals(fingerprint(wanted))
+    ? wanted
+    : describedBy(memory, backing.where, header);
   mendHeads(memory, backing, log, header, root);
   const engine = new Engine(name, backing.where, memory, log, header, 'one');
-  doubt(new Store(engine, backing, root, 0, maxSize, () => {}), backing);
+  const store = new Store(engine, backing, root, 0, maxSize);
+  doubt(store, backing);
   forgetOtherBoots(memory);
+  return store.carrier;
 }
 
 /** A disk may have kept some of its pages and lost others. */

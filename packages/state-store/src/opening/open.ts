@@ -1,20 +1,25 @@
-import type {Backing} from '../backends/backing.js';
-import {attachFile} from '../backends/file.js';
-import {attachMemory} from '../backends/shared-memory.js';
+import {setTimeout} from 'node:timers/promises';
+import type {Asked, Backing} from '../backends/backing.js';
+import {BusyForNow} from '../backends/busy.js';
+import {attachFile, placeOfFile} from '../backends/file.js';
+import {holdingAt} from '../backends/holdings.js';
+import {told} from '../backends/refusal.js';
+import {attachMemory, placeOfMemory} from '../backends/shared-memory.js';
 import {assertHolds, parseSize} from '../backends/size.js';
-import {attachSysv} from '../backends/sysv.js';
-import {decodeSchema, schemaFrom} from '../declaration/schema-blob.js';
+import {attachSysv, placeOfSysv} from '../backends/sysv.js';
 import {StoreError, show} from '../errors.js';
-import type {Renames} from '../migration/migrate.js';
+import type {Renames} from '../migration/plan.js';
 import type {RepairResult} from '../repair/repair.js';
 import {Struct} from '../schema/struct.js';
 import {Type} from '../schema/type.js';
 import type {Access} from '../segment/engine.js';
 import {NAME_BYTES, readHeader} from '../segment/header.js';
-import {CELL, Memory} from '../segment/memory.js';
+import {Memory} from '../segment/memory.js';
 import type {RootOf, Schema, Store} from '../store/store.js';
 import {fingerprint} from './build.js';
 import {enter} from './enter.js';
+import {describedBy} from './examine.js';
+import {callerOf, shareOpen} from './share.js';
 
 /** Of `openStore`. Sizes are bytes, or texts like '512KB', '64MB', '2GB' in units of 1024. */
 export interface StoreOptions<S extends Schema> {
@@ -34,14 +39,23 @@ export interface StoreOptions<S extends Schema> {
   readonly?: boolean;
   /** 'many': several processes or threads write, at most 64, one transaction at a time. All of them must say so. The default is 'one'. */
   writers?: 'one' | 'many';
+  /** If this thread has it open for writing already, hands out that very store; each who has it closes it. Its schema and `writers` must be the same. */
+  share?: boolean;
   /** When the store is full it grows, up to this; a transaction that was under way runs a second time. */
   maxSize?: number | string;
   /** Of the undo log, which bounds what one transaction can change: 12 bytes for each cell of 8. A sixteenth of `size`, 16 KB to 768 KB, unless given. */
   logSize?: number | string;
   /** For a schema that changed: what has another name now, as `{'Struct.newField': 'oldField', newRoot: 'oldRoot'}`. */
   renames?: Renames;
-  /** For a schema that changed in ways that names and wider types do not explain: fills what was left empty, in one transaction. `from` is the old root, live and read-only. */
+  /** For a schema that changed: what it no longer has and may be lost, as the error names it: `['User.plan', 'users']`. Nothing else is. */
+  drop?: readonly string[];
+  /**
+   * For a schema that changed in ways that names and types do not explain: fills what was left empty, in one transaction; it
+   * must leave nothing empty that could not be carried over. `from` is the old root, live and read-only.
+   */
   migrate?: (from: Record<string, unknown>, to: RootOf<S>) => void;
+  /** Of your schema, counted by you from 1: a store that was written with a higher one is refused. */
+  version?: number;
   /** Rebuilds the store without gaps before it is opened. */
   compact?: boolean;
   /** Looks at what is there, after recovery; a throw refuses it: `openStore` throws `ERR_INVALID`, the store stays as it is. */
@@ -58,10 +72,13 @@ const OPTIONS = {
   schema: true,
   readonly: true,
   writers: true,
+  share: true,
   maxSize: true,
   logSize: true,
   renames: true,
+  drop: true,
   migrate: true,
+  version: true,
   compact: true,
   validate: true,
 } satisfies Record<keyof StoreOptions<Schema>, true>;
@@ -72,10 +89,11 @@ const OPTIONS = {
  *
  * @throws StoreError ERR_OPTIONS, ERR_SCHEMA: it was asked for what cannot be;
  *   ERR_NOT_FOUND: there is no store, and no `size` to make one or `readonly: true`;
- *   ERR_BUSY: another process writes it, or is about to remove it;
+ *   ERR_BUSY: it is open for writing already, here or in another process, or another one has been making or removing it for 5 s;
  *   ERR_BACKEND, ERR_LIMIT, ERR_FULL: the backend is missing, or the kernel, the disk or `size` has too little room;
  *   ERR_FOREIGN, ERR_VERSION, ERR_CORRUPT: what is there is no store of this user, of another format, or damaged;
- *   ERR_SCHEMA_MISMATCH, ERR_VALUE: it cannot be carried over, or a reader's schema is another one;
+ *   ERR_SCHEMA_MISMATCH, ERR_VALUE: something would be lost that `drop` does not name, or does not fit; its `version` is
+ *   higher; a reader's schema is another one;
  *   ERR_INVALID: `validate` refused it
  * @example
  * const store = await openStore({name: 'shop', size: '1MB', schema: {starts: t.uint}});
@@ -90,12 +108,9 @@ export async function openStore<const S extends Schema>(options: StoreOptions<S>
       'ERR_OPTIONS',
       `there is no option ${show(unknown)}; there are ${Object.keys(OPTIONS).join(', ')}.`,
     );
-  const {name, readonly = false, writers = 'one', schema} = options;
-  if (typeof name !== 'string' || !/^[A-Za-z0-9._-]+$/.test(name) || name.length > NAME_BYTES)
-    throw new StoreError(
-      'ERR_OPTIONS',
-      `name: ${show(name)}; expected 1 to ${NAME_BYTES} letters, digits, '.', '_' or '-'.`,
-    );
+  const opened = callerOf(openStore);
+  const {name, readonly = false, writers = 'one', share = false, schema} = options;
+  assertName(name);
   if (writers !== 'one' && writers !== 'many')
     throw new StoreError('ERR_OPTIONS', `writers: ${show(writers)}; expected 'one' or 'many'.`);
   if (typeof schema !== 'object' || schema === null || schema instanceof Type)
@@ -103,6 +118,26 @@ export async function openStore<const S extends Schema>(options: StoreOptions<S>
       'ERR_OPTIONS',
       `schema: ${show(schema)}; expected an object of types by name, such as {starts: t.uint, conns: t.table(Conn)}.`,
     );
+  if (typeof share !== 'boolean' || (share && readonly))
+    throw new StoreError(
+      'ERR_OPTIONS',
+      `share: ${show(share)}; expected true or false, and true only of one that writes: any number may read a store.`,
+    );
+  const {renames = {}, drop = [], version = 0, migrate} = options;
+  if (typeof renames !== 'object' || renames === null || Object.values(renames).some(isNoText))
+    throw new StoreError(
+      'ERR_OPTIONS',
+      `renames: ${show(renames)}; expected {'Struct.newField': 'oldField', newRoot: 'oldRoot'}.`,
+    );
+  if (!Array.isArray(drop) || drop.some(isNoText))
+    throw new StoreError(
+      'ERR_OPTIONS',
+      `drop: ${show(drop)}; expected names such as ['Struct.field', 'root'].`,
+    );
+  if (migrate !== undefined && typeof migrate !== 'function')
+    throw new StoreError('ERR_OPTIONS', `migrate: ${show(migrate)}; expected a function.`);
+  if (options.version !== undefined && !(Number.isInteger(version) && version >= 1 && version < 2 ** 32))
+    throw new StoreError('ERR_OPTIONS', `version: ${show(version)}; expected an integer from 1 to 2**32-1.`);
   const size = options.size === undefined || readonly ? undefined : parseSize(options.size, 'size');
   const maxSize = options.maxSize === undefined ? undefined : parseSize(options.maxSize, 'maxSize');
   for (const [option, bytes] of Object.entries({size, maxSize}))
@@ -110,21 +145,64 @@ export async function openStore<const S extends Schema>(options: StoreOptions<S>
   const root = new Struct('Root', schema);
   // Remembered from here on. Once a large segment is mapped V8 wants to collect, and does so at every Buffer that is made.
   fingerprint(root);
-  const backing = attach(options as unknown as StoreOptions<Schema>, size);
+  const where = options as unknown as StoreOptions<Schema>;
   const access = readonly ? 'none' : writers;
-  return enter(backing, name, root, {
-    access,
-    logSize: options.logSize,
-    maxSize,
-    validate: options.validate,
-    change: {
-      size,
-      renames: options.renames ?? {},
-      migrate: options.migrate,
-      compact: options.compact ?? false,
-    },
+  return patiently(() => {
+    if (share) {
+      const there = shareOpen<S>(placeOf(where), name, root, writers);
+      if (there) return there;
+    }
+    const backing = attach(where, {name, size, access, opened});
+    return listed(
+      enter(backing, name, root, {
+        access,
+        logSize: options.logSize,
+        maxSize,
+        validate: options.validate,
+        version,
+        change: {size, renames, drop, migrate, compact: options.compact ?? false},
+      }),
+    );
   });
 }
+
+export function assertName(name: unknown): asserts name is string {
+  if (typeof name !== 'string' || !/^[A-Za-z0-9._-]+$/.test(name) || name.length > NAME_BYTES)
+    throw new StoreError(
+      'ERR_OPTIONS',
+      `name: ${show(name)}; expected 1 to ${NAME_BYTES} letters, digits, '.', '_' or '-'.`,
+    );
+}
+
+const PATIENCE_MS = 5000;
+
+/** What another process is about to finish is waited for, a while. */
+export async function patiently<T>(open: () => T): Promise<T> {
+  const start = performance.now();
+  for (;;) {
+    try {
+      return open();
+    } catch (error) {
+      if (!(error instanceof BusyForNow) || performance.now() - start > PATIENCE_MS) throw error;
+    }
+    await setTimeout(1 + Math.random() * 10); // two who get in each other's way must not do so for ever
+  }
+}
+
+/** From now on it can be shared. */
+function listed<S extends Schema>(store: Store<S>): Store<S> {
+  const holding = holdingAt(store.carrier.place);
+  if (holding && store.openedAs.access !== 'none') holding.store = store;
+  return store;
+}
+
+/** Where a store would be listed if this thread had it open for writing. */
+function placeOf({name, path, backend = 'sysv'}: StoreOptions<Schema>): string | undefined {
+  if (backend === 'file') return typeof path === 'string' ? placeOfFile(path) : undefined;
+  return backend === 'memory' ? placeOfMemory(name) : placeOfSysv(name);
+}
+
+const isNoText = (value: unknown) => typeof value !== 'string';
 
 /**
  * Opens a store for reading by the schema it holds itself. Only `name`, `backend`, `path` and `shared` are looked at.
@@ -134,7 +212,7 @@ export async function openStore<const S extends Schema>(options: StoreOptions<S>
 export async function readStore(
   options: Omit<StoreOptions<Schema>, 'schema' | 'readonly'>,
 ): Promise<Store<Schema>> {
-  return openDescribed(options, 'none');
+  return patiently(() => openDescribed(options, 'none', 'elsewhere'));
 }
 
 /**
@@ -147,7 +225,8 @@ export async function readStore(
 export async function repairStore(
   place: Omit<StoreOptions<Schema>, 'schema' | 'readonly'>,
 ): Promise<RepairResult> {
-  const store = openDescribed(place, 'one');
+  const opened = callerOf(repairStore);
+  const store = await patiently(() => openDescribed(place, 'one', opened));
   try {
     return store.repair();
   } finally {
@@ -158,39 +237,42 @@ export async function repairStore(
 function openDescribed(
   options: Omit<StoreOptions<Schema>, 'schema' | 'readonly'>,
   access: Access,
+  opened: string,
 ): Store<Schema> {
-  const backing = attach(options as StoreOptions<Schema>, undefined);
+  if (typeof options !== 'object' || options === null)
+    throw new StoreError('ERR_OPTIONS', 'expected an object with name, backend and path.');
+  const {name} = options;
+  assertName(name);
+  const backing = attach(options as StoreOptions<Schema>, {name, size: undefined, access, opened});
   const memory = new Memory(backing.bytes);
+  let root: Struct<Schema>;
+  let called: string;
   try {
     const header = readHeader(memory, backing.where);
-    const description = decodeSchema(
-      memory.u8.slice(header.schemaCell * CELL, header.schemaCell * CELL + header.schemaBytes),
-      backing.where,
-    );
-    return enter(backing, header.name, new Struct('Root', schemaFrom(description)), {
-      access,
-      described: true,
-      mend: access !== 'none',
-    });
+    called = header.name;
+    root = describedBy(memory, backing.where, header);
   } catch (error) {
+    memory.detach();
     backing.detach();
     throw error;
   }
+  return enter(backing, called, root, {access, described: true, mend: access !== 'none'});
 }
 
+/** Attaches a segment, of which a writer has a place then. */
 export function attach(
-  {name, path, backend = 'sysv', shared}: StoreOptions<Schema>,
-  size: number | undefined,
+  {path, backend = 'sysv', shared}: Omit<StoreOptions<Schema>, 'schema'>,
+  asked: Asked,
 ): Backing {
   switch (backend) {
     case 'sysv':
-      return attachSysv(name, size);
+      return told(`store '${asked.name}'`, () => attachSysv(asked));
     case 'memory':
-      return attachMemory(name, size, shared);
+      return attachMemory(asked, shared);
     case 'file':
       if (typeof path !== 'string' || path === '')
         throw new StoreError('ERR_OPTIONS', `path: ${show(path)}; backend 'file' needs the path of a file.`);
-      return attachFile(name, path, size);
+      return attachFile(asked, path);
     default:
       throw new StoreError('ERR_OPTIONS', `backend: ${show(backend)}; expected 'sysv', 'file' or 'memory'.`);
   }

@@ -1,22 +1,30 @@
 import assert from 'node:assert/strict';
 import type {Backing} from '../backends/backing.js';
+import type {Ancestor} from '../declaration/schema-blob.js';
 import {StoreError} from '../errors.js';
+import {Gaps} from '../migration/gaps.js';
+import {descend, namesOf} from '../migration/lineage.js';
 import {Migration} from '../migration/migrate.js';
+import {Plan} from '../migration/plan.js';
+import type {Fields} from '../schema/record.js';
 import type {Struct} from '../schema/struct.js';
 import {Engine} from '../segment/engine.js';
-import {claimOwner, type Header} from '../segment/header.js';
-import {otherWriter} from '../segment/lock.js';
+import {type Header, raiseSchemaVersion, schemaVersionOf} from '../segment/header.js';
 import {Memory} from '../segment/memory.js';
-import {NOBODY, nameOf, ownIdentity} from '../segment/process-identity.js';
+import {nameOf} from '../segment/process-identity.js';
 import {UndoLog} from '../segment/undo-log.js';
+import {otherWriter} from '../segment/writers.js';
 import {type Schema, Store} from '../store/store.js';
-import {build} from './build.js';
+import {build, fingerprint} from './build.js';
 import type {Entry} from './entry.js';
-import {describedBy} from './examine.js';
+import {describedBy, examine, lineageOf, validate} from './examine.js';
+
+/** Of the segment, in bytes, what its lineage may take: one part in so many. */
+const LINEAGE_SHARE = 64;
 
 /**
  * Makes the store anew under another schema, or without gaps, and puts it in the place of the old one by one store or one
- * rename. Until then the old one is as it was.
+ * rename, once all that could refuse it has agreed. Until then the old one is as it was.
  */
 export function rebuild<S extends Schema>(
   backing: Backing,
@@ -25,38 +33,76 @@ export function rebuild<S extends Schema>(
   entry: Entry<S>,
   change: NonNullable<Entry<S>['change']>,
 ): void {
-  const other = otherWriter(old.memory);
-  if (other !== undefined)
+  if (!backing.tenure!.alone())
     throw new StoreError(
       'ERR_BUSY',
-      `${backing.where} is also written by ${nameOf(other)}; it can be rebuilt only by one that is alone.`,
+      `${backing.where} is also written by ${nameOf(otherWriter(old.memory))}; it can be rebuilt only by one that is alone.`,
     );
-  const {name} = old;
-  const before = describedBy(old.memory, backing, old.header);
-  const from = new Store(old, backing, before, 0, undefined, () => {});
-  const place = backing.blank(Math.max(old.memory.byteLength, change.size ?? 0));
+  const {name, memory: before, header} = old;
+  const from = new Store(old, backing, describedBy(before, backing.where, header), 0, undefined);
+  const {plan, lineage, migrate} = planned(from, old, backing, root, change);
+  plan.assertAllowed(backing.where);
+  assertWhole(from, backing.where);
+  const place = backing.blank(Math.max(before.byteLength, change.size ?? 0));
   try {
     const memory = new Memory(place.bytes);
-    claimOwner(memory, NOBODY, ownIdentity());
-    const plan = build(memory, place, name, root, entry.logSize);
-    const log = new UndoLog(memory, plan.logCell, plan.logCells);
-    const to = new Store(
-      new Engine(name, place.where, memory, log, plan as Header, 'one'),
-      place,
-      root,
-      0,
-      undefined,
-      () => {},
-    );
-    new Migration(from.side(), to.side(), change.renames, change.migrate !== undefined).run();
-    const {migrate} = change;
-    if (migrate) to.transaction(() => migrate(from.side().root, to.root));
+    const laidOut = build(memory, place, name, root, entry.logSize, lineage);
+    const log = new UndoLog(memory, laidOut.logCell, laidOut.logCells);
+    const engine = new Engine(name, place.where, memory, log, laidOut as Header, 'one');
+    const gaps = migrate && new Gaps();
+    engine.written = gaps?.written;
+    const to = new Store(engine, place, root, 0, undefined);
+    new Migration(from.side(), to.side(), plan, gaps).run();
+    if (migrate)
+      to.transaction(() => {
+        gaps!.begin();
+        return migrate(from.side().root, to.root);
+      });
+    gaps?.assertFilled();
     const {ok, problems} = to.check();
     assert(ok, problems.join('; '));
+    examine(to, backing);
+    validate(to, entry.validate);
+    raiseSchemaVersion(memory, Math.max(schemaVersionOf(before), entry.version ?? 0));
     backing.replace(place);
     place.bell.ring();
   } catch (error) {
     place.destroy();
     throw error;
   }
+}
+
+/** What is damaged would be carried over in part, and in silence. */
+function assertWhole(from: Store<Schema>, where: string): void {
+  const {ok, problems} = from.check();
+  if (ok) return;
+  throw new StoreError(
+    'ERR_CORRUPT',
+    `${where} cannot be rebuilt, for it is damaged: ${problems.slice(0, 3).join('; ')}; repair it first (repairStore, or zlr check --repair). It was left as it was.`,
+  );
+}
+
+/** What the change takes: nothing but room when the schema is the one there is. */
+function planned<S extends Schema>(
+  from: Store<Schema>,
+  {memory, header}: Engine,
+  backing: Backing,
+  root: Struct<S>,
+  {renames, drop, migrate}: NonNullable<Entry<S>['change']>,
+): {plan: Plan; lineage: readonly Ancestor[]; migrate: typeof migrate} {
+  const lineage = lineageOf(memory, backing.where, header);
+  const {schema, collections} = from.side();
+  const [left, next] = [header.fingerprint.toString('hex'), fingerprint(root).toString('hex')];
+  const wished = left !== next;
+  const plan = new Plan(
+    schema,
+    root as Struct<Fields>,
+    wished ? {renames, drop, migrates: migrate !== undefined} : {renames: {}, drop: [], migrates: false},
+    lineage.find(({fingerprint}) => fingerprint === next),
+    ring => (collections.get(ring) as {length: number}).length,
+  );
+  if (!wished) return {plan, lineage, migrate: undefined};
+  const names = namesOf(schema.describe());
+  const most = memory.byteLength / LINEAGE_SHARE;
+  return {plan, lineage: descend(lineage, {fingerprint: left, names}, plan.step, next, most), migrate};
 }

@@ -1,9 +1,14 @@
-import {removeSysv, sysvKeys} from '../backends/sysv.js';
-import {attachedElsewhere, listSysv, sysvSegments} from '../backends/sysv-segments.js';
+import {holdingAt} from '../backends/holdings.js';
+import {placeOfSysv, removeSysv, seatsOf, sysvKeys} from '../backends/sysv.js';
+import {soleWriter} from '../backends/sysv-seats.js';
+import {attachedElsewhere, eachSysvSegment, listSysv} from '../backends/sysv-segments.js';
 import {StoreError} from '../errors.js';
-import {at, claimOwner, type Header, readHeader, readOwner, recognise} from '../segment/header.js';
+import {assertName} from '../opening/open.js';
+import {at, type Header, readHeader, readOwner, recognise} from '../segment/header.js';
 import {Memory} from '../segment/memory.js';
-import {isAlive, nameOf, ownIdentity, pidOf} from '../segment/process-identity.js';
+import {nameOf, pidOf} from '../segment/process-identity.js';
+import {Tenure} from '../segment/tenure.js';
+import {otherWriter} from '../segment/writers.js';
 
 /** A SysV segment of this user that holds a store. Stores in files are where their owners put them. */
 export interface StoreListing {
@@ -31,14 +36,15 @@ export interface StoreListing {
 interface Found {
   listing: StoreListing;
   id: number;
-  memory: Memory;
+  /** The name of who writes, for messages. */
+  writer: bigint;
 }
 
 function find(wanted?: (key: number) => boolean): Found[] {
   const found: Found[] = [];
-  for (const {segment, bytes} of sysvSegments(wanted)) {
+  eachSysvSegment((segment, bytes) => {
     const kind = recognise(bytes);
-    if (kind !== 'ours' && kind !== 'unfinished') continue;
+    if (kind !== 'ours' && kind !== 'unfinished') return;
     const memory = new Memory(bytes);
     let header: Header | undefined;
     let problem: string | null = null;
@@ -48,20 +54,21 @@ function find(wanted?: (key: number) => boolean): Found[] {
       if (!(error instanceof StoreError)) throw error;
       problem = kind === 'unfinished' ? 'its maker died while making it' : error.message;
     }
-    const owner = readOwner(memory);
+    // As this process numbers processes, or as the writer's own pid namespace does.
+    const sole = soleWriter(header ? sysvKeys(header.name)[0]! : segment.key);
     const listing = {
       name: header?.name ?? null,
       key: keyText(segment.key),
       bytes: segment.size,
-      owner: isAlive(owner) ? pidOf(owner) : null,
+      owner: sole === undefined ? null : sole || pidOf(readOwner(memory)),
       attached: segment.attached,
       created: header ? new Date(header.created).toISOString() : null,
       orphaned: segment.attached === 0,
       quarantined: header ? memory.u32[at.quarantine / 4 + 1]! : 0,
       problem,
     };
-    found.push({listing, id: segment.id, memory});
-  }
+    found.push({listing, id: segment.id, writer: otherWriter(memory)});
+  }, wanted);
   return found;
 }
 
@@ -84,9 +91,10 @@ const pillow = new Int32Array(new SharedArrayBuffer(4));
  * Removes a store on backend 'sysv' that nobody uses.
  *
  * @param nameOrKey - its name, or the key of its segment ('0x...') for one whose header is damaged
- * @throws StoreError ERR_NOT_FOUND: there is none; ERR_BUSY: a process has it attached
+ * @throws StoreError ERR_NOT_FOUND: there is none; ERR_BUSY: a process has it attached; ERR_OPTIONS: no store has such a name
  */
 export function removeStore(nameOrKey: string): void {
+  assertName(nameOrKey);
   const keys = sysvKeys(nameOrKey);
   const found = find(key => keys.includes(key) || keyText(key) === nameOrKey).filter(
     ({listing: {name, key}}) => name === nameOrKey || key === nameOrKey,
@@ -121,25 +129,24 @@ export function removeOrphanedStores(): StoreListing[] {
 }
 
 /**
- * Removes a store unless somebody uses it; gives who does. It claims the store first: who opens it at this very instant
- * either has it attached already and is counted, or finds it claimed.
+ * Removes a store unless somebody uses it; gives who does. It takes all places first: who wants to write it at this very
+ * instant is refused, and who reads it has it attached already and is counted.
  */
-function removeUnused({listing, id, memory}: Found): string | undefined {
-  const attached = () => {
+function removeUnused({listing, id, writer}: Found): string | undefined {
+  const name = listing.name;
+  if (name !== null && holdingAt(placeOfSysv(name))) return `process ${process.pid} (this one) writes it`;
+  const seats = seatsOf(name, Number(listing.key));
+  const tenure = new Tenure(seats);
+  if (!tenure.alone()) return seats.areTaken() ? `${nameOf(writer)} writes it` : 'others write it';
+  try {
     const segment = listSysv().find(segment => segment.id === id);
-    return segment ? attachedElsewhere(segment) : 0;
-  };
-  const owner = readOwner(memory);
-  if (isAlive(owner)) return `${nameOf(owner)} writes it`;
-  const [own, before] = [ownIdentity(), attached()];
-  if (before > 0) return `${before} processes have it attached`;
-  if (!claimOwner(memory, owner, own)) return 'somebody has just opened it';
-  if (attached() > 0) {
-    claimOwner(memory, own, owner);
-    return 'somebody has just attached it';
+    const attached = segment ? attachedElsewhere(segment) : 0;
+    if (attached > 0) return `${attached} processes have it attached`;
+    if (segment) removeSysv(id, name);
+    return undefined;
+  } finally {
+    tenure.leave();
   }
-  removeSysv(Number(listing.key), listing.name);
-  return undefined;
 }
 
 function keyText(key: number): string {

@@ -1,10 +1,16 @@
-import {gunzipSync, gzipSync} from 'node:zlib';
-import type {Backing} from '../backends/backing.js';
-import {StoreError} from '../errors.js';
-import {attach, readStore, type StoreOptions} from '../opening/open.js';
-import {at, BUILDING, publish, readdress, readHeader} from '../segment/header.js';
-import {CELL, Memory} from '../segment/memory.js';
-import type {Schema, Store} from '../store/store.js';
+import {createGunzip, gzipSync} from 'node:zlib';
+import type {Asked, Backing} from '../backends/backing.js';
+import {reserve} from '../backends/shared-memory.js';
+import {assertHolds} from '../backends/size.js';
+import {StoreError, show} from '../errors.js';
+import {describedBy} from '../opening/examine.js';
+import {assertName, attach, patiently, type StoreOptions} from '../opening/open.js';
+import {callerOf} from '../opening/share.js';
+import {Engine} from '../segment/engine.js';
+import {at, BUILDING, HEADER_BYTES, publish, readdress, readHeader, upgrade} from '../segment/header.js';
+import {Memory} from '../segment/memory.js';
+import {UndoLog} from '../segment/undo-log.js';
+import {type Schema, Store} from '../store/store.js';
 
 /*
  * A dump is the segment itself as it is between two transactions, gzipped: it names no address and no process, describes
@@ -24,13 +30,74 @@ export function dumpStore(store: Store<Schema>): Buffer {
   const snapshot = store.snapshot();
   const bytes = Buffer.from(snapshot.memory);
   snapshot.close();
-  // Who had it open is no part of what is in it.
+  forgetUsers(bytes);
+  return gzipSync(bytes);
+}
+
+/** Who had it open is no part of what is in it. */
+function forgetUsers(bytes: Uint8Array): void {
   bytes.fill(0, at.owner, at.owner + 8);
   bytes.fill(0, at.lock, at.lock + 8);
   bytes.fill(0, at.armed, at.armed + 4);
   bytes.fill(0, at.copying, at.copying + 4);
   bytes.fill(0, at.writers, at.writers + at.writersCount * 8);
-  return gzipSync(bytes);
+}
+
+/** Deflate makes of a byte at most so many. */
+const MOST_PER_BYTE = 1032;
+
+/**
+ * What a dump holds, as large as its header says: no more is kept of it, and no more than that again, the rest of a file that
+ * was about to grow, is looked at. So a few bytes that would inflate to any number are refused before they have.
+ */
+async function unpack(dump: Uint8Array, backend: Backing['kind']): Promise<Uint8Array> {
+  const page = new Uint8Array(HEADER_BYTES);
+  let image: Uint8Array | undefined;
+  let count = 0;
+  const corrupt = (what: string, cause?: unknown): never => {
+    throw new StoreError('ERR_CORRUPT', `the dump is damaged (${what}); nothing was kept of it.`, {cause});
+  };
+  const begin = () => {
+    const header = new Memory(page);
+    upgrade(header);
+    const {size} = readHeader(header, 'the dump', Number.POSITIVE_INFINITY);
+    if (header.u32[at.logHead / 4] !== header.u32[at.logTail / 4])
+      corrupt('a transaction is under way in it, which no dump has');
+    if (size > dump.length * MOST_PER_BYTE) corrupt(`it is too short to hold the ${size} bytes it says`);
+    assertHolds(backend, size, 'the dump');
+    image = new Uint8Array(reserve(size, 'what the dump holds'));
+    image.set(page);
+  };
+  const gunzip = createGunzip({chunkSize: 2 ** 17});
+  gunzip.end(dump);
+  try {
+    for await (const chunk of gunzip as AsyncIterable<Buffer>) {
+      if (count < HEADER_BYTES) page.set(chunk.subarray(0, HEADER_BYTES - count), count);
+      if (image === undefined && count + chunk.length >= HEADER_BYTES) begin();
+      if (image !== undefined && count < image.length)
+        image.set(chunk.subarray(0, image.length - count), count);
+      count += chunk.length;
+      if (image !== undefined && count > image.length * 2)
+        corrupt(`it goes on behind the ${image.length} bytes that its header says`);
+    }
+  } catch (cause) {
+    if (cause instanceof StoreError) throw cause;
+    if (image !== undefined) corrupt((cause as Error).message, cause);
+    throw new StoreError(
+      'ERR_FOREIGN',
+      `this is no dump of a store: ${(cause as Error).message}; expected what \`zlr dump\` writes.`,
+      {cause},
+    );
+  }
+  if (image === undefined)
+    throw new StoreError(
+      'ERR_FOREIGN',
+      `this is no dump of a store: it holds ${count} bytes; expected what \`zlr dump\` writes.`,
+    );
+  if (count < image.length)
+    corrupt(`its header says ${image.length} bytes, but it holds ${count}; it was cut short`);
+  forgetUsers(image); // somebody may have packed a file as it was
+  return image;
 }
 
 /**
@@ -42,28 +109,15 @@ export function dumpStore(store: Store<Schema>): Buffer {
  *   ERR_OPTIONS, ERR_BACKEND, ERR_LIMIT: as `openStore`
  */
 export async function loadStore(dump: Uint8Array, place: Place): Promise<void> {
-  let bytes: Buffer;
-  try {
-    bytes = gunzipSync(dump);
-  } catch (cause) {
-    throw new StoreError(
-      'ERR_FOREIGN',
-      `this is no dump of a store: ${(cause as Error).message}; expected what \`zlr dump\` writes.`,
-      {cause},
-    );
-  }
-  const whole = bytes.subarray(0, bytes.length - (bytes.length % CELL));
-  const image = new Memory(new Uint8Array(new SharedArrayBuffer(whole.length)));
-  image.u8.set(whole);
-  const {size} = readHeader(image, 'the dump'); // refuse before anything is made
-  if (image.u32[at.logHead / 4] !== image.u32[at.logTail / 4])
-    throw new StoreError(
-      'ERR_CORRUPT',
-      'the dump is damaged (a transaction is under way in it, which no dump has); nothing was kept of it.',
-    );
-  // What comes behind is the rest of a file that was about to grow.
-  bytes = bytes.subarray(0, size);
-  const backing: Backing = attach(place as StoreOptions<Schema>, size);
+  const opened = callerOf(loadStore);
+  assertName(place.name);
+  if (!(dump instanceof Uint8Array))
+    throw new StoreError('ERR_OPTIONS', `dump: ${show(dump)}; expected the bytes that dumpStore gave.`);
+  const bytes = await unpack(dump, place.backend ?? 'sysv');
+  const image = new Memory(bytes);
+  const {name} = place;
+  const asked: Asked = {name, size: bytes.length, access: 'one', opened};
+  const backing: Backing = await patiently(() => attach(place, asked));
   if (!backing.created) {
     backing.detach();
     throw new StoreError(
@@ -77,21 +131,33 @@ export async function loadStore(dump: Uint8Array, place: Place): Promise<void> {
     memory.atomics.store(memory.u32, at.state / 4, BUILDING);
     memory.u8.set(bytes.subarray(0, at.state));
     memory.u8.set(bytes.subarray(at.state + 4), at.state + 4);
-    readdress(memory, place.name);
+    readdress(memory, name);
+    assertWhole(image, backing);
     publish(memory);
-    memory.detach();
     backing.sync?.();
-    backing.detach();
-    const loaded = await readStore(place);
-    const {ok, problems} = loaded.check();
-    loaded.close();
-    if (!ok)
-      throw new StoreError(
-        'ERR_CORRUPT',
-        `the dump is damaged: ${problems[0]}${problems.length > 1 ? `, and ${problems.length - 1} more` : ''}; nothing was kept of it.`,
-      );
+    backing.appear();
+    memory.detach();
   } catch (error) {
-    attach(place as StoreOptions<Schema>, undefined).destroy();
+    backing.destroy();
     throw error;
   }
+  backing.detach();
+}
+
+function assertWhole(image: Memory, backing: Backing): void {
+  const header = readHeader(image, 'the dump');
+  const log = new UndoLog(image, header.logCell, header.logCells);
+  const engine = new Engine(header.name, 'the dump', image, log, header, 'none');
+  const {ok, problems} = new Store(
+    engine,
+    backing,
+    describedBy(image, 'the dump', header),
+    0,
+    undefined,
+  ).check();
+  if (!ok)
+    throw new StoreError(
+      'ERR_CORRUPT',
+      `the dump is damaged: ${problems[0]}${problems.length > 1 ? `, and ${problems.length - 1} more` : ''}; nothing was kept of it.`,
+    );
 }

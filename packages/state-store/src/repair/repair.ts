@@ -6,9 +6,9 @@ import {Checker, type CheckResult} from '../segment/check.js';
 import type {Engine} from '../segment/engine.js';
 import {at} from '../segment/header.js';
 import {FREE, USED} from '../segment/heap.js';
-import {otherWriter} from '../segment/lock.js';
 import {CELL, LOGGED} from '../segment/memory.js';
 import {nameOf} from '../segment/process-identity.js';
+import {otherWriter} from '../segment/writers.js';
 import {wrongHeads} from './heads.js';
 import {mendChain, planHeap, relistFree, settleLimit} from './heap-repair.js';
 import type {SetAside} from './ledger.js';
@@ -56,16 +56,20 @@ export class Repair {
         'ERR_TRANSACTION',
         `store '${engine.name}' cannot be repaired inside a transaction.`,
       );
-    // A single writer is alone by its claim.
-    const other = engine.access === 'many' ? otherWriter(engine.memory) : undefined;
-    if (other !== undefined)
+    // A single writer is alone anyway.
+    const {tenure} = engine;
+    if (tenure && !tenure.alone())
       throw new StoreError(
         'ERR_BUSY',
-        `${engine.where} is also written by ${nameOf(other)}; it can be repaired only by one that is alone.`,
+        `${engine.where} is also written by ${nameOf(otherWriter(engine.memory))}; it can be repaired only by one that is alone.`,
       );
-    this.liven();
-    for (let round = 0; round < ROUNDS && !this.check().ok && this.round(); round++);
-    return {setAside: this.setAside, problems: this.check().problems};
+    try {
+      this.liven();
+      for (let round = 0; round < ROUNDS && !this.check().ok && this.round(); round++);
+      return {setAside: this.setAside, problems: this.check().problems};
+    } finally {
+      tenure?.join();
+    }
   }
 
   /** False when it must be left alone: whose is what, or where blocks lie, cannot be told. */

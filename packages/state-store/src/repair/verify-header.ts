@@ -1,5 +1,4 @@
-import {createHash} from 'node:crypto';
-import {decodeSchema} from '../declaration/schema-blob.js';
+import {decodeLineage, decodeSchema, fingerprintOf} from '../declaration/schema-blob.js';
 import type {Checker} from '../segment/check.js';
 import {at, BUILDING, readHeader, sizeOf, stateOf} from '../segment/header.js';
 import {CELL} from '../segment/memory.js';
@@ -23,9 +22,10 @@ export function verifyHeader(checker: Checker): void {
     checker.problem('header', `the heap ends at cell ${u32[at.heap / 4 + 1]}, not with the segment`);
   look('schema', () => {
     const from = header.schemaCell * CELL;
-    const description = decodeSchema(memory.u8.slice(from, from + header.schemaBytes), where);
-    const found = createHash('sha256').update(JSON.stringify(description)).digest().subarray(0, 16);
-    if (!found.equals(header.fingerprint))
+    const bytes = memory.u8.slice(from, from + header.schemaBytes);
+    const description = decodeSchema(bytes, where);
+    decodeLineage(bytes, where);
+    if (!fingerprintOf(description).equals(header.fingerprint))
       checker.problem('schema', 'what stands in the segment is not what its fingerprint was made of');
   });
 }

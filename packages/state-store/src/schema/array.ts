@@ -68,11 +68,16 @@ export class FixedArray<V, I = V> {
     return [...this].map(v => this.type.plain(v));
   }
 
+  private isLive(): boolean {
+    const {u32, u8} = this.engine.memory;
+    return (
+      u32[this.g] === this.n && this.guards.every(({byte, value}) => u8[this.base * CELL + byte] === value)
+    );
+  }
+
   /** -1 when there is no such place. */
   private resolve(index: number): number {
-    const {u32, u8} = this.engine.memory;
-    if (u32[this.g] !== this.n || this.guards.some(({byte, value}) => u8[this.base * CELL + byte] !== value))
-      this.engine.stale(`array ${this.path}`);
+    while (!this.isLive()) this.engine.stale(`array ${this.path}`);
     const i = index < 0 ? this.length + index : index;
     return Number.isInteger(i) && i >= 0 && i < this.length ? i : -1;
   }

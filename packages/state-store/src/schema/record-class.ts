@@ -5,7 +5,7 @@ import {at} from '../segment/header.js';
 import {CELL} from '../segment/memory.js';
 import {generate} from './generate.js';
 import type {Fields, Layout, Live, RecordOf} from './record.js';
-import {Captures, type Guard} from './type.js';
+import {type Access, Captures, type Guard} from './type.js';
 
 export interface Compiled<R = Live> {
   /** The class of live records: plain properties over the segment. */
@@ -88,7 +88,8 @@ export function compile<F extends Fields>(
   const assigns: string[] = [];
   const drops: string[] = [];
   for (const {name, type: field, offset} of type.placed) {
-    const access = field.access(offset, `${path}.${name}`, captures);
+    const plain = field.access(offset, `${path}.${name}`, captures);
+    const access = engine.written ? told(plain, captures.add(engine.written), offset) : plain;
     const firstCell = Math.floor(offset / CELL);
     const cells = Math.ceil((offset + field.size) / CELL) - firstCell;
     const save = cells === 1 ? `L.save(c+${firstCell});` : `L.saveRange(c+${firstCell},${cells});`;
@@ -126,7 +127,7 @@ export function compile<F extends Fields>(
   const zeroing = zero.length <= 16 ? zero.join('') : `F64.fill(0,c,c+${zero.length});`;
   const cursor =
     extents === 1 ? 'this.$c=cell-stride;this.$g=word-1;' : 'this.$c=-stride;this.$g=-1;this.e=0;this.w=0;';
-  const source = `function look(${seen}){if(U32[g]!==n||V.closed${broken})${stale}();return V.stamp;}
+  const source = `function look(${seen}){if(U32[g]!==n||V.closed${broken}){${stale}();return look(${seen});}return V.stamp;}
 ${puts.join('\n')}
 const R=class{constructor(c,g,n){this.$c=c;this.$g=g;this.$n=n;this.$r=V.stamp;}
 ${members.join('\n')}};
@@ -150,6 +151,12 @@ drop(c){${drops.join('')}},owns:${drops.length > 0}};`;
     },
   });
   return compiled;
+}
+
+/** The same, with a word to `written` about each change. What is filled for the first time was told of when it was given up. */
+function told({get, check, set, init = set, drop = ''}: Access, written: string, byte: number): Access {
+  const tell = `${written}(c*8+${byte});`;
+  return {get, check, set: set + tell, init, drop: drop + tell};
 }
 
 function assign(engine: Engine, record: object, values: object, fields: Fields): void {

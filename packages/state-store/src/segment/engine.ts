@@ -4,6 +4,7 @@ import {Heap, SegmentFull} from './heap.js';
 import {Joiner} from './join.js';
 import {lock, unlock} from './lock.js';
 import {CELL, DIRECT, INDIRECT, LOGGED, type Memory} from './memory.js';
+import type {Tenure} from './tenure.js';
 import type {UndoLog} from './undo-log.js';
 
 function refusePromise(result: object): void {
@@ -38,6 +39,11 @@ export class Engine {
   private readonly joiner: Joiner;
   /** Makes the segment larger; undefined when it must stay as it is. */
   grow: (() => void) | undefined;
+  /**
+   * Told of each field of a record that is written or given up, by its byte in the segment. Generated code looks for it once,
+   * when it is made: nothing is told to nobody.
+   */
+  written: ((byte: number) => void) | undefined;
   /** Attaches the segment that took the place of this one. */
   follow: (() => void) | undefined;
 
@@ -50,6 +56,8 @@ export class Engine {
     readonly access: Access,
     /** True when the segment stays where it is: generated code may then take its views for constants. */
     readonly settled = false,
+    /** Of one of several writers. */
+    readonly tenure?: Tenure,
   ) {
     this.heap = new Heap(memory, log, name, header.heapCell);
     this.joiner = new Joiner(memory, log, this.heap, name);
@@ -176,7 +184,7 @@ export class Engine {
   private enter(): void {
     this.assertWritable();
     const {memory, log} = this;
-    let died = lock(memory, this.where);
+    let died = lock(memory, this.tenure!, this.where);
     let locked = true;
     try {
       while (hasMoved(memory)) {
@@ -186,7 +194,7 @@ export class Engine {
           locked = false;
         }
         this.follow!();
-        if (!locked) died = lock(memory, this.where);
+        if (!locked) died = lock(memory, this.tenure!, this.where);
         locked = true;
       }
       // Only now: what a dead writer left may lie in the room that it made.
@@ -208,8 +216,15 @@ export class Engine {
     });
   }
 
-  stale(what: string): never {
+  /** A handle found that it is not live. Comes back, to look again, if its segment had gone because the store has grown. */
+  stale(what: string): void {
     this.assertOpen();
+    if (hasMoved(this.memory)) {
+      this.follow!();
+      return;
+    }
+    const live = this.memory.u32[at.live / 4]!;
+    if (live !== 1) this.corrupt('its header', `says that its root is in life ${live}`);
     throw new StoreError(
       'ERR_STALE',
       `this ${what} was removed (its slot may hold another one by now); get a fresh one from its collection.`,

@@ -1,19 +1,21 @@
-import {createHash} from 'node:crypto';
+import {createHash, randomBytes} from 'node:crypto';
 import {StoreError} from '../errors.js';
-import {ENTRY_WORDS, logCapacity} from './log-ring.js';
+import {ENTRY_WORDS, LEAST_LOG_CELLS, logCapacity} from './log-ring.js';
 import {CELL, type Memory} from './memory.js';
 import {NOBODY} from './process-identity.js';
 
 /*
- * The first page of every segment. All numbers are little-endian; include/zlr/store.h mirrors this and a test compares both.
+ * The first page of every segment. All numbers are little-endian; include/zlr/store.h mirrors this and a test compares
+ * both.
  *
  *    0  magic          8 bytes "ZLRSTORE"
  *    8  version        u32     format version
  *   12  state          u32     BUILDING (first store of all after owner), READY (last store of all) or MOVED
  *   16  size           u64     bytes of the segment
- *   24  owner          u64     the writer: pid and start time, see process-identity.ts; 0 when there is none
+ *   24  owner          u64     the name of the one writer, see writers.ts; 0 when there is none
  *   32  fingerprint    16 bytes  of the schema
- *   48  zero
+ *   48  birth          u64     drawn when it was made, rebuilt or loaded: the clock tells nothing
+ *   56  zero
  *   64  name           u32 length, then 60 bytes
  *  128  log            u32 first cell, u32 cells          the undo log
  *  136  schema         u32 first cell, u32 bytes          the schema, described for readers without it
@@ -26,11 +28,12 @@ import {NOBODY} from './process-identity.js';
  *  ---- a cache line of its own for what every transaction writes
  *  256  logHead        u32     see undo-log.ts
  *  260  logTail        u32
- *  264  lock           u64     with several writers: the process inside a transaction, see lock.ts
+ *  264  lock           u64     with several writers: the one inside a transaction, see tenure.ts
  *  272  armed          u32     1: a watcher sleeps and wants to be rung at the next commit, see watch.ts
  *  276  live           u32     always 1: the generation of records that cannot be removed
  *  280  copying        u32     not 0: a reader copies, so what is used again is saved, see undo-log.ts
  *  284  unsaved        u32     counts what was used again without
+ *  288  stopped        u32     1: a writer stopped with his machine, and nobody has looked through the store since
  *  ---- a cache line of its own for the allocator
  *  320  heapTop        u32     first cell never handed out
  *  324  epoch          u32     how often the store was opened for writing
@@ -38,13 +41,15 @@ import {NOBODY} from './process-identity.js';
  *  336  quarantine     u32 payload cell, u32 entries      what was set aside, see ledger.ts; a cell that is logged shares
  *                              none with heapLimit, which is not
  *  344  joining        u32     not 0: free blocks from this cell on may be in no list, see join.ts
+ *  352  schemaVersion  u32     the highest `version` it was opened with for writing, 0 when none; stored without the log, so
+ *                              it shares its cell with nothing
  *  512  free           120 x u32   first free block of each size class, see heap.ts
- * 1024  writers        64 x u64    with several writers: who they are
+ * 1024  writers        64 x u64    with several writers: their names, by their places
  *  ...  zero up to 4096
  */
 export const HEADER_BYTES = 4096;
 export const MAGIC = Buffer.from('ZLRSTORE', 'latin1');
-export const VERSION = 1;
+export const VERSION = 2;
 export const NAME_BYTES = 60;
 
 export const at = {
@@ -54,6 +59,7 @@ export const at = {
   size: 16,
   owner: 24,
   fingerprint: 32,
+  birth: 48,
   name: 64,
   log: 128,
   schema: 136,
@@ -70,11 +76,13 @@ export const at = {
   live: 276,
   copying: 280,
   unsaved: 284,
+  stopped: 288,
   heapTop: 320,
   epoch: 324,
   heapLimit: 328,
   quarantine: 336,
   joining: 344,
+  schemaVersion: 352,
   free: 512,
   writers: 1024,
   writersCount: 64,
@@ -125,6 +133,7 @@ export function writeHeader(memory: Memory, plan: Plan): void {
   b.writeUInt32LE(VERSION, at.version);
   b.writeBigUInt64LE(BigInt(plan.size), at.size);
   b.set(plan.fingerprint, at.fingerprint);
+  drawBirth(memory);
   b.fill(0, at.name, at.name + 4 + NAME_BYTES);
   b.writeUInt32LE(b.write(plan.name, at.name + 4, NAME_BYTES, 'utf8'), at.name);
   const pairs: [number, number, number][] = [
@@ -146,12 +155,23 @@ export function writeHeader(memory: Memory, plan: Plan): void {
   b.writeUInt32LE(plan.heapEnd, at.heapLimit);
 }
 
+/** At random, not by the clock, which may stand still or go back. */
+function drawBirth(memory: Memory): void {
+  memory.buffer.set(randomBytes(8), at.birth);
+}
+
+/** Tells a store from all others that had its name before or will have it. */
+export function birthOf(bytes: Uint8Array): bigint {
+  return new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(at.birth, true);
+}
+
 export function stateOf(memory: Memory): number {
   return memory.atomics.load(memory.u32, at.state / 4);
 }
 
 /** Tells those who still have this segment, also those who wait for its lock, that another took its place. */
 export function markMoved(bytes: Uint8Array): void {
+  if (bytes.length === 0) return; // nobody has it any more
   const {buffer, byteOffset} = bytes;
   Atomics.store(new Uint32Array(buffer, byteOffset, HEADER_BYTES / 4), at.state / 4, MOVED);
   Atomics.store(new BigUint64Array(buffer, byteOffset, HEADER_BYTES / CELL), at.lock / CELL, NOBODY);
@@ -161,7 +181,16 @@ export function markMoved(bytes: Uint8Array): void {
 export function hasMoved(memory: Memory): boolean {
   // Within one process the pages may be gone already, taken from under every view at once.
   if (memory.u32.length === 0) return true;
+  if (memory.byteLength < HEADER_BYTES) return false; // it is none
   return stateOf(memory) === MOVED || sizeOf(memory) > memory.byteLength;
+}
+
+/** A segment says that the store is in another, or goes on behind its end, and it is not so. */
+export function neverMoved(where: string): never {
+  throw new StoreError(
+    'ERR_CORRUPT',
+    `${where} says that another segment took its place, or that it is longer than it is; it was cut short, or is a copy of one that was left behind. It was left untouched; load a dump, or put a whole copy there.`,
+  );
 }
 
 /** Pairs with the load in `readHeader`: whoever sees READY sees all that was written before. */
@@ -172,6 +201,7 @@ export function publish(memory: Memory): void {
 export interface Header extends Plan {
   state: number;
   created: number;
+  birth: bigint;
   uid: number;
 }
 
@@ -214,9 +244,12 @@ function pageOf(memory: Memory): Buffer {
   return checksum(page) === page.readUInt32LE(at.checksum) ? page : buffer;
 }
 
-/** Believes nothing: every number is checked before anything else is built on it. */
-export function readHeader(memory: Memory, where: string): Header {
-  const {length} = memory.buffer;
+/**
+ * Believes nothing: every number is checked before anything else is built on it.
+ *
+ * @param length - of the segment, where the memory is that of its first page alone
+ */
+export function readHeader(memory: Memory, where: string, length = memory.buffer.length): Header {
   const b = pageOf(memory);
   if (b.length < HEADER_BYTES || recognise(b) !== 'ours')
     throw new StoreError(
@@ -254,8 +287,10 @@ export function readHeader(memory: Memory, where: string): Header {
     heapCell: b.readUInt32LE(at.heap),
     heapEnd: b.readUInt32LE(at.heap + 4),
     created: b.readDoubleLE(at.created),
+    birth: birthOf(b),
     uid: b.readUInt32LE(at.uid),
   };
+  if (header.size % CELL !== 0) corrupt(`${header.size} bytes`);
   if (header.size > length)
     corrupt(`it says ${header.size} bytes but the segment has ${length}; it was cut short`);
   const end = header.size / CELL;
@@ -272,15 +307,28 @@ export function readHeader(memory: Memory, where: string): Header {
     end,
   ];
   for (let i = 1; i < ordered.length; i++) if (ordered[i]! < ordered[i - 1]!) corrupt('its regions overlap');
+  if (header.logCells < LEAST_LOG_CELLS) corrupt(`an undo log of ${header.logCells} cells`);
   return header;
 }
 
-/** Gives a copied store another name, and this user as its maker. */
+/**
+ * Makes a copy of format version 1 one of this version: they differ in what `lock` and the writers' names mean, and a copy
+ * that is not open has none. What is damaged is left for `readHeader` to refuse.
+ */
+export function upgrade({u8, u32, buffer}: Memory): void {
+  if (recognise(u8) !== 'ours' || u32[at.version / 4] !== 1 || u32[at.checksum / 4] !== checksum(buffer))
+    return;
+  u32[at.version / 4] = VERSION;
+  u32[at.checksum / 4] = checksum(buffer);
+}
+
+/** Gives a copied store another name, this user as its maker, and a birth of its own. */
 export function readdress(memory: Memory, name: string): void {
   const b = memory.buffer;
   b.fill(0, at.name, at.name + 4 + NAME_BYTES);
   b.writeUInt32LE(b.write(name, at.name + 4, NAME_BYTES, 'utf8'), at.name);
   b.writeUInt32LE(process.getuid!(), at.uid);
+  drawBirth(memory);
   b.writeUInt32LE(checksum(b), at.checksum);
 }
 
@@ -298,15 +346,16 @@ export function updateSize(memory: Memory, size: number): void {
   u32[at.checksum / 4] = checksum(memory.buffer);
 }
 
+export function schemaVersionOf(memory: Memory): number {
+  return memory.atomics.load(memory.u32, at.schemaVersion / 4);
+}
+
+/** It never goes back, whoever else raises it at the same time. */
+export function raiseSchemaVersion(memory: Memory, version: number): void {
+  for (let now = schemaVersionOf(memory); now < version; now = schemaVersionOf(memory))
+    memory.atomics.compareExchange(memory.u32, at.schemaVersion / 4, now, version);
+}
+
 export function readOwner(memory: Memory): bigint {
   return memory.atomics.load(memory.u64, at.owner / CELL);
-}
-
-/** Claims the segment if `expected` still holds it. */
-export function claimOwner(memory: Memory, expected: bigint, owner: bigint): boolean {
-  return memory.atomics.compareExchange(memory.u64, at.owner / CELL, expected, owner) === expected;
-}
-
-export function releaseOwner(memory: Memory, owner: bigint): void {
-  memory.atomics.compareExchange(memory.u64, at.owner / CELL, owner, NOBODY);
 }

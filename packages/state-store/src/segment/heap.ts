@@ -77,6 +77,7 @@ export class Heap {
    * what could be done instead.
    */
   beforeLimit(cells: number, elsewhere: () => void): number {
+    this.assertBounds();
     const start = Math.floor((this.limit - cells) / 8) * 8; // on a cache line
     if (start <= this.top) this.full(cells * CELL, cells + 7, elsewhere); // up to seven more to be on one
     return start;
@@ -135,6 +136,7 @@ export class Heap {
     const top = u32[at.heapTop / 4]!;
     // The cell below the limit stays free: growing needs it for a header around the extents.
     if (top + cells < this.limit) {
+      this.assertBounds();
       log.save(at.heapTop >> 3);
       u32[at.heapTop / 4] = top + cells;
       u32[top * 2] = cells; // above the old top: nobody looks there if this is undone
@@ -163,21 +165,26 @@ export class Heap {
     const block = payload - 1;
     const {top} = this;
     if (!(block >= this.start && block < top) || u32[block * 2 + 1] !== USED || block + u32[block * 2]! > top)
-      throw new StoreError(
-        'ERR_CORRUPT',
-        `store '${this.name}': cell ${payload} is named as a block, but there is none; run check().`,
-      );
+      this.corrupt(`cell ${payload} is named as a block, but there is none`);
     return (u32[block * 2]! - 1) * CELL;
+  }
+
+  /** Of where blocks may be made: what was damaged would have them made where nothing is, or something else. */
+  private assertBounds(): void {
+    const {start, top, limit} = this;
+    if (top < start || top > limit || limit > this.memory.u32.length / 2)
+      this.corrupt(`its heap begins at cell ${start} and says that it is used to ${top} of ${limit}`);
+  }
+
+  private corrupt(what: string): never {
+    throw new StoreError('ERR_CORRUPT', `store '${this.name}': ${what}; run check().`);
   }
 
   private pop(head: number, block: number): void {
     const {log} = this;
     const {u32} = this.memory;
     if (u32[block * 2 + 1] !== FREE)
-      throw new StoreError(
-        'ERR_CORRUPT',
-        `store '${this.name}': the free list names cell ${block}, which is not a free block; run check().`,
-      );
+      this.corrupt(`the free list names cell ${block}, which is not a free block`);
     log.note(head >> 1);
     log.note(block);
     log.note(block + 1);
@@ -187,9 +194,8 @@ export class Heap {
   }
 
   private push(block: number): void {
-    const {u32} = this.memory;
-    assert(u32[block * 2 + 1] === USED);
-    this.list(block, u32[block * 2]!);
+    this.room(block + 1);
+    this.list(block, this.memory.u32[block * 2]!);
   }
 
   /** Counts the blocks that were put into lists here. */

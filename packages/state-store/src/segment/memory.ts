@@ -3,6 +3,11 @@ import {StoreError} from '../errors.js';
 /** The unit of everything in a segment: offsets are counted in cells of 8 bytes, so that 32 bits reach 32 GiB. */
 export const CELL = 8;
 
+/** Whole cells; the bytes of a file that was cut off may end anywhere. */
+export function cellsOf(bytes: Uint8Array): number {
+  return Math.floor(bytes.length / CELL);
+}
+
 /** What a write must do first. One number, so that the hot path of a setter tests it once. */
 export const DIRECT = 0; // no transaction is open and a single store needs none
 export const LOGGED = 1; // a transaction is open: save the old cell, then store
@@ -64,7 +69,7 @@ export class Memory {
 
   attach(bytes: Uint8Array): void {
     const {buffer, byteOffset} = bytes;
-    const length = bytes.byteLength - (bytes.byteLength % CELL);
+    const length = cellsOf(bytes) * CELL;
     if (byteOffset % CELL !== 0)
       throw new StoreError(
         'ERR_BACKEND',

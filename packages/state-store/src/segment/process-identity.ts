@@ -1,11 +1,10 @@
 import {createHash} from 'node:crypto';
-import {readFileSync, readlinkSync} from 'node:fs';
-import {basename} from 'node:path';
-import {isMainThread} from 'node:worker_threads';
+import {readFileSync} from 'node:fs';
 
 /*
- * Who holds a store: one 64-bit word, so that a single compare-and-swap claims it. It names a thread: the kernel numbers
- * threads and processes in one space, a process has the number of its main thread, and /proc/N/stat is there for each.
+ * The name of who writes a store, in one 64-bit word. It names a thread: the kernel numbers threads and processes in one
+ * space, a process has the number of its main thread, and /proc/N/stat is there for each. Two containers may number their
+ * processes alike: who is alive is asked of the kernel in another way, see tenure.ts, except among the threads of one process.
  *
  *   bit 63      56 55                       22 21                 0
  *       +---------+---------------------------+-------------------+
@@ -46,11 +45,15 @@ export function pidOf(identity: bigint): number {
   }
 }
 
-/** For messages. */
+/** For messages: of somebody who is known to be there. */
 export function nameOf(identity: bigint): string {
-  const [id, pid] = [idOf(identity), pidOf(identity)];
+  if (identity === NOBODY) return 'another process';
+  const id = idOf(identity);
+  if (!isAlive(identity))
+    return `process ${id} of another pid namespace (a container, perhaps), which numbers it so`;
+  const pid = pidOf(identity);
   const name = id === pid ? `process ${pid}` : `thread ${id} of process ${pid}`;
-  return pid === process.pid ? `${name} (this one)` : name;
+  return pid === pidOf(ownIdentity()) ? `${name} (this one)` : name;
 }
 
 function isGone(error: unknown): boolean {
@@ -58,11 +61,11 @@ function isGone(error: unknown): boolean {
   return code === 'ENOENT' || code === 'ESRCH';
 }
 
-/** The start time of a running process or thread; undefined when there is none or only its zombie is left. */
-export function startTimeOf(id: number): bigint | undefined {
+/** What /proc says of a thread: its number and its start time. undefined: there is none, or only its zombie is left. */
+function stateOf(proc: string): {id: number; start: bigint} | undefined {
   let stat: string;
   try {
-    stat = readFileSync(`/proc/${id}/stat`, 'utf8');
+    stat = readFileSync(`/proc/${proc}/stat`, 'utf8');
   } catch (error) {
     if (isGone(error)) return undefined;
     throw error;
@@ -71,16 +74,24 @@ export function startTimeOf(id: number): bigint | undefined {
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   const state = fields[0];
   if (state === 'Z' || state === 'X') return undefined;
-  return BigInt(fields[19]!);
+  return {id: Number.parseInt(stat, 10), start: BigInt(fields[19]!)};
+}
+
+/** The start time of a running process or thread; undefined when there is none or only its zombie is left. */
+export function startTimeOf(id: number): bigint | undefined {
+  return stateOf(`${id}`)?.start;
 }
 
 let own: bigint | undefined;
 
-/** This thread. Read once: neither number changes in a life, not even by exec. */
+/**
+ * This thread, as /proc numbers it, which may be mounted for another pid namespace. Read once: neither number changes in a
+ * life, not even by exec.
+ */
 export function ownIdentity(): bigint {
   if (own === undefined) {
-    const id = isMainThread ? process.pid : Number(basename(readlinkSync('/proc/thread-self')));
-    own = identityOf(id, startTimeOf(id)!);
+    const {id, start} = stateOf('thread-self')!;
+    own = identityOf(id, start);
   }
   return own;
 }

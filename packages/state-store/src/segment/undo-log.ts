@@ -72,11 +72,7 @@ export class UndoLog {
   recover(where: string): number {
     this.reload();
     const count = (this.head - this.tail) >>> 0;
-    if (count > this.capacity)
-      throw new StoreError(
-        'ERR_CORRUPT',
-        `the undo log of ${where} says ${count} entries but has room for ${this.capacity}; the segment was left untouched.`,
-      );
+    if (count > this.capacity) logOverfull(where, count, this.capacity);
     const cells = this.memory.byteLength / CELL;
     for (let k = 0; k < count; k++) {
       const cell = this.u32[this.base + ((this.tail + k) & this.mask) * ENTRY_WORDS]!;
@@ -270,28 +266,50 @@ export class UndoLog {
   }
 }
 
+export function logOverfull(where: string, count: number, capacity: number): never {
+  throw new StoreError(
+    'ERR_CORRUPT',
+    `the undo log of ${where} says ${count} entries but has room for ${capacity}; the segment was left untouched.`,
+  );
+}
+
+/** How many entries a log says it has that it has no room for: at no instant of a writer's, so it is damaged. */
+export function entriesTooMany(memory: Memory, logCells: number): number | undefined {
+  const load = (offset: number) => memory.atomics.load(memory.u32, offset / 4);
+  const head = load(at.logHead);
+  const count = (head - load(at.logTail)) >>> 0;
+  // While the head stays, the tail is not beyond it.
+  return load(at.logHead) === head && count > logCapacity(logCells) ? count : undefined;
+}
+
 /**
  * Copies a segment that others write, as it was at the end of some transaction. Never makes a writer wait. Undefined when
  * the copy cannot be brought to such an end: the log came round meanwhile, something was used again unsaved, or a
- * collection grew, which no log tells. `alone`: nobody else writes.
+ * collection grew, which no log tells.
+ *
+ * @param who - 'alone': nobody else writes; 'beside': others may; 'unseen': others may, and this one cannot tell them that it
+ *   copies, so that it may be brought back by one transaction only
  */
 export function copyConsistently(
   memory: Memory,
   logCell: number,
   logCells: number,
-  alone: boolean,
+  who: 'alone' | 'beside' | 'unseen',
 ): Uint8Array | undefined {
   const capacity = logCapacity(logCells);
   const base = logCell * 2;
   const load = (offset: number) => memory.atomics.load(memory.u32, offset / 4);
-  if (!alone) memory.atomics.store(memory.u32, at.copying / 4, 1 + Math.floor(Math.random() * (2 ** 32 - 1)));
+  if (who === 'beside')
+    memory.atomics.store(memory.u32, at.copying / 4, 1 + Math.floor(Math.random() * (2 ** 32 - 1)));
   const [unsaved, limit] = [load(at.unsaved), load(at.heapLimit)];
   const tail = load(at.logTail);
+  const before = load(at.logHead);
   const copy = memory.u8.slice();
   // Whatever was written while the copy was made was logged before: the head that is read now counts it.
   const head = load(at.logHead);
   const entries = memory.u32.slice(base, base + capacity * ENTRY_WORDS);
-  if (!alone && (load(at.logHead) - tail) >>> 0 > capacity - BURST) return undefined;
+  if (who !== 'alone' && (load(at.logHead) - tail) >>> 0 > capacity - BURST) return undefined;
+  if (who === 'unseen' && (head !== before || load(at.logTail) !== tail)) return undefined;
   if (load(at.unsaved) !== unsaved || load(at.heapLimit) !== limit) return undefined;
   const words = new Uint32Array(copy.buffer);
   for (let k = head; k !== tail; ) {

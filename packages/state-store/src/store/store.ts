@@ -15,12 +15,14 @@ import {ALWAYS_LIVE, compile} from '../schema/record-class.js';
 import type {Struct} from '../schema/struct.js';
 import type {TypeDescription} from '../schema/type.js';
 import {Checker, type CheckResult} from '../segment/check.js';
-import {Engine} from '../segment/engine.js';
-import {at, hasMoved, publish, readOwner} from '../segment/header.js';
-import {CELL, LOGGED, Memory} from '../segment/memory.js';
+import {type Access, Engine} from '../segment/engine.js';
+import {at, birthOf, hasMoved, neverMoved, publish, readOwner} from '../segment/header.js';
+import {CELL, cellsOf, LOGGED, Memory} from '../segment/memory.js';
 import {NOBODY, pidOf} from '../segment/process-identity.js';
-import {copyConsistently, UndoLog} from '../segment/undo-log.js';
+import {copyConsistently, entriesTooMany, logOverfull, UndoLog} from '../segment/undo-log.js';
+import {signOut} from '../segment/writers.js';
 import {growInto} from './grow.js';
+import {seen} from './seen.js';
 import {type Change, watchCommits} from './watch.js';
 
 /** What stands at the root: scalars, structs and collections by name. */
@@ -74,7 +76,6 @@ export class Store<S extends Schema> {
     private readonly schema: Struct<S>,
     private readonly recovered: number,
     maxSize: number | undefined,
-    private readonly letGo: () => void,
   ) {
     const {header} = engine;
     this.ledger = new Ledger(engine);
@@ -164,8 +165,13 @@ export class Store<S extends Schema> {
     this.followIfMoved();
     const {header, name, access} = this.engine;
     for (let i = 0; i < COPIES; i++) {
-      const bytes = copyConsistently(this.engine.memory, header.logCell, header.logCells, access === 'one');
-      if (bytes === undefined) continue;
+      const how = access === 'one' ? 'alone' : this.backing.writable ? 'beside' : 'unseen';
+      const bytes = copyConsistently(this.engine.memory, header.logCell, header.logCells, how);
+      if (bytes === undefined) {
+        const count = entriesTooMany(this.engine.memory, header.logCells);
+        if (count !== undefined) logOverfull(this.backing.where, count, this.engine.log.capacity);
+        continue;
+      }
       const memory = new Memory(bytes);
       publish(memory); // it may have moved meanwhile, the copy did not
       const engine = new Engine(
@@ -176,8 +182,8 @@ export class Store<S extends Schema> {
         header,
         'none',
       );
-      const backing = {...this.backing, bytes, detach() {}};
-      const copy = new Store(engine, backing, this.schema, 0, undefined, () => {});
+      const backing = {...this.backing, tenure: undefined, bytes, detach() {}};
+      const copy = new Store(engine, backing, this.schema, 0, undefined);
       for (const slots of engine.numbered.values()) slots.recover();
       return copy;
     }
@@ -191,9 +197,11 @@ export class Store<S extends Schema> {
    * Waits for transactions of whatever process, without polling. Several commits may come as one. A lone store of a number,
    * a boolean or an enum outside a transaction wakes nobody.
    *
-   * @param select - runs as in `read` after each commit; only a change of what it gives is reported. Without it, every commit is
+   * @param select - runs as in `read` after each commit; only a change of what it gives is reported, however deep it lies and
+   *   whatever it is made of: maps, sets, dates, bytes, records, NaN. What it throws ends the iteration. Without it, every
+   *   commit is reported
    * @param options - `signal` ends the iteration; so does `close()`
-   * @throws StoreError ERR_SCHEMA_MISMATCH: the store was rebuilt, open it again
+   * @throws StoreError ERR_SCHEMA_MISMATCH: the store was rebuilt, open it again; ERR_NOT_FOUND: it was destroyed
    * @example
    * for await (const {value} of store.watch(root => root.served)) console.log(value);
    */
@@ -202,7 +210,9 @@ export class Store<S extends Schema> {
     {signal}: {signal?: AbortSignal} = {},
   ): AsyncGenerator<Change<T>, void, void> {
     this.engine.assertOpen();
-    const look = () => (select ? this.read(select) : undefined) as T;
+    if (select !== undefined && typeof select !== 'function')
+      throw new StoreError('ERR_OPTIONS', `select: ${show(select)}; watch expects a function of the root.`);
+    const look = select && (() => this.read(root => seen(select(root))));
     const memory = () => {
       if (this.engine.closed) return undefined;
       this.followIfMoved();
@@ -216,12 +226,13 @@ export class Store<S extends Schema> {
         this.watchers.delete(rung);
       };
     };
-    return watchCommits(memory, {listen}, look, signal);
+    return watchCommits(memory, {listen, armed: this.backing.writable}, look, signal);
   }
 
   /** The whole segment, for native code. Write to regions of `t.raw` only. Another array after the store grew. */
   get memory(): Uint8Array {
     this.engine.assertOpen();
+    this.followIfMoved();
     return this.engine.memory.u8;
   }
 
@@ -249,6 +260,7 @@ export class Store<S extends Schema> {
    */
   layout(table: keyof S & string): TableLayout {
     this.engine.assertOpen();
+    this.followIfMoved();
     const collection = this.collections.get(table);
     if (!(collection instanceof Table))
       throw new StoreError(
@@ -261,6 +273,7 @@ export class Store<S extends Schema> {
   /** Size, use, owner and history, as of now. */
   info(): StoreInfo {
     this.engine.assertOpen();
+    this.followIfMoved();
     const {memory, header, name} = this.engine;
     const owner = readOwner(memory);
     const words = memory.u32;
@@ -309,6 +322,7 @@ export class Store<S extends Schema> {
         'ERR_TRANSACTION',
         `check() of store '${this.engine.name}' inside a transaction that has written: what is half done would look like damage; call it before, or outside.`,
       );
+    this.followIfMoved();
     const checker = new Checker(this.engine);
     verifyHeader(checker);
     const {memory, header} = this.engine;
@@ -348,12 +362,17 @@ export class Store<S extends Schema> {
   }
 
   /**
-   * Lets go of the store, a `file` after a `sync()`; it stays for the next one. A second call does nothing.
+   * Lets go of the store, a `file` after a `sync()`; it stays for the next one. A second call does nothing. One that is shared
+   * (see `share`) stays open until each who has it has called this.
    *
    * @throws StoreError ERR_TRANSACTION: called inside a transaction
    */
   close(): void {
     if (this.engine.closed) return;
+    if (this.sharers > 1) {
+      this.sharers--;
+      return;
+    }
     if (!this.engine.readonly) this.backing.sync?.();
     this.release();
     this.backing.detach();
@@ -381,10 +400,24 @@ export class Store<S extends Schema> {
     return examine(this.engine, this.ledger, this.collections.values());
   }
 
+  /** @internal How many have it, by `share`. */
+  sharers = 1;
+
+  /** @internal Where it lies by now. */
+  get carrier(): Backing {
+    return this.backing;
+  }
+
+  /** @internal The schema and the access it was opened with. */
+  get openedAs(): {schema: Struct<S>; access: Access} {
+    return {schema: this.schema, access: this.engine.access};
+  }
+
   /** @internal What a migration needs of either side. */
   side(): Side {
     return {
-      schema: this.schema.fields,
+      engine: this.engine,
+      schema: this.schema,
       root: this.root as Record<string, unknown>,
       collections: this.collections,
       ledger: this.ledger,
@@ -412,7 +445,8 @@ export class Store<S extends Schema> {
         'ERR_TRANSACTION',
         `store '${engine.name}' cannot be closed inside a transaction.`,
       );
-    this.letGo();
+    const {tenure} = this.backing;
+    if (tenure && engine.memory.byteLength > 0) signOut(engine.memory, tenure);
     engine.closed = true;
     engine.memory.detach();
     for (const wake of this.watchers) wake();
@@ -425,13 +459,17 @@ export class Store<S extends Schema> {
   /** Offsets are the same in the larger segment, so every record and collection goes on. */
   private follow(): void {
     const next = this.backing.successor();
-    const created = Buffer.from(next.bytes.buffer, next.bytes.byteOffset + at.created, 8).readDoubleLE();
-    if (created !== this.engine.header.created) {
+    if (birthOf(next.bytes) !== this.engine.header.birth) {
       next.detach();
       throw new StoreError(
         'ERR_SCHEMA_MISMATCH',
         `store '${this.engine.name}' was rebuilt, for another schema or to make it compact; open it again.`,
       );
+    }
+    // What holds the same store is larger, or it was not moved to: else whoever looks whether it moved would never end.
+    if (cellsOf(next.bytes) * CELL <= this.engine.memory.byteLength) {
+      next.detach();
+      neverMoved(next.where);
     }
     this.engine.memory.attach(next.bytes);
     this.backing.detach();

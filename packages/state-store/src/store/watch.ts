@@ -1,6 +1,7 @@
 import type {Bell} from '../backends/bell.js';
 import {at} from '../segment/header.js';
 import type {Memory} from '../segment/memory.js';
+import {isSame, type Seen} from './seen.js';
 
 /** What `store.watch()` gives. */
 export interface Change<T> {
@@ -10,16 +11,20 @@ export interface Change<T> {
   value: T;
 }
 
+const LOOK_MS = 50;
+
 /**
  * Sleeps until a transaction commits, without polling: the watcher arms the bell in the segment and looks once more; a
  * writer that commits after finds it armed, disarms it and rings. Both sides store first and then load, atomically, so
- * one of them sees the other. Whoever moves the store rings in any case: only one who looks finds that it moved.
+ * one of them sees the other. Whoever moves the store rings in any case: only one who looks finds that it moved. Who may only
+ * read cannot arm it, and looks now and then.
  */
 export async function* watchCommits<T>(
   /** Of where the store is now; undefined once it is closed. */
   memory: () => Memory | undefined,
-  bell: Pick<Bell, 'listen'>,
-  select: () => T,
+  bell: Pick<Bell, 'listen'> & {armed: boolean},
+  /** Undefined: every commit is reported. */
+  look: (() => Seen<T>) | undefined,
   signal?: AbortSignal,
 ): AsyncGenerator<Change<T>, void, void> {
   let wake: () => void = () => {};
@@ -31,32 +36,33 @@ export async function* watchCommits<T>(
     let now = memory();
     if (now === undefined) return;
     let seen = tail(now);
-    let last = JSON.stringify(select(), plainly);
+    let last = look?.().kept;
     while (!signal?.aborted) {
       const woken = new Promise<void>(resolve => {
         wake = resolve;
       });
       now = memory();
       if (now === undefined) return;
-      now.atomics.store(now.u32, at.armed / 4, 1);
+      if (bell.armed) now.atomics.store(now.u32, at.armed / 4, 1);
       const version = tail(now);
       if (version === seen) {
+        const timer = bell.armed ? undefined : setTimeout(wake, LOOK_MS);
         await woken;
+        clearTimeout(timer);
         continue;
       }
       seen = version;
-      const value = select();
-      const shown = JSON.stringify(value, plainly);
-      if (shown === last && value !== undefined) continue;
-      last = shown;
+      if (look === undefined) {
+        yield {version, value: undefined as T};
+        continue;
+      }
+      const {value, kept} = look();
+      if (isSame(kept, last)) continue;
+      last = kept;
       yield {version, value};
     }
   } finally {
     stop();
     signal?.removeEventListener('abort', aborted);
   }
-}
-
-function plainly(_key: string, value: unknown): unknown {
-  return typeof value === 'bigint' ? `${value}n` : value;
 }

@@ -22,6 +22,7 @@ export function bundle(fixture: string): string {
     format: 'esm',
     outfile,
     logLevel: 'error',
+    external: ['@zlr/*'],
     // The compiled modules are loaded from where they are installed.
     banner: {
       js: `import {createRequire as zlrRequire} from 'node:module'; const require = zlrRequire(${JSON.stringify(import.meta.url)});`,

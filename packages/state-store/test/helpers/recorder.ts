@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict';
 import type {Backing} from '../../src/backends/backing.js';
+import {busy} from '../../src/backends/busy.js';
+import {ThreadSeats} from '../../src/backends/thread-seats.js';
 import {enter} from '../../src/opening/enter.js';
 import {Struct} from '../../src/schema/struct.js';
+import {recognise} from '../../src/segment/header.js';
 import {type AtomicStores, Memory} from '../../src/segment/memory.js';
+import {Tenure} from '../../src/segment/tenure.js';
 import type {Schema, Store} from '../../src/store/store.js';
 
 /** One store to the segment: what an instruction, or a part of a bulk copy, left behind. */
@@ -154,21 +158,28 @@ export function openBytes<const S extends Schema>(
   memory = new Memory(bytes),
   logSize = '24KB',
 ): Store<S> {
+  const seen = new Memory(bytes);
+  seen.atomics = memory.atomics;
+  const seats = new ThreadSeats(seen);
   const backing: Backing = {
     kind: 'memory',
     bytes,
     created: bytes.every(byte => byte === 0),
     place: `bytes ${count}`,
     where: `bytes ${count++}`,
+    tenure: recognise(bytes) === 'foreign' ? undefined : new Tenure(seats),
+    writable: true,
     bell: {ring() {}, listen: () => () => {}, remove() {}},
     address: () => 0n,
     abandoned: () => true,
+    appear() {},
     blank: () => assert.fail(),
     enlarge: () => assert.fail(),
     replace() {},
     successor: () => backing,
-    detach() {},
+    detach: () => backing.tenure?.leave(),
     destroy() {},
   };
+  if (backing.tenure?.alone() === false) throw busy(backing.where, seats, seen, 'one');
   return enter(backing, 'bytes', new Struct('Root', schema), {logSize, memory});
 }

@@ -1,5 +1,5 @@
 import {closeSync, constants, openSync} from 'node:fs';
-import {native} from '@zlr/kernel-shim/native';
+import {native} from '@zlr/kernel-shim/internal';
 import {HttpError} from '../errors.js';
 import {type FileStat, isSettled} from './validators.js';
 
@@ -62,7 +62,7 @@ export class StaticFiles {
       this.#contents.delete(path);
     } else {
       result = this.#withContent(path, fd, found.file!);
-      native.close(fd);
+      native().close(fd);
     }
     this.#thisBatch.set(path, result);
     return result;
@@ -76,7 +76,7 @@ export class StaticFiles {
     const {fd, file: now} = this.#open(file.path);
     if (fd < 0) return undefined;
     if (isSame(now!, file)) return fd;
-    native.close(fd);
+    native().close(fd);
     return undefined;
   }
 
@@ -85,7 +85,7 @@ export class StaticFiles {
   }
 
   #open(path: string): {fd: number; file?: OpenedFile} {
-    const fd = native.openBeneath(this.#directory, path, this.#numbers);
+    const fd = native().openBeneath(this.#directory, path, this.#numbers);
     if (fd < 0) return {fd};
     const [mode, size, device, ino, mtimeSeconds, mtimeNanoseconds] = this.#numbers as unknown as [
       number,
@@ -103,7 +103,7 @@ export class StaticFiles {
     const kept = this.#contents.get(path);
     if (kept && isSame(kept, file)) return kept;
     const content = Buffer.allocUnsafeSlow(file.size);
-    const n = native.readAt(fd, content, 0, file.size, 0);
+    const n = native().readAt(fd, content, 0, file.size, 0);
     if (n !== file.size) return file; // it changes under our hands: sent from its descriptor, as far as it goes
     const fresh = {...file, content};
     this.#contents.delete(path);

@@ -2,21 +2,31 @@
  * A store of @zlr/state-store from C: its header, its tables, and transactions. docs/state-store/format.md draws it all.
  *
  * A C struct whose members have the types and the order of the schema's fields, declared _Alignas(8), has the bytes of a
- * record. Reading needs no more than a mapping of the segment. Writing is for the process that is the store's one writer:
- * native code of that process, or a program on a store that nobody else has open. Single machine stores of up to eight
+ * record. Reading needs no more than a mapping of the segment. Writing is for who has the right to: native code of the process
+ * that has the store open, or a program that has taken all places of it, by zlr_claim_file or zlr_claim_sysv, and first undoes
+ * what a dead writer left, by zlr_recover. Single machine stores of up to eight
  * aligned bytes may be made as they are; anything more goes between zlr_save and zlr_commit, and is undone by whoever
  * opens the store next if the process dies before zlr_commit.
  */
 #ifndef ZLR_STORE_H
 #define ZLR_STORE_H
 
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* for F_OFD_SETLK; a file that includes other headers first defines it first */
+#endif
+
+#include <fcntl.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/ipc.h>
+#include <sys/sem.h>
+#include <unistd.h>
 
-#define ZLR_STORE_VERSION 1u
+#define ZLR_STORE_VERSION 2u
 #define ZLR_STORE_READY 0x59444552u /* 'REDY' */
 #define ZLR_CELL 8u
+#define ZLR_PLACES 64 /* of writers: a single one has all of them */
 
 struct zlr_store_header {
   char magic[8]; /* "ZLRSTORE" */
@@ -25,7 +35,8 @@ struct zlr_store_header {
   uint64_t size;
   uint64_t owner;
   uint8_t fingerprint[16];
-  uint8_t zero1[16];
+  uint64_t birth; /* drawn when it was made, rebuilt or loaded */
+  uint8_t zero1[8];
   uint32_t name_length;
   char name[60];
   uint32_t log_cell, log_cells;
@@ -44,6 +55,7 @@ struct zlr_store_header {
   uint32_t live;
   uint32_t copying; /* a reader copies, or did: whoever takes a free block or slot saves all of it */
   uint32_t unsaved;
+  uint32_t stopped; /* 1: a writer stopped with his machine, and nobody has looked through the store since */
 };
 
 /* The head of a table, in the root record. Generations are odd while a slot is in use. */
@@ -74,11 +86,13 @@ struct zlr_log_entry {
 };
 
 _Static_assert(offsetof(struct zlr_store_header, owner) == 24, "owner");
+_Static_assert(offsetof(struct zlr_store_header, birth) == 48, "birth");
 _Static_assert(offsetof(struct zlr_store_header, name_length) == 64, "name");
 _Static_assert(offsetof(struct zlr_store_header, log_cell) == 128, "log");
 _Static_assert(offsetof(struct zlr_store_header, checksum) == 172, "checksum");
 _Static_assert(offsetof(struct zlr_store_header, log_head) == 256, "log head");
 _Static_assert(offsetof(struct zlr_store_header, live) == 276, "live");
+_Static_assert(offsetof(struct zlr_store_header, stopped) == 288, "stopped");
 _Static_assert(sizeof(struct zlr_slots) == 32, "the head of a table");
 _Static_assert(sizeof(struct zlr_log_entry) == 12, "an entry of the log");
 
@@ -91,6 +105,32 @@ static inline struct zlr_store_header *zlr_store(void *segment, uint64_t bytes) 
   if (header->version != ZLR_STORE_VERSION || __atomic_load_n(&header->state, __ATOMIC_ACQUIRE) != ZLR_STORE_READY) return NULL;
   if (header->size > bytes) return NULL;
   return header;
+}
+
+#ifdef F_OFD_SETLK
+/*
+ * Takes all places of a store in a file: 0, or -1 with errno EAGAIN when somebody writes it. They are given back when this
+ * descriptor and its copies are closed, so by any end of the process. Not by a descriptor that is mapped: the mapping keeps
+ * them. Whoever waits opens the path again, for it may name another file by now.
+ */
+static inline int zlr_claim_file(int fd) {
+  struct flock lock;
+  memset(&lock, 0, sizeof lock);
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  lock.l_len = ZLR_PLACES;
+  return fcntl(fd, F_OFD_SETLK, &lock);
+}
+#endif
+
+/*
+ * Takes all places of a store in SysV segments; `key` is that of its edition 0, see docs/state-store/format.md. The id of its
+ * semaphores, or -1 with errno EAGAIN when somebody writes it. The kernel takes it back at any end of the process.
+ */
+static inline int zlr_claim_sysv(key_t key) {
+  struct sembuf all[3] = {{0, 0, IPC_NOWAIT}, {1, 0, IPC_NOWAIT}, {0, 1, IPC_NOWAIT | SEM_UNDO}};
+  int id = semget(key, 2 + ZLR_PLACES, IPC_CREAT | 0600);
+  return id < 0 || semop(id, all, 3) < 0 ? -1 : id;
 }
 
 static inline void *zlr_root(void *segment) { return zlr_at(segment, ((struct zlr_store_header *)segment)->root_cell); }
@@ -141,6 +181,24 @@ static inline int zlr_save(void *segment, const void *at, uint64_t bytes) {
   }
   __atomic_store_n(&header->log_head, head, __ATOMIC_RELEASE);
   __atomic_thread_fence(__ATOMIC_SEQ_CST);
+  return 1;
+}
+
+/* Undoes what a dead writer left half done; before anything is written. 0: the log is damaged, nothing was done. */
+static inline int zlr_recover(void *segment) {
+  struct zlr_store_header *header = (struct zlr_store_header *)segment;
+  uint32_t capacity = zlr_log_capacity(header), head = header->log_head;
+  const struct zlr_log_entry *log = (const struct zlr_log_entry *)zlr_at(segment, header->log_cell);
+  if ((uint32_t)(head - header->log_tail) > capacity) return 0;
+  for (uint32_t k = head; k != header->log_tail;)
+    if (log[--k & (capacity - 1)].cell >= header->size / ZLR_CELL) return 0;
+  for (uint32_t k = head; k != header->log_tail;) {
+    const struct zlr_log_entry *entry = &log[--k & (capacity - 1)];
+    uint32_t *cell = (uint32_t *)zlr_at(segment, entry->cell);
+    cell[0] = entry->low;
+    cell[1] = entry->high;
+  }
+  __atomic_store_n(&header->log_tail, head, __ATOMIC_SEQ_CST);
   return 1;
 }
 
