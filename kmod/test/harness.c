@@ -105,7 +105,7 @@ double seconds(void)
 
 void await(bool (*condition)(void *), void *context, const char *what)
 {
-	double deadline = seconds() + 20;
+	double deadline = seconds() + 120;
 
 	while (!condition(context)) {
 		if (seconds() > deadline)

@@ -27,7 +27,7 @@ void fail(const char *file, int line, const char *what);
 #define CHECK(condition) ((condition) ? (void)0 : fail(__FILE__, __LINE__, #condition))
 
 void set_parameter(const char *name, const char *value);
-/* Asks again and again until it is so: for what the kernel does behind our back. Fails after 20 s. */
+/* Asks again and again until it is so: for what the kernel does behind our back. Fails after two minutes. */
 void await(bool (*condition)(void *), void *context, const char *what);
 void await_totals_zero(void);
 double seconds(void);

@@ -175,7 +175,7 @@ static void who_may_not(void)
 	{
 		struct pollfd entry = { .fd = zlr_device, .events = POLLIN };
 
-		CHECK(poll(&entry, 1, 20000) == 1 && entry.revents == POLLIN);
+		CHECK(poll(&entry, 1, 120000) == 1 && entry.revents == POLLIN);
 	}
 	CHECK(stand_by(zlr_device, service) == -ESRCH);
 	close(other);
@@ -209,7 +209,7 @@ static void by_poll(void)
 		own_device();
 		CHECK(fcntl(zlr_device, F_SETFL, O_NONBLOCK) == 0);
 		CHECK(stand_by(zlr_device, service) == -EAGAIN);
-		CHECK(poll(&entry, 1, 20000) == 1 && entry.revents == POLLIN);
+		CHECK(poll(&entry, 1, 120000) == 1 && entry.revents == POLLIN);
 		CHECK(stand_by(zlr_device, service) == 0);
 		_exit(agent_main(2, argv));
 	}

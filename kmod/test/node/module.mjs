@@ -244,7 +244,7 @@ for (const [name, run] of Object.entries(tests).filter(([name]) => name.includes
     console.log(`not ok node: ${name}\n# it hangs`);
     for (const line of Service.last?.lines ?? []) console.log(`# it said: ${line}`);
     process.exit(1);
-  }, 180_000);
+  }, 600_000);
   try {
     await run();
     console.log(`ok node: ${name}`);
