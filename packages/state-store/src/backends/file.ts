@@ -24,7 +24,7 @@ import {Tenure} from '../segment/tenure.js';
 import type {Asked, Backing} from './backing.js';
 import {FileBell} from './bell.js';
 import {busy} from './busy.js';
-import {assertOwn, codeOf, DRAFTS, liesAt, openDraft, removeDeadDrafts} from './draft.js';
+import {assertNoDraft, assertOwn, codeOf, DRAFTS, liesAt, openDraft, removeDeadDrafts} from './draft.js';
 import {FileSeats} from './file-seats.js';
 import {hold, letGoOf, moveHolding} from './holdings.js';
 import {check, Errno, kernel} from './kernel.js';
@@ -73,6 +73,7 @@ function whereIs({name}: Asked, full: string): string {
 }
 
 function attachAt(asked: Asked, full: string): Backing {
+  assertNoDraft(full);
   const where = whereIs(asked, full);
   for (;;) {
     const file = asked.access === 'none' ? openToRead(full, where) : openToWrite(asked, full, where);
@@ -241,7 +242,7 @@ function backing(asked: Asked, full: string, file: StoreFile, buffer: Buffer, cr
     // The path was named on purpose: a file of zeros there is free to be used.
     abandoned: () => true,
     sync: () => mmap.sync(buffer, true),
-    bell: new FileBell(full, false, () => futimesSync(fd, new Date(), new Date())),
+    bell: new FileBell(`/proc/self/fd/${fd}`, false, () => futimesSync(fd, new Date(), new Date())),
     appear() {
       if (!created || file.path === full) return;
       mmap.sync(buffer, true); // all of it is on the disk before the name is
@@ -251,7 +252,7 @@ function backing(asked: Asked, full: string, file: StoreFile, buffer: Buffer, cr
     blank: to =>
       told(where, () => {
         beside = makeBeside(file, to);
-        return backing(asked, full, beside, map(beside, to), true);
+        return backing(asked, full, beside, mapNew(beside, to), true);
       }),
     enlarge: to =>
       told(where, () => {
@@ -269,14 +270,14 @@ function backing(asked: Asked, full: string, file: StoreFile, buffer: Buffer, cr
         const path = whereItLies(file);
         const next = beside!;
         renameSync(next.path, path);
-        syncFolder(path);
-        leave();
+        leave(); // and whatever fails from here on, it is done
         next.path = path;
         successor = by;
         moveHolding(self.place, by.place);
         next.tenure = file.tenure;
         file.tenure = undefined;
         next.tenure!.move(new FileSeats(next.fd, where)); // they were taken when it was made
+        syncFolder(path);
       }),
     successor() {
       if (successor) return successor;
@@ -292,10 +293,13 @@ function backing(asked: Asked, full: string, file: StoreFile, buffer: Buffer, cr
       if (--file.attached === 0) letGo(file);
     },
     destroy() {
-      const path = findIt(file);
-      if (path !== undefined) told(where, () => unlinkSync(path));
-      leave();
-      self.detach();
+      try {
+        const path = findIt(file);
+        if (path !== undefined) told(where, () => unlinkSync(path));
+        leave();
+      } finally {
+        self.detach();
+      }
     },
   };
   return self;
@@ -352,7 +356,7 @@ function make(asked: Asked, size: number, full: string, where: string): Backing 
   tenure.alone();
   hold(placeOf(fd), where, asked.opened);
   const file = {fd, path, where, writable: true, tenure, attached: 0};
-  return backing(asked, full, file, map(file, size), true);
+  return backing(asked, full, file, mapNew(file, size), true);
 }
 
 /** A segment to take the place of an open one: its places are taken before it has the name. */
@@ -360,6 +364,17 @@ function makeBeside(file: StoreFile, size: number): StoreFile {
   const path = whereItLies(file) + DRAFTS.rebuilt;
   const {fd} = draft(path, size, file.path, file.where);
   return {fd, path, where: file.where, writable: true, tenure: undefined, attached: 0};
+}
+
+/** Maps a draft; one that cannot be mapped is given up. */
+function mapNew(file: StoreFile, size: number): Buffer {
+  try {
+    return map(file, size);
+  } catch (error) {
+    unlinkSync(file.path);
+    letGo(file);
+    throw error;
+  }
 }
 
 function draft(path: string, size: number, full: string, where: string): {fd: number; seats: FileSeats} {

@@ -149,7 +149,7 @@ export async function openStore<const S extends Schema>(options: StoreOptions<S>
   const access = readonly ? 'none' : writers;
   return patiently(() => {
     if (share) {
-      const there = shareOpen<S>(placeOf(where), name, root, writers);
+      const there = shareOpen<S>(placeOf(where), name, root, writers, version);
       if (there) return there;
     }
     const backing = attach(where, {name, size, access, opened});
