@@ -35,6 +35,20 @@ function traces(name: string, backend: BackendName): string[] {
   ];
 }
 
+test("no store of a user is taken for a dead maker's draft", async t => {
+  const name = freshName();
+  const {path} = pathOf(name, 'file');
+  const of = (suffix: string) =>
+    ({name, backend: 'file', path: path + suffix, size: '64KB', schema}) as const;
+  const others = ['.new', '.next', '.tmp', '~', '.bak'];
+  for (const suffix of others) (await openStore(of(suffix))).close();
+  (await openStore(of(''))).close();
+  (await openStore({...of(''), compact: true})).destroy();
+  for (const suffix of others) (await openStore({...of(suffix), size: undefined as never})).destroy();
+  for (const suffix of ['.zlr-new', '.zlr-next'])
+    await t.throwsAsync(openStore(of(suffix)), {code: 'ERR_OPTIONS', message: /choose another name/});
+});
+
 for (const backend of SHARED_BACKENDS) {
   test.serial(
     `${backend}: of many that make a store at one instant one makes it, the others are told it is busy`,
