@@ -56,6 +56,7 @@ export class Declarations {
       member =>
         !ts.isConstructorDeclaration(member) &&
         !(ts.getCombinedModifierFlags(member) & ts.ModifierFlags.Private) &&
+        !(member.name && ts.isPrivateIdentifier(member.name)) &&
         !told.has(member.name?.getText()) &&
         !comment(member).internal,
     );

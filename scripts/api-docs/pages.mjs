@@ -19,7 +19,16 @@ export const pages = [
       {title: 'Opening', names: ['openStore', 'StoreOptions', 'Renames', 'readStore', 'repairStore']},
       {
         title: 'An open store',
-        names: ['Store', 'RootOf', 'StoreInfo', 'CheckResult', 'RepairResult', 'SetAside', 'Change'],
+        names: [
+          'Store',
+          'RootOf',
+          'StoreInfo',
+          'CheckResult',
+          'RepairResult',
+          'SetAside',
+          'Change',
+          'Changes',
+        ],
       },
       {
         title: 'Copies and housekeeping',

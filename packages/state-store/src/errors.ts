@@ -1,3 +1,5 @@
+import {types} from 'node:util';
+
 /** Stable codes; the message may change between releases, the code does not. */
 export type StoreErrorCode =
   | 'ERR_OPTIONS' // openStore was called with something it cannot use
@@ -8,6 +10,7 @@ export type StoreErrorCode =
   | 'ERR_CORRUPT' // the segment is ours but contradicts itself
   | 'ERR_BUSY' // another live process is the writer
   | 'ERR_BACKEND' // the backend is missing or the kernel refused
+  | 'ERR_UNSUPPORTED' // this process may not compile the accessors of records from text
   | 'ERR_LIMIT' // a kernel limit or the room on a file system is too small
   | 'ERR_NOT_FOUND' // there is no such store, and none was to be made
   | 'ERR_VALUE' // a value does not fit its field
@@ -38,7 +41,7 @@ export function show(value: unknown): string {
     return value.length > 40 ? `${JSON.stringify(value.slice(0, 40))}...` : JSON.stringify(value);
   if (typeof value === 'bigint') return `${value}n`;
   if (typeof value === 'function') return 'a function';
-  if (value instanceof Uint8Array) return `${value.length} bytes`;
+  if (types.isUint8Array(value)) return `${value.length} bytes`;
   if (Array.isArray(value)) return `an array of ${value.length}`;
   if (typeof value === 'object' && value !== null) return 'an object';
   return String(value);

@@ -35,4 +35,4 @@ export type {UnionInit, UnionOf, UnionPlain, UnionType, Variants} from './schema
 export type {BytesType, FlatBufferType, StringType} from './schema/variable.js';
 export type {CheckResult} from './segment/check.js';
 export {type RootOf, type Schema, Store, type StoreInfo} from './store/store.js';
-export type {Change} from './store/watch.js';
+export type {Change, Changes} from './store/watch.js';

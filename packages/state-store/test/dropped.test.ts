@@ -202,11 +202,7 @@ function someOf(shape: Shape): fc.Arbitrary<unknown> {
       return fc.array(someOf(shape.of), {minLength: shape.length, maxLength: shape.length});
     case 'union':
       return fc.oneof(
-        ...Object.entries(shape.of).map(([tag, of]) =>
-          someOf(of)
-            .filter(value => value !== null)
-            .map(value => ({tag, value})),
-        ),
+        ...Object.entries(shape.of).map(([tag, of]) => someOf(of).map(value => ({tag, value}))),
       );
     case 'struct':
       return fc.record(

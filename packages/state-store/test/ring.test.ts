@@ -1,5 +1,6 @@
 // A ring keeps its values and goes on counting, however often it is made larger or smaller.
 import {execFileSync} from 'node:child_process';
+import {rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
@@ -55,6 +56,7 @@ test('a ring of any history of capacities has the last values pushed, and knows 
 
 test('what a smaller ring had let go is not there for those who read the format either; undone with the push', async t => {
   const path = join(tmpdir(), `${freshName()}.store`);
+  t.teardown(() => rmSync(path, {force: true}));
   const place = {name: 'ring', backend: 'file', path, size: '64KB'} as const;
   const small = await openStore({...place, schema: {ring: ty.ring(ty.u8, 2)}});
   for (let n = 1; n <= 5; n++) small.root.ring.push(n);

@@ -1,6 +1,7 @@
 import {constants} from 'node:os';
 import {errnoName, type Native, native} from '@zlr/kernel-shim/internal';
 import {StoreError} from '../errors.js';
+import {assertDescriptors} from './refusal.js';
 
 const {EAGAIN, EEXIST, EINVAL, ENOSYS, EIDRM, EACCES, ENOENT, ENOSPC} = constants.errno;
 /** What the calls below give when they fail, as negative numbers. */
@@ -9,12 +10,13 @@ export const Errno = {EAGAIN, EEXIST, EINVAL, ENOSYS, EIDRM, EACCES, ENOENT, ENO
 /**
  * What the backends but 'memory' ask of the kernel; loaded when the first of them is used.
  *
- * @throws StoreError ERR_BACKEND: the addon of @zlr/kernel-shim does not load
+ * @throws StoreError ERR_BACKEND: the addon of @zlr/kernel-shim does not load; ERR_LIMIT: for want of a descriptor
  */
 export function kernel(): Native {
   try {
     return native();
   } catch (cause) {
+    assertDescriptors(cause, "backends 'sysv' and 'file'");
     throw new StoreError(
       'ERR_BACKEND',
       `backends 'sysv' and 'file' need ${(cause as Error).message} Or use backend 'memory'.`,

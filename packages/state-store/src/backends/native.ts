@@ -3,6 +3,7 @@ import {createRequire} from 'node:module';
 import {dirname, join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {StoreError} from '../errors.js';
+import {assertDescriptors, refusal} from './refusal.js';
 
 type Compiled = 'shm-typed-array' | 'mmap-io';
 
@@ -19,7 +20,8 @@ function packageFolder(): string | undefined {
     const manifest = require(join(folder, 'package.json')) as {name?: string};
     if (manifest.name === '@zlr/state-store') return folder;
     return dirname(require.resolve('@zlr/state-store/package.json'));
-  } catch {
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'MODULE_NOT_FOUND') throw refusal(error, folder);
     return undefined;
   }
 }
@@ -28,7 +30,8 @@ function packageFolder(): string | undefined {
  * Loads a compiled module of a backend: the one npm compiled when it installed this package, else the copy the package
  * carries for this very ABI of Node; see docs/decisions/store-packaging.md.
  *
- * @throws StoreError ERR_BACKEND, whose `cause` is what the loader of modules said, of each that was tried
+ * @throws StoreError ERR_BACKEND, whose `cause` is what the loader of modules said, of each that was tried; ERR_LIMIT: no
+ *   descriptor was left to load it by
  */
 export function loadCompiled(backend: string, name: Compiled, remedy: string): unknown {
   const folder = packageFolder();
@@ -49,6 +52,7 @@ export function loadCompiled(backend: string, name: Compiled, remedy: string): u
     attempt(name, folder ? join(folder, 'package.json') : here) ??
     (carried && existsSync(carried) ? attempt(carried, here) : undefined);
   if (loaded !== undefined) return loaded;
+  for (const failure of failures) assertDescriptors(failure, `backend '${backend}'`);
   if (folder === undefined)
     reasons.push(
       `this package is bundled into ${here}: keep it external when you bundle (esbuild --external:@zlr/state-store), or install it beside the bundle`,

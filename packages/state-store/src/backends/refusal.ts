@@ -56,6 +56,17 @@ export function refusal(cause: unknown, where: string): unknown {
   });
 }
 
+/** A module that did not load for want of a descriptor is not missing. The dynamic linker says so in words alone. */
+export function assertDescriptors(failure: unknown, where: string): void {
+  if (!(failure instanceof Error)) return;
+  const {code, message} = failure as NodeJS.ErrnoException;
+  if (code === 'EMFILE' || code === 'ENFILE') throw refusal(failure, where);
+  if (code === 'ERR_DLOPEN_FAILED' && message.includes('Too many open files'))
+    throw refusal(Object.assign(new Error(message, {cause: failure}), {code: 'EMFILE'}), where);
+  assertDescriptors(failure.cause, where);
+  if (failure instanceof AggregateError) for (const each of failure.errors) assertDescriptors(each, where);
+}
+
 /** Runs what asks something of the kernel. */
 export function told<T>(where: string, fn: () => T): T {
   try {

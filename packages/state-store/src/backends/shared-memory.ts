@@ -1,3 +1,4 @@
+import {types} from 'node:util';
 import {StoreError} from '../errors.js';
 import {markMoved, publish, recognise} from '../segment/header.js';
 import {Memory} from '../segment/memory.js';
@@ -30,7 +31,7 @@ export function attachMemory(asked: Asked, shared?: SharedArrayBuffer): Backing 
   const {name, size} = asked;
   const known = segments().get(name);
   if (shared !== undefined && known?.shared !== shared) {
-    if (!(shared instanceof SharedArrayBuffer))
+    if (!types.isSharedArrayBuffer(shared))
       throw new StoreError(
         'ERR_OPTIONS',
         'shared: expected the SharedArrayBuffer that store.shared gave in another thread.',

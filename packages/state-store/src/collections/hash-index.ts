@@ -1,4 +1,5 @@
 import {randomInt} from 'node:crypto';
+import {types} from 'node:util';
 import type {Builder} from '../segment/builder.js';
 import type {Checker} from '../segment/check.js';
 import type {Engine} from '../segment/engine.js';
@@ -190,7 +191,7 @@ export class HashIndex<K> {
     for (const slot of this.slots.liveSlots()) {
       if (!sound(slot) || found.has(slot)) continue;
       const key = this.keyAt(slot);
-      const name = key instanceof Uint8Array ? Buffer.from(key).toString('latin1') : key;
+      const name = types.isUint8Array(key) ? Buffer.from(key).toString('latin1') : key;
       const other = first.get(name);
       if (other === undefined) first.set(name, slot);
       else

@@ -1,3 +1,4 @@
+import {types} from 'node:util';
 import {StoreError} from '../errors.js';
 import {compileRow, type Row} from '../schema/element.js';
 import {BigType, NumberType, UintType} from '../schema/scalars.js';
@@ -227,12 +228,12 @@ class StringKey extends PackedKey<string> {
 
 class BytesKey extends PackedKey<Uint8Array> {
   prepare(key: Uint8Array, secret: number): number | undefined {
-    if (!(key instanceof Uint8Array)) return undefined;
+    if (!types.isUint8Array(key)) return undefined;
     const quick = packBytes(key);
     return secret === 0 ? quick : keyedHash(words, 0, count, length, secret);
   }
   check(key: unknown): void {
-    if (!(key instanceof Uint8Array)) refuse(`${this.path} (its key)`, 'a Uint8Array', key);
+    if (!types.isUint8Array(key)) refuse(`${this.path} (its key)`, 'a Uint8Array', key);
   }
   read(cell: number): Uint8Array {
     const from = this.content(cell);

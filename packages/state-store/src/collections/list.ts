@@ -1,4 +1,5 @@
 import {StoreError, show} from '../errors.js';
+import {closeCollection} from '../schema/closed.js';
 import {Type, type TypeDescription} from '../schema/type.js';
 import type {Builder} from '../segment/builder.js';
 import type {Checker} from '../segment/check.js';
@@ -131,6 +132,7 @@ export class List<V, I = V> implements Slotted {
       const next = this.links(node - 1)[1];
       const [life, nextLife] = [slots.generation(node - 1), next === 0 ? 0 : slots.generation(next - 1)];
       yield [slots.idOf(node - 1, life), this.valueOf.get(node - 1)];
+      this.engine.assertOpen();
       if (slots.changes !== changes) steps = 0;
       if (next === 0 || slots.generation(next - 1) === nextLife) node = next;
       else node = this.liveFrom(slots.generation(node - 1) === life ? node : next);
@@ -295,6 +297,8 @@ export class List<V, I = V> implements Slotted {
     return taken;
   }
 }
+
+closeCollection(List.prototype);
 
 /** Its nodes in slots, its ends in the root record. */
 export class ListType<V, I, J> extends CollectionType<List<V, I>> {

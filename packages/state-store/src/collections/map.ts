@@ -1,4 +1,5 @@
 import {StoreError} from '../errors.js';
+import {closeCollection} from '../schema/closed.js';
 import type {Live} from '../schema/record.js';
 import {type AnyType, Type, type TypeDescription} from '../schema/type.js';
 import {StringType} from '../schema/variable.js';
@@ -241,6 +242,8 @@ export class StoreMap<K, V, KI = K, VI = V> implements Slotted {
     this.index.remove(place);
   }
 }
+
+closeCollection(StoreMap.prototype);
 
 /** Its entries in slots, an index of hashes beside them. */
 export class MapType<K, KI, V, VI, VJ> extends CollectionType<StoreMap<K, V, KI, VI>> {

@@ -1,4 +1,5 @@
 import {StoreError, show} from '../errors.js';
+import {closeCollection} from '../schema/closed.js';
 import {cellsOf, compileRow, type Row, rowCells, strideOf} from '../schema/element.js';
 import {Type, type TypeDescription} from '../schema/type.js';
 import type {Builder} from '../segment/builder.js';
@@ -84,7 +85,7 @@ export class Ring<V, I = V> implements Rowed {
   /** The value at `index`, 0 the oldest, -1 the newest; undefined when there is none. */
   at(index: number): V | undefined {
     const {length} = this;
-    const i = index < 0 ? length + index : index;
+    const i = typeof index === 'number' && index < 0 ? length + index : index;
     if (!Number.isInteger(i) || i < 0 || i >= length) return undefined;
     return this.read(this.pushed - length + i);
   }
@@ -195,6 +196,8 @@ export class Ring<V, I = V> implements Rowed {
     return this.valueIn(k % this.capacity);
   }
 }
+
+closeCollection(Ring.prototype);
 
 /** Its places in one piece. */
 export class RingType<V, I, J> extends CollectionType<Ring<V, I>> {

@@ -179,7 +179,11 @@ export class Slots<R extends object = object> {
   /** The slots in use, in their order; some may come and go meanwhile. */
   *liveSlots(): IterableIterator<number> {
     this.engine.assertOpen();
-    for (let slot = 0; slot < this.used; slot++) if (this.isLive(slot)) yield slot;
+    for (let slot = 0; slot < this.used; slot++) {
+      if (!this.isLive(slot)) continue;
+      yield slot;
+      this.engine.assertOpen();
+    }
   }
 
   /** The live record of a slot in that very life, or undefined. */
@@ -196,6 +200,7 @@ export class Slots<R extends object = object> {
 
   /** The slot of an id if it is live in that life, else -1. */
   slotOfId(id: number): number {
+    if (typeof id !== 'number') return -1; // null & 1 is 0, and so are '' and []
     const slot = id & (SLOT_SPACE - 1);
     // Generations are odd in use, and zero where no slot ever was; a number that is no id equals none of them.
     const generation = (id - slot) / (SLOT_SPACE / 2) + 1;

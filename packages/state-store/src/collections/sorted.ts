@@ -1,7 +1,9 @@
-import {StoreError} from '../errors.js';
+import {types} from 'node:util';
+import {StoreError, show} from '../errors.js';
+import {closeCollection} from '../schema/closed.js';
 import {compileRow, type Row} from '../schema/element.js';
 import {FixedStringType} from '../schema/fixed.js';
-import {BigType, NumberType, TimestampType, UintType} from '../schema/scalars.js';
+import {BigType, NumberType, TimestampType, timeOf, UintType} from '../schema/scalars.js';
 import {type AnyType, refuse, Type, type TypeDescription} from '../schema/type.js';
 import {BytesType, StringType} from '../schema/variable.js';
 import type {Builder} from '../segment/builder.js';
@@ -42,9 +44,14 @@ export interface Range<K> {
   limit?: number;
 }
 
+const RANGE = {gt: true, gte: true, lt: true, lte: true, reverse: true, limit: true} satisfies Record<
+  keyof Range<unknown>,
+  true
+>;
+
 /** Both must be keys: what compares neither way, such as NaN, would seem equal to everything. */
 function compare(a: unknown, b: unknown): number {
-  if (a instanceof Uint8Array && b instanceof Uint8Array) return Buffer.compare(a, b);
+  if (typeof a === 'object' && types.isUint8Array(a) && types.isUint8Array(b)) return Buffer.compare(a, b);
   return (a as number) < (b as number) ? -1 : (a as number) > (b as number) ? 1 : 0;
 }
 
@@ -80,9 +87,9 @@ function rises(keys: readonly unknown[], order: (a: unknown, b: unknown) => numb
 function asStored(type: AnyType, key: unknown): unknown {
   if (type instanceof StringType || type instanceof FixedStringType)
     return typeof key === 'string' ? key : undefined;
-  if (type instanceof BytesType) return key instanceof Uint8Array ? key : undefined;
+  if (type instanceof BytesType) return types.isUint8Array(key) ? key : undefined;
   if (type instanceof BigType) return typeof key === 'bigint' ? key : undefined;
-  const number = type instanceof TimestampType && key instanceof Date ? key.getTime() : key;
+  const number = type instanceof TimestampType && typeof key !== 'number' ? timeOf(key) : key;
   if (typeof number !== 'number' || Number.isNaN(number)) return undefined;
   return type.kind === 'f32' ? Math.fround(number) : number;
 }
@@ -179,16 +186,38 @@ export class SortedMap<K, V, KI = K, VI = V> implements Slotted {
    * @param options - none: all of them
    * @throws StoreError ERR_VALUE: a bound is no key, such as NaN
    */
-  *range({
-    reverse = false,
-    limit = Number.POSITIVE_INFINITY,
-    ...bounds
-  }: Range<K | KI> = {}): IterableIterator<[K, V]> {
+  range(options: Range<K | KI> = {}): IterableIterator<[K, V]> {
     this.engine.assertOpen();
-    const {slots} = this;
-    const [gt, gte, lt, lte] = [bounds.gt, bounds.gte, bounds.lt, bounds.lte].map(bound =>
+    const wrong = Object.keys(this.engine.object(options, `${this.path}.range`)).find(
+      name => !Object.hasOwn(RANGE, name),
+    );
+    if (wrong !== undefined)
+      throw new StoreError(
+        'ERR_VALUE',
+        `${this.path}.range: there is no ${show(wrong)}; there are ${Object.keys(RANGE).join(', ')}.`,
+      );
+    const {reverse = false, limit = Number.POSITIVE_INFINITY} = options;
+    if (typeof limit !== 'number' || !(limit >= 0))
+      throw new StoreError(
+        'ERR_VALUE',
+        `${this.path}.range: limit ${show(limit)}; expected a number of entries.`,
+      );
+    const [gt, gte, lt, lte] = [options.gt, options.gte, options.lt, options.lte].map(bound =>
       bound === undefined ? undefined : this.demanded(bound),
     );
+    return this.walk(reverse, limit, gt, gte, lt, lte);
+  }
+
+  private *walk(
+    reverse: boolean,
+    limit: number,
+    gt: unknown,
+    gte: unknown,
+    lt: unknown,
+    lte: unknown,
+  ): IterableIterator<[K, V]> {
+    this.engine.assertOpen();
+    const {slots} = this;
     const above = (key: K) =>
       (gt === undefined || compare(key, gt) > 0) && (gte === undefined || compare(key, gte) >= 0);
     const below = (key: K) =>
@@ -208,7 +237,7 @@ export class SortedMap<K, V, KI = K, VI = V> implements Slotted {
           : gt !== undefined
             ? this.after(gt, false)
             : this.link(0, 0);
-    for (let left = limit, steps = 0; node !== 0 && left > 0; left--) {
+    for (let left = limit, steps = 0; node !== 0 && left > 0; ) {
       // More steps than slots are a circle, unless nodes come and go meanwhile.
       if (++steps > slots.used) this.engine.corrupt(this.path, 'runs in a circle');
       const key = this.keyOf(node);
@@ -216,7 +245,11 @@ export class SortedMap<K, V, KI = K, VI = V> implements Slotted {
       const next = this.link(node, reverse ? PREV : 0);
       const life = next === 0 ? 0 : slots.generation(next - 1);
       const {changes} = slots;
-      if (above(key) && below(key)) yield [key, this.valueOf.get(node - 1)];
+      if (above(key) && below(key)) {
+        left--;
+        yield [key, this.valueOf.get(node - 1)];
+        this.engine.assertOpen();
+      }
       if (slots.changes !== changes) steps = 0;
       if (next === 0 || slots.generation(next - 1) === life) node = next;
       else node = reverse ? this.before(key, false) : this.after(key, false);
@@ -491,6 +524,8 @@ export class SortedMap<K, V, KI = K, VI = V> implements Slotted {
     return level;
   }
 }
+
+closeCollection(SortedMap.prototype);
 
 /** A skip list, its nodes in slots. */
 export class SortedType<K, KI, V, VI, VJ> extends CollectionType<SortedMap<K, V, KI, VI>> {

@@ -1,4 +1,5 @@
 import {StoreError, show} from '../errors.js';
+import {closeCollection} from '../schema/closed.js';
 import type {Fields, InitOf, Live, PlainOf, RecordOf} from '../schema/record.js';
 import {type Compiled, compile, type Extras} from '../schema/record-class.js';
 import type {Struct} from '../schema/struct.js';
@@ -37,17 +38,27 @@ export interface TableLayout {
 }
 
 /** A record class whose records know their slot: compiled once a collection. */
-export function compileFor<F extends Fields>(slots: Slots, struct: Struct<F>): Compiled<TableRecord<F>> {
+export function compileFor<F extends Fields>(
+  slots: Slots,
+  struct: Struct<F>,
+  scanned = false,
+): Compiled<TableRecord<F>> {
   const extras: Extras = captures => {
     const owner = captures.add(slots);
     return {
-      $index: `return ${owner}.slotAt(this.$g);`,
-      $id: `return ${owner}.idOf(${owner}.slotAt(this.$g),this.$n);`,
+      $index: `return ${owner}.slotAt(this.#g);`,
+      $id: `return ${owner}.idOf(${owner}.slotAt(this.#g),this.#n);`,
     };
   };
-  const compiled = compile(struct, slots.engine, slots.path, extras, slots.extents) as unknown as Compiled<
-    TableRecord<F>
-  >;
+  const compiled = compile(
+    struct,
+    slots.engine,
+    slots.path,
+    extras,
+    slots.extents,
+    [],
+    scanned,
+  ) as unknown as Compiled<TableRecord<F>>;
   Object.defineProperty(compiled.Record.prototype, OWNER, {value: slots});
   const {Record} = compiled;
   slots.make = (cell, word, generation) => new Record(cell, word, generation);
@@ -77,7 +88,7 @@ export class Table<F extends Fields> {
     private readonly fixed: boolean,
   ) {
     this.slots = new Slots(engine, head, path, struct, 0, struct.size / CELL);
-    this.compiled = compileFor(this.slots as unknown as Slots, struct);
+    this.compiled = compileFor(this.slots as unknown as Slots, struct, true);
     this.get = this.compiled.getter(
       this.slots.first,
       this.slots.word(0),
@@ -85,6 +96,7 @@ export class Table<F extends Fields> {
       this.slots.stride,
       id => {
         engine.assertOpen();
+        if (typeof id !== 'number') return undefined;
         return this.slots.record(id % SLOT_SPACE, Math.floor(id / SLOT_SPACE) * 2 + 1);
       },
     );
@@ -115,9 +127,8 @@ export class Table<F extends Fields> {
   /**
    * Adds a record and gives it, live.
    *
-   * @param init - what it leaves out is zero, false, empty, null or the first name of an enum; names that the struct does
-   *   not have are not looked at
-   * @throws StoreError ERR_VALUE: a value does not fit; ERR_FULL: the table has its `capacity`, or the store no room
+   * @param init - what it leaves out is zero, false, empty, null or the first name of an enum
+   * @throws StoreError ERR_VALUE: a value does not fit, or there is no such field; ERR_FULL: the table has its `capacity`, or the store no room
    */
   insert(init: InitOf<F>): TableRecord<F> {
     const {memory} = this.engine;
@@ -274,6 +285,8 @@ export class Table<F extends Fields> {
     this.slots.give(slot);
   }
 }
+
+closeCollection(Table.prototype);
 
 /** Of `t.table`. */
 export interface TableOptions {

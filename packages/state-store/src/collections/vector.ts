@@ -1,4 +1,5 @@
 import {StoreError, show} from '../errors.js';
+import {closeCollection} from '../schema/closed.js';
 import {cellsOf, compileRow, type Row, rowCells, strideOf} from '../schema/element.js';
 import {Type, type TypeDescription} from '../schema/type.js';
 import type {Builder} from '../segment/builder.js';
@@ -228,10 +229,12 @@ export class Vector<V, I = V> implements Rowed {
 
   private resolve(index: number): number {
     const {length} = this;
-    const i = index < 0 ? length + index : index;
+    const i = typeof index === 'number' && index < 0 ? length + index : index;
     return Number.isInteger(i) && i >= 0 && i < length ? i : -1;
   }
 }
+
+closeCollection(Vector.prototype);
 
 /** Its values in one block, which doubles. */
 export class VectorType<V, I, J> extends CollectionType<Vector<V, I>> {

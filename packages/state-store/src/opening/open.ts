@@ -10,6 +10,7 @@ import {attachSysv, placeOfSysv} from '../backends/sysv.js';
 import {StoreError, show} from '../errors.js';
 import type {Renames} from '../migration/plan.js';
 import type {RepairResult} from '../repair/repair.js';
+import {assertMayGenerate} from '../schema/generate.js';
 import {Struct} from '../schema/struct.js';
 import {Type} from '../schema/type.js';
 import type {Access} from '../segment/engine.js';
@@ -102,7 +103,7 @@ const OPTIONS = {
 export async function openStore<const S extends Schema>(options: StoreOptions<S>): Promise<Store<S>> {
   if (typeof options !== 'object' || options === null)
     throw new StoreError('ERR_OPTIONS', 'openStore expects an object with name, size, backend and schema.');
-  const unknown = Object.keys(options).find(option => !(option in OPTIONS));
+  const unknown = Object.keys(options).find(option => !Object.hasOwn(OPTIONS, option));
   if (unknown !== undefined)
     throw new StoreError(
       'ERR_OPTIONS',
@@ -264,6 +265,7 @@ export function attach(
   {path, backend = 'sysv', shared}: Omit<StoreOptions<Schema>, 'schema'>,
   asked: Asked,
 ): Backing {
+  assertMayGenerate(); // before anything is made
   switch (backend) {
     case 'sysv':
       return told(`store '${asked.name}'`, () => attachSysv(asked));

@@ -1,3 +1,4 @@
+import {types} from 'node:util';
 import {isSlotted, type Slotted} from '../collections/collection.js';
 import {StoreError} from '../errors.js';
 import type {Engine} from '../segment/engine.js';
@@ -54,7 +55,7 @@ function refusal({slots}: Slotted, slot: number): string | undefined {
   } catch (cause) {
     // Damage is no business of users: what a record names is nobody's to free then.
     if (cause instanceof StoreError && cause.code === 'ERR_CORRUPT') throw cause;
-    return cause instanceof Error ? cause.message : String(cause);
+    return types.isNativeError(cause) || cause instanceof Error ? cause.message : String(cause);
   }
   if (typeof (result as {then?: unknown} | undefined)?.then === 'function')
     throw new StoreError(

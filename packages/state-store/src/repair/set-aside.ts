@@ -1,3 +1,4 @@
+import {types} from 'node:util';
 import type {Rowed, Slotted} from '../collections/collection.js';
 import type {Placed} from '../schema/record.js';
 import {Struct} from '../schema/struct.js';
@@ -92,5 +93,5 @@ function readable(read: () => unknown): unknown {
 
 function plainly(_key: string, value: unknown): unknown {
   if (typeof value === 'bigint') return value.toString();
-  return value instanceof Uint8Array ? Buffer.from(value).toString('base64') : value;
+  return types.isUint8Array(value) ? Buffer.from(value).toString('base64') : value;
 }

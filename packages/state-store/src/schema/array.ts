@@ -2,6 +2,7 @@ import {StoreError, show} from '../errors.js';
 import type {Checker} from '../segment/check.js';
 import type {Engine} from '../segment/engine.js';
 import {CELL, INDIRECT} from '../segment/memory.js';
+import {closeCollection} from './closed.js';
 import {compileRow, type Row, rowCells, strideOf} from './element.js';
 import {
   type Access,
@@ -14,26 +15,40 @@ import {
   type TypeDescription,
 } from './type.js';
 
+/** What all views of one array field have in common. */
+interface ArrayOf<V, I> {
+  engine: Engine;
+  row: Row<V>;
+  path: string;
+  type: Type<V, I, unknown>;
+  length: number;
+  /** Counted from where the array begins. */
+  guards: readonly Guard[];
+}
+
 /** A live view of an array inside a record. It is stale as soon as its record is. */
 export class FixedArray<V, I = V> {
-  constructor(
-    private readonly engine: Engine,
-    private readonly row: Row<V>,
-    private readonly path: string,
-    private readonly type: Type<V, I, unknown>,
-    /** As declared; it never changes. */
-    readonly length: number,
-    private readonly base: number,
-    private readonly g: number,
-    private readonly n: number,
-    /** Counted from `base`. */
-    private readonly guards: readonly Guard[],
-  ) {}
+  readonly #array: ArrayOf<V, I>;
+  readonly #base: number;
+  readonly #g: number;
+  readonly #n: number;
+  /** @internal */
+  constructor(array: ArrayOf<V, I>, base: number, g: number, n: number) {
+    this.#array = array;
+    this.#base = base;
+    this.#g = g;
+    this.#n = n;
+  }
+
+  /** As declared; it never changes. */
+  get length(): number {
+    return this.#array.length;
+  }
 
   /** The value at `index`, from the end if negative; undefined when there is none. */
   at(index: number): V | undefined {
     const i = this.resolve(index);
-    return i < 0 ? undefined : this.row.get(this.base, i, this.g, this.n);
+    return i < 0 ? undefined : this.#array.row.get(this.#base, i, this.#g, this.#n);
   }
 
   /**
@@ -42,46 +57,52 @@ export class FixedArray<V, I = V> {
    * @throws StoreError ERR_VALUE: there is no such index, or the value does not fit
    */
   set(index: number, value: I): void {
-    if (this.engine.memory.mode === INDIRECT) {
-      this.engine.transact(() => this.set(index, value));
+    const {engine, row, path} = this.#array;
+    if (engine.memory.mode === INDIRECT) {
+      engine.transact(() => this.set(index, value));
       return;
     }
     const i = this.resolve(index);
     if (i < 0)
       throw new StoreError(
         'ERR_VALUE',
-        `${this.path}: index ${show(index)}; expected an integer from 0 to ${this.length - 1}.`,
+        `${path}: index ${show(index)}; expected an integer from 0 to ${this.length - 1}.`,
       );
-    if (!this.row.poke(this.base, i, value)) this.engine.transact(() => this.row.put(this.base, i, value));
+    const base = this.#base;
+    if (!row.poke(base, i, value)) engine.transact(() => row.put(base, i, value));
   }
 
   /** First to last. */
   *[Symbol.iterator](): IterableIterator<V> {
     for (let i = 0; i < this.length; i++) {
       this.resolve(i);
-      yield this.row.get(this.base, i, this.g, this.n);
+      yield this.#array.row.get(this.#base, i, this.#g, this.#n);
     }
   }
 
   /** The values as plain data. */
   toJSON(): unknown[] {
-    return [...this].map(v => this.type.plain(v));
+    return [...this].map(v => this.#array.type.plain(v));
   }
 
   private isLive(): boolean {
-    const {u32, u8} = this.engine.memory;
+    const {engine, guards} = this.#array;
+    const {u32, u8} = engine.memory;
     return (
-      u32[this.g] === this.n && this.guards.every(({byte, value}) => u8[this.base * CELL + byte] === value)
+      u32[this.#g] === this.#n && guards.every(({byte, value}) => u8[this.#base * CELL + byte] === value)
     );
   }
 
   /** -1 when there is no such place. */
   private resolve(index: number): number {
-    while (!this.isLive()) this.engine.stale(`array ${this.path}`);
-    const i = index < 0 ? this.length + index : index;
+    const {engine, path} = this.#array;
+    while (!this.isLive()) engine.stale(`array ${path}`);
+    const i = typeof index === 'number' && index < 0 ? this.length + index : index;
     return Number.isInteger(i) && i >= 0 && i < this.length ? i : -1;
   }
 }
+
+closeCollection(FixedArray.prototype);
 
 /** `length` values of one type, as a C array. A read gives a live view; a write takes as many values. */
 export class ArrayType<V, I, J> extends Type<FixedArray<V, I>, Iterable<I>, J[]> {
@@ -122,10 +143,8 @@ export class ArrayType<V, I, J> extends Type<FixedArray<V, I>, Iterable<I>, J[]>
     const {length} = this;
     const row = compileRow<V>(this.of, engine, `${path}[]`);
     const guards = seenFrom(byte, captures.guards);
-    const view = captures.add(
-      (base: number, g: number, n: number) =>
-        new FixedArray(engine, row, path, this.of, length, base, g, n, guards),
-    );
+    const array: ArrayOf<V, I> = {engine, row, path, type: this.of, length, guards};
+    const view = captures.add((base: number, g: number, n: number) => new FixedArray(array, base, g, n));
     const listed = captures.add((v: unknown) => {
       const values = this.detach(v);
       if (!Array.isArray(values) || values.length !== length) refuse(path, `${length} values`, values);

@@ -1,3 +1,4 @@
+import {types} from 'node:util';
 import {StoreError} from '../errors.js';
 import type {Checker} from '../segment/check.js';
 import type {Engine} from '../segment/engine.js';
@@ -100,7 +101,7 @@ export class FixedBytesType extends Type<Uint8Array> {
     const {memory}: Engine = captures.engine;
     const read = (at: number) => memory.u8.slice(at, at + count);
     const check = (v: unknown) => {
-      if (!(v instanceof Uint8Array) || v.length !== count) refuse(path, `a Uint8Array of ${count} bytes`, v);
+      if (!types.isUint8Array(v) || v.length !== count) refuse(path, `a Uint8Array of ${count} bytes`, v);
     };
     const write = (at: number, v: Uint8Array) => memory.u8.set(v, at);
     return {

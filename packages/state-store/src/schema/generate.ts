@@ -1,3 +1,4 @@
+import {StoreError} from '../errors.js';
 import type {Memory} from '../segment/memory.js';
 import type {Captures} from './type.js';
 
@@ -14,6 +15,23 @@ const VIEWS = {
   U64: 'u64',
   I64: 'i64',
 } as const satisfies Record<string, keyof Memory>;
+
+/**
+ * Accessors are written as source text and compiled, which is what makes them as quick as plain properties.
+ *
+ * @throws StoreError ERR_UNSUPPORTED: this process may not, see docs/decisions/store-accessors.md
+ */
+export function assertMayGenerate(): void {
+  try {
+    new Function('');
+  } catch (cause) {
+    throw new StoreError(
+      'ERR_UNSUPPORTED',
+      'the accessors of a store are compiled from text, which this process or its vm context refuses (--disallow-code-generation-from-strings, codeGeneration: {strings: false}): open the store in one that allows it.',
+      {cause},
+    );
+  }
+}
 
 /**
  * Makes what `body`, the text of a function, returns. It sees M the memory, V its validity, L the log, E the engine, the

@@ -28,20 +28,12 @@ export interface Live {
   readonly $c: number; // its first cell
   readonly $g: number; // the 32-bit word that holds the generation of its slot
   readonly $n: number; // the generation it was made for
-  $r: number; // with one writer: when it was last seen to be live, see Validity in memory.ts
 }
 
 /** How fields and structs are named; generated code relies on it. */
 export const FIELD = /^[A-Za-z_][A-Za-z0-9_]*$/;
-const RESERVED = new Set([
-  'constructor',
-  'toJSON',
-  '__proto__',
-  'toString',
-  'valueOf',
-  'hasOwnProperty',
-  'then',
-]);
+/** What every object has would be found in one that lacks the field. */
+const RESERVED = new Set(['toJSON', 'then', ...Object.getOwnPropertyNames(Object.prototype)]);
 
 export interface Placed {
   name: string;

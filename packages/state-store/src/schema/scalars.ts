@@ -157,6 +157,15 @@ export class EnumType<N extends string> extends Type<N> {
   }
 }
 
+/** The milliseconds of a Date, of whatever realm; NaN of anything else. */
+export function timeOf(v: unknown): number {
+  try {
+    return Date.prototype.getTime.call(v); // it looks at the object itself, not at whose class made it
+  } catch {
+    return Number.NaN;
+  }
+}
+
 /** Milliseconds since 1970 as a little-endian i64. Reads as a Date; writes take a Date or the milliseconds. */
 export class TimestampType extends Type<Date, Date | number, Date> {
   override readonly kind = 'timestamp';
@@ -171,7 +180,7 @@ export class TimestampType extends Type<Date, Date | number, Date> {
     const expected = 'a valid Date or its milliseconds';
     return {
       get: `new Date(Number(${place}))`,
-      check: `v=typeof v==='number'?v:v instanceof Date?v.getTime():NaN;if(!Number.isInteger(v)||Math.abs(v)>864e13)${captures.add(refuse)}(${JSON.stringify(path)},${JSON.stringify(expected)},v);`,
+      check: `v=typeof v==='number'?v:${captures.add(timeOf)}(v);if(!Number.isInteger(v)||Math.abs(v)>864e13)${captures.add(refuse)}(${JSON.stringify(path)},${JSON.stringify(expected)},v);`,
       set: `${place}=BigInt(v);`,
     };
   }

@@ -2,7 +2,7 @@ import {StoreError} from '../errors.js';
 import type {Checker} from '../segment/check.js';
 import {CELL} from '../segment/memory.js';
 import {FIELD, type Fields, type InitOf, layOut, type Placed, type PlainOf, type RecordOf} from './record.js';
-import {compile} from './record-class.js';
+import {admit, compile} from './record-class.js';
 import {type Access, type Captures, refuse, seenFrom, Type, type TypeDescription} from './type.js';
 
 /** Of `struct`. */
@@ -56,6 +56,7 @@ export class Struct<F extends Fields> extends Type<RecordOf<F>, InitOf<F>, Plain
   }
   override detach(value: unknown): unknown {
     if (typeof value !== 'object' || value === null) return value;
+    admit(value, this.fields, this.name);
     const copy: Record<string, unknown> = {};
     for (const {name, type} of this.placed) {
       const field = (value as Record<string, unknown>)[name];

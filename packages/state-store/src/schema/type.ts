@@ -39,6 +39,18 @@ export interface Access {
   drop?: string;
 }
 
+/** The text that makes `size` bytes zero, `byte` bytes behind cell `c`: what every type takes for its first value. */
+export function zeros(byte: number, size: number): string {
+  if (size > 32) return `U8.fill(0,c*8+${byte},c*8+${byte + size});`;
+  let text = '';
+  for (let at = byte; at < byte + size; )
+    if (at % CELL === 0 && at + CELL <= byte + size) {
+      text += `F64[c+${at / CELL}]=0;`;
+      at += CELL;
+    } else text += `U8[c*8+${at++}]=0;`;
+  return text;
+}
+
 /** A byte, counted from a cell, that says what lies there: as long as it has this value, what was found there is there. */
 export interface Guard {
   byte: number;
@@ -63,8 +75,8 @@ export class Captures {
   constructor(
     readonly engine: Engine,
     /** How the text names the generation word and the generation of the record around it. */
-    readonly g = 'this.$g',
-    readonly n = 'this.$n',
+    readonly g = 'this.#g',
+    readonly n = 'this.#n',
     /** What must hold besides, for handles to what is described here to be live; counted from cell `c`. */
     public guards: readonly Guard[] = [],
   ) {
@@ -180,13 +192,14 @@ export class OptionalType<V, I, J> extends Type<V | null, I | null, J | null> {
     );
     const gone = this.compound ? 'M.invalidate();' : '';
     const present = `U8[c*8+${byte + this.inner.size}]`;
-    const zero = Array.from({length: this.inner.size}, (_, i) => `U8[c*8+${byte + i}]=0;`).join('');
     const dropped = drop ? `if(${present}!==0){${drop}}` : '';
+    // Asked before the inner check, which may put another value in the place of v: null, of a union of optional values.
+    const given = captures.variable();
     return {
       get: `(${present}!==0?${get}:null)`,
-      check: `if(v===undefined)v=null;if(v!==null){${check}}`,
-      set: `if(v===null){${dropped}${gone}${present}=0;${zero}}else if(${present}!==0){${set}}else{${init}${present}=1;}`,
-      init: `if(v!==null){${init}${present}=1;}`,
+      check: `var ${given}=v!==undefined&&v!==null;if(${given}){${check}}`,
+      set: `if(!${given}){${dropped}${gone}${zeros(byte, this.size)}}else if(${present}!==0){${set}}else{${init}${present}=1;}`,
+      init: `if(${given}){${init}${present}=1;}`,
       drop: dropped,
     };
   }

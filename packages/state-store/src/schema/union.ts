@@ -51,7 +51,17 @@ export class UnionType<U extends Variants> extends Type<UnionOf<U>, UnionInit<U>
   }
   override detach(union: unknown): unknown {
     const {tag, value} = (union ?? {}) as {tag: string; value: unknown};
+    this.admit(union, 't.union');
     return Object.hasOwn(this.variants, tag) ? {tag, value: this.variants[tag]!.detach(value)} : union;
+  }
+  /** Refuses what has more than the two. */
+  private admit(union: unknown, path: string): void {
+    const other = Object.keys(Object(union)).find(name => name !== 'tag' && name !== 'value');
+    if (other !== undefined)
+      throw new StoreError(
+        'ERR_VALUE',
+        `${path}: ${show(other)} has no place in a union; expected {tag, value}.`,
+      );
   }
   override plain(union: UnionOf<U>): UnionPlain<U> {
     return {tag: union.tag, value: this.variants[union.tag]!.plain(union.value)} as UnionPlain<U>;
@@ -67,8 +77,14 @@ export class UnionType<U extends Variants> extends Type<UnionOf<U>, UnionInit<U>
     const first = byte / CELL;
     const pick = (what: string, text: (a: Access) => string) =>
       `switch(${what}){${accesses.map((a, i) => `case ${i}:{${text(a)}break;}`).join('')}}`;
-    const numbers = captures.add(new Map(this.tags.map((tag, i) => [tag, i])));
+    const numbers = new Map(this.tags.map((tag, i) => [tag, i]));
     const expected = `{tag, value} with a tag of ${this.tags.join(', ')}`;
+    const numberOf = captures.add((v: unknown) => {
+      const {tag} = Object(v) as {tag?: string};
+      const number = numbers.get(tag!) ?? refuse(path, expected, v);
+      this.admit(v, path);
+      return number;
+    });
     const drops = accesses.some(a => a.drop) ? pick(place, a => a.drop ?? '') : '';
     const u = captures.variable();
     const init = `${place}=${u};${pick(u, a => a.init ?? a.set)}`;
@@ -83,7 +99,7 @@ export class UnionType<U extends Variants> extends Type<UnionOf<U>, UnionInit<U>
     });
     return {
       get: `(${reads}${damaged}(${place}))`,
-      check: `var ${u}=${numbers}.get(v?.tag)??${captures.add(refuse)}(${JSON.stringify(path)},${JSON.stringify(expected)},v);v=v.value;${pick(u, a => a.check)}`,
+      check: `var ${u}=${numberOf}(v);v=v.value;${pick(u, a => a.check)}`,
       // Under the same tag the new value may be the live record of the old one: nothing is cleared then.
       set: `if(${place}===${u}){${pick(u, a => a.set)}}else{${drops}M.invalidate();F64.fill(0,c+${first},c+${first + this.size / CELL});${init}}`,
       init: `{${init}}`,

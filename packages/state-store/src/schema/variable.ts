@@ -1,3 +1,4 @@
+import {types} from 'node:util';
 import type {ByteBuffer} from 'flatbuffers';
 import * as flatbuffers from 'flatbuffers';
 import {StoreError} from '../errors.js';
@@ -96,7 +97,7 @@ export class BytesType extends VariableType<Uint8Array> {
     return memory.u8.slice(cell * CELL, cell * CELL + length);
   }
   protected override fit(v: unknown, path: string): void {
-    if (!(v instanceof Uint8Array) || v.length >= WIDE) refuse(path, 'a Uint8Array', v);
+    if (!types.isUint8Array(v) || v.length >= WIDE) refuse(path, 'a Uint8Array', v);
   }
   protected override measure(v: Uint8Array): {bytes: number; length: number} {
     return {bytes: v.length, length: v.length};
@@ -132,7 +133,7 @@ export class FlatBufferType<T> extends VariableType<T | null, Uint8Array> {
     return bb ? this.rootAs(new flatbuffers.ByteBuffer(bb.bytes().slice())) : table;
   }
   protected override fit(v: unknown, path: string): void {
-    if (!(v instanceof Uint8Array) || v.length < 8)
+    if (!types.isUint8Array(v) || v.length < 8)
       refuse(path, 'a finished FlatBuffer as a Uint8Array (builder.asUint8Array())', v);
   }
   protected override measure(v: Uint8Array): {bytes: number; length: number} {

@@ -1,6 +1,6 @@
-import {inspect} from 'node:util';
+import {inspect, types} from 'node:util';
 import type {Backing} from '../backends/backing.js';
-import {type Collection, CollectionType, printable} from '../collections/collection.js';
+import {type Collection, CollectionType, printable, unlisted} from '../collections/collection.js';
 import {Table, type TableLayout} from '../collections/table.js';
 import {StoreError, show} from '../errors.js';
 import {wrongHeads} from '../repair/heads.js';
@@ -11,7 +11,7 @@ import type {Side} from '../repair/side.js';
 import {verifyHeader} from '../repair/verify-header.js';
 import {describesAddress, rebase} from '../schema/address.js';
 import type {Fields} from '../schema/record.js';
-import {ALWAYS_LIVE, compile} from '../schema/record-class.js';
+import {ALWAYS_LIVE, compile, ownFields} from '../schema/record-class.js';
 import type {Struct} from '../schema/struct.js';
 import type {TypeDescription} from '../schema/type.js';
 import {Checker, type CheckResult} from '../segment/check.js';
@@ -23,7 +23,7 @@ import {copyConsistently, entriesTooMany, logOverfull, UndoLog} from '../segment
 import {signOut} from '../segment/writers.js';
 import {growInto} from './grow.js';
 import {seen} from './seen.js';
-import {type Change, watchCommits} from './watch.js';
+import {type Changes, disposable, watchCommits} from './watch.js';
 
 /** What stands at the root: scalars, structs and collections by name. */
 export type Schema = Fields;
@@ -54,6 +54,14 @@ export interface StoreInfo {
   quarantined: number;
 }
 
+// So that these names are known, whatever `lib` and `types` a user's configuration has.
+declare global {
+  interface SymbolConstructor {
+    readonly dispose: unique symbol;
+    readonly asyncDispose: unique symbol;
+  }
+}
+
 const COPIES = 50;
 const OPTIMISTIC_READS = 3;
 
@@ -81,13 +89,14 @@ export class Store<S extends Schema> {
     this.ledger = new Ledger(engine);
     for (const {name, type, offset} of schema.placed) {
       if (!(type instanceof CollectionType)) continue;
-      const collection = type.open(engine, header.rootCell + offset / CELL, name);
-      if (!(collection instanceof Uint8Array)) printable(collection as object);
+      const opened = type.open(engine, header.rootCell + offset / CELL, name);
+      const collection = types.isUint8Array(opened) ? opened : unlisted(opened as object);
+      if (!types.isUint8Array(collection)) printable(collection);
       engine.opened.set(offset / CELL, collection);
       this.collections.set(name, collection);
     }
     const {Record} = compile(schema, engine, engine.name);
-    this.root = new Record(header.rootCell, ALWAYS_LIVE, 1) as unknown as RootOf<S>;
+    this.root = ownFields(new Record(header.rootCell, ALWAYS_LIVE, 1), schema) as unknown as RootOf<S>;
     engine.follow = () => this.follow();
     engine.log.bell = () => this.backing.bell.ring();
     this.addressed = describesAddress(schema.describe());
@@ -205,10 +214,7 @@ export class Store<S extends Schema> {
    * @example
    * for await (const {value} of store.watch(root => root.served)) console.log(value);
    */
-  watch<T = undefined>(
-    select?: (root: RootOf<S>) => T,
-    {signal}: {signal?: AbortSignal} = {},
-  ): AsyncGenerator<Change<T>, void, void> {
+  watch<T = undefined>(select?: (root: RootOf<S>) => T, {signal}: {signal?: AbortSignal} = {}): Changes<T> {
     this.engine.assertOpen();
     if (select !== undefined && typeof select !== 'function')
       throw new StoreError('ERR_OPTIONS', `select: ${show(select)}; watch expects a function of the root.`);
@@ -226,7 +232,7 @@ export class Store<S extends Schema> {
         this.watchers.delete(rung);
       };
     };
-    return watchCommits(memory, {listen, armed: this.backing.writable}, look, signal);
+    return disposable(watchCommits(memory, {listen, armed: this.backing.writable}, look, signal));
   }
 
   /** The whole segment, for native code. Write to regions of `t.raw` only. Another array after the store grew. */
@@ -244,7 +250,7 @@ export class Store<S extends Schema> {
   get shared(): SharedArrayBuffer {
     this.engine.assertOpen();
     const {buffer} = this.backing.bytes;
-    if (!(buffer instanceof SharedArrayBuffer))
+    if (!types.isSharedArrayBuffer(buffer))
       throw new StoreError(
         'ERR_BACKEND',
         `store '${this.engine.name}' is on backend '${this.backing.kind}'; only one on backend 'memory' can be handed to another thread.`,
@@ -390,6 +396,16 @@ export class Store<S extends Schema> {
     this.backing.bell.remove();
   }
 
+  /** For `using`: the same as `close()`. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** For `await using`: the same as `close()`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+  }
+
   /** @internal The segment itself is nothing to print. */
   [inspect.custom](): string {
     return this.engine.closed ? `Store '${this.engine.name}' (closed)` : `Store ${inspect(this.info())}`;
@@ -479,7 +495,7 @@ export class Store<S extends Schema> {
   private grow(maxSize: number): void {
     const {engine} = this;
     for (const [name, collection] of this.collections)
-      if (collection instanceof Uint8Array)
+      if (types.isUint8Array(collection))
         throw new StoreError(
           'ERR_FULL',
           `store '${engine.name}' is full and cannot grow: its region '${name}' is in use as plain memory. Open it with a larger size.`,

@@ -13,6 +13,21 @@ export interface Change<T> {
 
 const LOOK_MS = 50;
 
+/** What `store.watch()` is: to be looped over by `for await`, and given up by `return()`, by leaving the loop or by `await using`. */
+export interface Changes<T> extends AsyncGenerator<Change<T>, void, void> {
+  /** The same as `return()`. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Node 20 has the symbol, but its generators do not know it yet. */
+export function disposable<T>(changes: AsyncGenerator<Change<T>, void, void>): Changes<T> {
+  return Object.assign(changes, {
+    async [Symbol.asyncDispose]() {
+      await changes.return();
+    },
+  });
+}
+
 /**
  * Sleeps until a transaction commits, without polling: the watcher arms the bell in the segment and looks once more; a
  * writer that commits after finds it armed, disarms it and rings. Both sides store first and then load, atomically, so
