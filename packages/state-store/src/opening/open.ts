@@ -1,11 +1,12 @@
 import {setTimeout} from 'node:timers/promises';
 import type {Asked, Backing} from '../backends/backing.js';
 import {BusyForNow} from '../backends/busy.js';
-import {attachFile, placeOfFile} from '../backends/file.js';
+import {attachFile} from '../backends/file.js';
 import {holdingAt} from '../backends/holdings.js';
 import {told} from '../backends/refusal.js';
 import {attachMemory, placeOfMemory} from '../backends/shared-memory.js';
 import {assertHolds, parseSize} from '../backends/size.js';
+import {placeOfFile} from '../backends/store-file.js';
 import {attachSysv, placeOfSysv} from '../backends/sysv.js';
 import {StoreError, show} from '../errors.js';
 import type {Renames} from '../migration/plan.js';
