@@ -1,5 +1,13 @@
 import {endOrderly, generation, reregist} from '@zlr/kernel-shim';
-import {openStore, type RootOf, type Schema, type StoreOptions, t} from '@zlr/state-store';
+import {
+  openStore,
+  type RootOf,
+  readStore,
+  type Schema,
+  StoreError,
+  type StoreOptions,
+  t,
+} from '@zlr/state-store';
 import type {Channel, ChannelRecord} from './channels/channel.js';
 import {channelStruct} from './channels/channel-record.js';
 import {HreadError} from './errors.js';
@@ -22,7 +30,7 @@ export interface ServerOptions<S extends Schema>
   input(request: Request<S>): void;
   /** Bytes for your state (default 16 MiB); a store keeps the size it was made with. */
   stateBytes?: number;
-  /** Connections at a time (default 1,024). */
+  /** Connections at a time (default 1,024); no fewer than a killed program had, whose connections go on. */
   connections?: number;
   /** Seconds after which a quiet connection is ended (default 300). */
   idleSeconds?: number;
@@ -71,7 +79,7 @@ export async function createServer<const S extends Schema = Record<never, never>
     name,
     state: own,
     input,
-    connections = 1024,
+    connections: wanted = 1024,
     idleSeconds = 300,
     stateBytes = 2 ** 24,
     renames = {},
@@ -79,6 +87,7 @@ export async function createServer<const S extends Schema = Record<never, never>
     migrate,
     version,
   } = options;
+  const connections = Math.max(wanted, await roomLeft(name));
   const slotCount = Math.max(64, connections);
   const store = await openStore({
     name,
@@ -159,6 +168,19 @@ export async function createServer<const S extends Schema = Record<never, never>
     listen: ({port, host = '127.0.0.1'}) => (listening = loop.listen({host, port})),
     close,
   };
+}
+
+/** Connections that a killed program had room for: those that are to go on may stand anywhere in it. */
+async function roomLeft(name: string): Promise<number> {
+  try {
+    const store = await readStore({name});
+    const table = store.describe().fields?.find(field => field.name === 'zlrChannels');
+    store.close();
+    return table?.type.length ?? 0;
+  } catch (error) {
+    if (error instanceof StoreError && error.code === 'ERR_NOT_FOUND') return 0;
+    throw error;
+  }
 }
 
 function writeAnswer(slots: Buffer, slot: number, answer: string | Uint8Array): number {
