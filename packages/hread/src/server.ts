@@ -63,6 +63,8 @@ export interface Server<S extends Schema> {
   listen(where: {port: number; host?: string}): Promise<Address>;
   /** Ends in good order: answers on their way are sent (10 s at most), the state is removed. SIGTERM does it too. */
   close(): Promise<void>;
+  /** The same, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void>;
 }
 
 const DRAIN_SECONDS = 10;
@@ -167,6 +169,7 @@ export async function createServer<const S extends Schema = Record<never, never>
     recovered,
     listen: ({port, host = '127.0.0.1'}) => (listening = loop.listen({host, port})),
     close,
+    [Symbol.asyncDispose]: close,
   };
 }
 

@@ -151,7 +151,7 @@ serial('to close it twice is to close it once, and leaves the process as it was'
   await eventually(() => client.socket.bytesWritten === 4);
   client.end();
   await client.untilEnded();
-  await Promise.all([server.close(), server.close()]);
+  await Promise.all([server.close(), server.close(), server[Symbol.asyncDispose]()]);
   t.is(process.listenerCount('SIGTERM'), before);
   await client.close();
 });
