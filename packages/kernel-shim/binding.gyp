@@ -5,11 +5,13 @@
       "sources": [
         "native/addon/addon.c",
         "native/addon/addon_hold.c",
+        "native/addon/addon_module.c",
         "native/addon/addon_reactor.c",
         "native/addon/addon_store.c",
         "native/channels/books.c",
         "native/keeper/children.c",
         "native/channels/files.c",
+        "native/module/device.c",
         "native/reactor/hold.c",
         "native/keeper/keeper.c",
         "native/reactor/outflow.c",

@@ -4,7 +4,7 @@
  */
 import {spawnSync} from 'node:child_process';
 import {randomUUID} from 'node:crypto';
-import {existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
+import {existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
@@ -154,7 +154,7 @@ test.serial('a dump loads under another name, in memory and in a file, and is ch
   t.is((await zlr.run('check', copy)).stdout, 'ok\n');
   const again = await zlr.run('load', copy, '--input', dump);
   t.regex(again.stderr, /there is a store at .* already; remove it first/);
-  const bell = `/dev/shm/zlr-${process.getuid!()}-${(await keyOf(zlr, copy)).toString(16)}.bell`;
+  const bell = `/dev/shm/zlr-${process.getuid!()}-${statSync('/proc/self/ns/ipc').ino}-${(await keyOf(zlr, copy)).toString(16)}.bell`;
   t.false(existsSync(bell));
   const watching = zlr.start('inspect', copy, 'served', '--watch'); // makes the store's bell
   t.is(await watching.line(), '7');

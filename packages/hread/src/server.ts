@@ -11,7 +11,15 @@ import {
   record,
   text,
 } from '@zlr/kernel-shim/internal';
-import {openStore, type RootOf, type Schema, type StoreOptions, t} from '@zlr/state-store';
+import {
+  openStore,
+  type RootOf,
+  readStore,
+  type Schema,
+  StoreError,
+  type StoreOptions,
+  t,
+} from '@zlr/state-store';
 import type {Channel, ChannelRecord} from './channels/channel.js';
 import {channelStruct} from './channels/channel-record.js';
 import {assertFits, HreadError} from './errors.js';
@@ -34,7 +42,7 @@ export interface ServerOptions<S extends Schema>
   input(request: Request<S>): void;
   /** Bytes for your state (default 16 MiB); a store keeps the size it was made with. */
   stateBytes?: number;
-  /** Connections at a time (default 1,024). */
+  /** Connections at a time (default 1,024); no fewer than a killed program had, whose connections go on. */
   connections?: number;
   /** Seconds after which a quiet connection is ended (default 300). */
   idleSeconds?: number;
@@ -81,6 +89,8 @@ export interface Server<S extends Schema> {
   listen(where: {port: number; host?: string}): Promise<Address>;
   /** Ends in good order: answers on their way are sent (10 s at most), the state is removed. SIGTERM does it too. */
   close(): Promise<void>;
+  /** The same, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void>;
 }
 
 const DRAIN_SECONDS = 10;
@@ -100,7 +110,7 @@ export async function createServer<const S extends Schema = Record<never, never>
     name,
     state: own,
     input,
-    connections = 1024,
+    connections: wanted = 1024,
     idleSeconds = 300,
     stateBytes = 2 ** 24,
     renames = {},
@@ -108,6 +118,7 @@ export async function createServer<const S extends Schema = Record<never, never>
     migrate,
     version,
   } = options;
+  const connections = Math.max(wanted, await roomLeft(name));
   const slotCount = Math.max(64, connections);
   const store = await openStore({
     name,
@@ -196,7 +207,21 @@ export async function createServer<const S extends Schema = Record<never, never>
       return listening;
     },
     close,
+    [Symbol.asyncDispose]: close,
   };
+}
+
+/** Connections that a killed program had room for: those that are to go on may stand anywhere in it. */
+async function roomLeft(name: string): Promise<number> {
+  try {
+    const store = await readStore({name});
+    const table = store.describe().fields?.find(field => field.name === 'zlrChannels');
+    store.close();
+    return table?.type.length ?? 0;
+  } catch (error) {
+    if (error instanceof StoreError && error.code === 'ERR_NOT_FOUND') return 0;
+    throw error;
+  }
 }
 
 function writeAnswer(slots: Buffer, slot: number, answer: string | Uint8Array): number {

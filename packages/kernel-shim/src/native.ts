@@ -47,6 +47,28 @@ export interface Native {
   readAt(fd: number, into: Uint8Array, offset: number, length: number, position: number): number;
   close(fd: number): number;
 
+  /** A descriptor of /dev/zlr, whose ABI is ours. */
+  moduleOpen(): number;
+  moduleRegister(
+    device: number,
+    binPath: string,
+    argv: readonly string[],
+    envp: readonly string[],
+    childId: number,
+    thresholdMs: number,
+  ): number;
+  moduleInfo(device: number): {
+    error: number;
+    restarted: number;
+    childId: number;
+    generation: number;
+    signal: number;
+    code: number;
+    pid: number;
+    channels: number;
+  };
+  moduleForget(device: number): number;
+
   heldOpen(
     record: Uint8Array,
     pool: Uint8Array,

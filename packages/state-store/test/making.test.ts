@@ -5,7 +5,7 @@
  * To see it fail: in draft.ts let openDraft not take all places; in sysv.ts let attachSysv take none before it looks for segments.
  * ZLR_SEED=N repeats the instants of the kills.
  */
-import {readdirSync, readFileSync} from 'node:fs';
+import {readdirSync, readFileSync, renameSync} from 'node:fs';
 import {basename, dirname} from 'node:path';
 import {setTimeout as delay} from 'node:timers/promises';
 import test from 'ava';
@@ -34,6 +34,30 @@ function traces(name: string, backend: BackendName): string[] {
     ...sets.filter(set => Number.parseInt(set, 10) >>> 0 === keys[0]).map(() => 'semaphores'),
   ];
 }
+
+test('what a dead rebuilder left goes, also when what it rebuilt is not there any more', async t => {
+  const name = freshName();
+  const path = pathOf(name, 'file').path!;
+  const where = {name, backend: 'file', path, size: '64KB', schema} as const;
+  (await openStore(where)).close();
+  renameSync(path, `${path}.zlr-next`);
+  (await openStore(where)).destroy();
+  t.deepEqual(traces(name, 'file'), []);
+});
+
+test("no store of a user is taken for a dead maker's draft", async t => {
+  const name = freshName();
+  const {path} = pathOf(name, 'file');
+  const of = (suffix: string) =>
+    ({name, backend: 'file', path: path + suffix, size: '64KB', schema}) as const;
+  const others = ['.new', '.next', '.tmp', '~', '.bak'];
+  for (const suffix of others) (await openStore(of(suffix))).close();
+  (await openStore(of(''))).close();
+  (await openStore({...of(''), compact: true})).destroy();
+  for (const suffix of others) (await openStore({...of(suffix), size: undefined as never})).destroy();
+  for (const suffix of ['.zlr-new', '.zlr-next'])
+    await t.throwsAsync(openStore(of(suffix)), {code: 'ERR_OPTIONS', message: /choose another name/});
+});
 
 for (const backend of SHARED_BACKENDS) {
   test.serial(

@@ -4,10 +4,11 @@
  *
  * To see it fail: let Tenure.isHolding ask isAlive() of a name in the header, or Tenure.alone give true.
  */
+import {spawnSync} from 'node:child_process';
 import test from 'ava';
 import {openStore, t as ty} from '../src/index.js';
 import {Claimant, newPidNamespace} from './helpers/claimants.js';
-import {freshName, pathOf, SHARED_BACKENDS} from './helpers/stores.js';
+import {fresh, freshName, pathOf, SHARED_BACKENDS} from './helpers/stores.js';
 
 const schema = {count: ty.uint, kept: ty.map(ty.u32, ty.string())};
 const namespace = newPidNamespace();
@@ -71,3 +72,30 @@ for (const backend of SHARED_BACKENDS) {
     },
   );
 }
+
+test('a store of the same name in another IPC namespace, which shares /dev/shm, wakes nobody here and silences nobody', async t => {
+  const name = freshName();
+  const store = await fresh(t, 'sysv', schema, {name});
+  const reader = await openStore({name, schema, readonly: true});
+  const changes = reader.watch(root => root.count);
+  const first = changes.next();
+  const {href} = new URL('../dist/index.js', import.meta.url);
+  const code = `import(${JSON.stringify(href)}).then(async ({openStore, t}) => {
+    const store = await openStore({name: '${name}', size: '64KB', schema: {count: t.uint}});
+    store.transaction(() => store.root.count++);
+    store.destroy();
+  })`;
+  const other = [
+    ['unshare', '--ipc'],
+    ['unshare', '--map-root-user', '--ipc'],
+  ].find(([file, ...args]) => spawnSync(file!, [...args, 'true']).status === 0);
+  if (!other) t.log('no IPC namespace is allowed here');
+  else {
+    const [file, ...args] = [...other, process.execPath, '-e', code];
+    t.is(spawnSync(file!, args, {encoding: 'utf8'}).stderr, '');
+  }
+  store.transaction(() => store.root.count++);
+  t.is((await first).value!.value, 1);
+  await changes.return();
+  reader.close();
+});

@@ -63,7 +63,7 @@ test.serial('a file is on the disk before its name is, and its length before its
   const calls = record(t, path);
   const where = {name, backend: 'file', path, schema} as const;
   const store = await fresh(t, 'file', schema, {name, size: '64KB', maxSize: '128KB'});
-  const made = ['fsync store.new', 'msync', 'renameNew store.new store', 'fsync folder'];
+  const made = ['fsync store.zlr-new', 'msync', 'renameNew store.zlr-new store', 'fsync folder'];
   t.deepEqual(calls.splice(0), made);
   const {size} = store.info();
   const header = () => fs.readFileSync(path).readUInt32LE(at.size);
@@ -82,13 +82,36 @@ test.serial('a file is on the disk before its name is, and its length before its
   t.deepEqual(calls.splice(0), ['msync']);
   (await openStore({...where, compact: true})).close();
   t.deepEqual(calls.splice(0), [
-    'fsync store.next',
+    'fsync store.zlr-next',
     'msync',
-    'renameSync store.next store',
+    'renameSync store.zlr-next store',
     'fsync folder',
     'msync',
   ]);
   (await openStore(where)).destroy();
+});
+
+test.serial('what fails after a rebuilt store has its name does not remove it', async t => {
+  const name = freshName();
+  const path = pathOf(name, 'file').path!;
+  const where = {name, backend: 'file', path, schema} as const;
+  const store = await fresh(t, 'file', schema, {name});
+  store.root.accounts.set('Ada', 5);
+  store.close();
+  const real = fs.fsyncSync;
+  fs.fsyncSync = fd => {
+    if (fs.fstatSync(fd).isDirectory())
+      throw Object.assign(new Error('EIO: i/o error, fsync'), {code: 'EIO'});
+    real(fd);
+  };
+  syncBuiltinESMExports();
+  await t.throwsAsync(openStore({...where, compact: true}), {code: 'ERR_BACKEND', message: /EIO/});
+  fs.fsyncSync = real;
+  syncBuiltinESMExports();
+  const again = await openStore(where);
+  t.is(again.root.accounts.get('Ada'), 5);
+  t.deepEqual(again.check().problems, []);
+  again.destroy();
 });
 
 for (const [place, offset] of [

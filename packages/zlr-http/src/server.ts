@@ -91,6 +91,11 @@ export class StaticServer implements Protocol<ConnectionRecord> {
     if (isSupervised()) endOrderly();
   }
 
+  /** The same, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
   // --- protocol ---------------------------------------------------------------------------------------------------
 
   input(connection: Connection): void {

@@ -14,24 +14,6 @@
 #include "napi.h"
 #include "../channels/sockets.h"
 
-static char **get_strings(napi_env env, napi_value array) {
-  uint32_t count;
-  MUST(napi_get_array_length(env, array, &count));
-  char **out = calloc(count + 1, sizeof *out);
-  if (!out) abort();
-  for (uint32_t i = 0; i < count; i++) {
-    napi_value item;
-    MUST(napi_get_element(env, array, i, &item));
-    out[i] = get_string(env, item);
-  }
-  return out;
-}
-
-static void free_strings(char **strings) {
-  for (char **s = strings; *s; s++) free(*s);
-  free(strings);
-}
-
 /* --- keeper ------------------------------------------------------------------------------------------------------- */
 
 static struct zlr_plan *plan;
@@ -315,6 +297,7 @@ NAPI_MODULE_INIT() {
   export_function(env, exports, "close", close_fd);
   zlr_export_hold(env, exports);
   zlr_export_reactor(env, exports);
+  zlr_export_module(env, exports);
   zlr_export_store(env, exports);
   return exports;
 }

@@ -60,6 +60,25 @@ static inline char *get_string(napi_env env, napi_value value) {
   return out;
 }
 
+/* The strings of an array and a NULL, copies on the heap */
+static inline char **get_strings(napi_env env, napi_value array) {
+  uint32_t count;
+  MUST(napi_get_array_length(env, array, &count));
+  char **out = calloc(count + 1, sizeof *out);
+  if (!out) abort();
+  for (uint32_t i = 0; i < count; i++) {
+    napi_value item;
+    MUST(napi_get_element(env, array, i, &item));
+    out[i] = get_string(env, item);
+  }
+  return out;
+}
+
+static inline void free_strings(char **strings) {
+  for (char **s = strings; *s; s++) free(*s);
+  free(strings);
+}
+
 /* The bytes under a typed array */
 static inline void *get_bytes(napi_env env, napi_value value) {
   void *data;
@@ -79,6 +98,7 @@ static inline void export_function(napi_env env, napi_value exports, const char 
 
 void zlr_export_reactor(napi_env env, napi_value exports);
 void zlr_export_hold(napi_env env, napi_value exports);
+void zlr_export_module(napi_env env, napi_value exports);
 void zlr_export_store(napi_env env, napi_value exports);
 
 #endif

@@ -1,14 +1,25 @@
 import {closeSync, constants, fstatSync, openSync, readSync, statSync, unlinkSync} from 'node:fs';
-import {StoreError} from '../errors.js';
+import {StoreError, show} from '../errors.js';
 import {HEADER_BYTES, recognise} from '../segment/header.js';
 import {BusyForNow} from './busy.js';
 import {FileSeats} from './file-seats.js';
 
 /*
- * A store in a file is made as PATH.new, and rebuilt as PATH.next, and gets its name when it is whole. Who makes one has all
- * its places, by which a draft of a dead maker is known.
+ * A store in a file is made as PATH.zlr-new, and rebuilt as PATH.zlr-next, and gets its name when it is whole. Who makes one
+ * has all its places, by which a draft of a dead maker is known. It may be as whole as any store that nobody has open, so
+ * no store may have such a name for good.
  */
-export const DRAFTS = {made: '.new', rebuilt: '.next'} as const;
+export const DRAFTS = {made: '.zlr-new', rebuilt: '.zlr-next'} as const;
+
+/** @throws StoreError ERR_OPTIONS: what lies there is taken for a draft of another store */
+export function assertNoDraft(path: string): void {
+  const suffix = Object.values(DRAFTS).find(each => path.endsWith(each));
+  if (suffix !== undefined)
+    throw new StoreError(
+      'ERR_OPTIONS',
+      `path: no store can be called ${show(path)}, for files that end in ${suffix} are what stores are made as; choose another name.`,
+    );
+}
 
 const {O_RDWR, O_CREAT, O_NOFOLLOW, O_NONBLOCK} = constants;
 

@@ -3,9 +3,9 @@ import {errnoName, type Native, native} from '@zlr/kernel-shim/internal';
 import {StoreError} from '../errors.js';
 import {assertDescriptors} from './refusal.js';
 
-const {EAGAIN, EEXIST, EINVAL, ENOSYS, EIDRM, EACCES, ENOENT} = constants.errno;
+const {EAGAIN, EEXIST, EINVAL, ENOSYS, EIDRM, EACCES, ENOENT, ENOSPC} = constants.errno;
 /** What the calls below give when they fail, as negative numbers. */
-export const Errno = {EAGAIN, EEXIST, EINVAL, ENOSYS, EIDRM, EACCES, ENOENT} as const;
+export const Errno = {EAGAIN, EEXIST, EINVAL, ENOSYS, EIDRM, EACCES, ENOENT, ENOSPC} as const;
 
 /**
  * What the backends but 'memory' ask of the kernel; loaded when the first of them is used.

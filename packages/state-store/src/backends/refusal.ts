@@ -6,7 +6,7 @@ const REFUSALS: Readonly<Record<string, readonly [StoreErrorCode, string]>> = {
   ENOTDIR: ['ERR_NOT_FOUND', 'a part of its path is no folder; choose another path'],
   ENAMETOOLONG: [
     'ERR_OPTIONS',
-    'its path is too long: a name has at most 255 bytes, 250 for a store that is made or rebuilt, and all of them at most 4095; choose a shorter one',
+    'its path is too long: a name has at most 255 bytes, 246 for a store that is made or rebuilt, and all of them at most 4095; choose a shorter one',
   ],
   ELOOP: ['ERR_OPTIONS', 'its path leads through links in a circle; choose another path'],
   ERR_INVALID_ARG_VALUE: ['ERR_OPTIONS', 'its path holds a NUL, which no path can; choose another path'],
@@ -18,6 +18,10 @@ const REFUSALS: Readonly<Record<string, readonly [StoreErrorCode, string]>> = {
   EROFS: [
     'ERR_BACKEND',
     'its file system is read-only; open the store with readonly: true, or mount it to be written',
+  ],
+  EBUSY: [
+    'ERR_BACKEND',
+    'its name is a mount of its own, so no other file can take its place; mount its folder instead',
   ],
   ENODEV: ['ERR_BACKEND', 'its file system cannot map files into memory; choose another path'],
   ENOSPC: ['ERR_LIMIT', 'its file system is full; free some room, or choose another path'],

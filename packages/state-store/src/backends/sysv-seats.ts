@@ -1,3 +1,4 @@
+import {readFileSync} from 'node:fs';
 import {StoreError} from '../errors.js';
 import {PLACES, type Seats} from '../segment/tenure.js';
 import {check, Errno, kernel} from './kernel.js';
@@ -29,17 +30,21 @@ export class SysvSeats implements Seats {
   }
 
   private open(): number {
-    const id = kernel().semOpen(this.key, FIRST + PLACES, 1);
+    const count = FIRST + PLACES;
+    const id = kernel().semOpen(this.key, count, 1);
+    // EINVAL: there is a smaller set, or none so large is allowed.
+    const isThere = id !== -Errno.EINVAL || kernel().semOpen(this.key, 0, 0) !== -Errno.ENOENT;
+    if (id === -Errno.ENOSPC || !isThere)
+      throw new StoreError(
+        'ERR_LIMIT',
+        `${this.where}: the kernel has no ${count} semaphores for it, by which its writers exclude each other. kernel.sem (SEMMSL, SEMMNS, SEMOPM, SEMMNI: ${semaphoreLimits()}) bounds those of one set, of all sets, and the sets (ipcs -s); remove some sets, raise it (sysctl -w kernel.sem=...), or use backend 'file'.`,
+      );
     if (id === -Errno.EACCES || id === -Errno.EINVAL)
       throw new StoreError(
         'ERR_FOREIGN',
         `${this.where}: the semaphores at its key are not those of a store of yours (ipcs -s); they were left untouched. Choose another name.`,
       );
-    return check(
-      id,
-      this.where,
-      'semaphores, by which its writers exclude each other (kernel.sem bounds them)',
-    );
+    return check(id, this.where, 'semaphores, by which its writers exclude each other');
   }
 
   /** False when it cannot be now. */
@@ -113,6 +118,10 @@ export class SysvSeats implements Seats {
     }
     kernel().semRemove(this.id);
   }
+}
+
+function semaphoreLimits(): string {
+  return readFileSync('/proc/sys/kernel/sem', 'utf8').trim().replaceAll('\t', ' ');
 }
 
 /** The pid of the single writer at a key; 0: he has no number in this pid namespace; undefined: there is none. */

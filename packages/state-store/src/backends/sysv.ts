@@ -1,5 +1,5 @@
 import {createHash} from 'node:crypto';
-import {existsSync} from 'node:fs';
+import {existsSync, statSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {StoreError} from '../errors.js';
@@ -21,6 +21,7 @@ import {FileBell} from './bell.js';
 import {BusyForNow, busy} from './busy.js';
 import {hold, letGoOf} from './holdings.js';
 import {kernel} from './kernel.js';
+import {told} from './refusal.js';
 import {SysvSeats} from './sysv-seats.js';
 import {
   attachedElsewhere,
@@ -174,9 +175,11 @@ export function removeSysv(id: number, name: string | null): void {
 
 let bells: string | undefined;
 
+/** Two IPC namespaces may have a store of one name each, and one /dev/shm. */
 function bellOf(name: string): FileBell {
-  bells ??= existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
-  return new FileBell(join(bells, `zlr-${process.getuid!()}-${sysvKey(name, 0).toString(16)}.bell`), true);
+  const folder = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
+  bells ??= join(folder, `zlr-${process.getuid!()}-${statSync('/proc/self/ns/ipc').ino}-`);
+  return new FileBell(`${bells}${sysvKey(name, 0).toString(16)}.bell`, true);
 }
 
 export function placeOfSysv(name: string): string {
@@ -260,14 +263,15 @@ function backing(
   let attached = true;
   opening.attached++;
   let next: Backing | undefined;
+  const where = describe(sysvKey(name, edition), name);
   const beside = (to: number, created: boolean) =>
-    backing(opening, after(edition), makeNext(name, after(edition), to), created, false);
+    told(where, () => backing(opening, after(edition), makeNext(name, after(edition), to), created, false));
   const self: Backing = {
     kind: 'sysv',
     bytes,
     created,
     place: placeOfSysv(name),
-    where: describe(sysvKey(name, edition), name),
+    where,
     tenure: opening.tenure,
     writable: true,
     bell,
@@ -294,7 +298,7 @@ function backing(
       next = by;
       bell.ring();
     },
-    successor: () => next ?? attachCurrent(opening, undefined),
+    successor: () => next ?? told(where, () => attachCurrent(opening, undefined)),
     detach() {
       if (!attached) return;
       attached = false;
@@ -306,12 +310,15 @@ function backing(
     destroy() {
       // While this one has a place nobody makes another store of this name: what it moved to is the same store.
       const moved = bytes.length === 0 || stateOf(new Memory(bytes)) === MOVED;
-      const [, now] = moved ? currentEdition(name) : [];
-      markMoved(now ? now.mapped.bytes : bytes); // for those who still have it
-      if (now) unmap(now.mapped);
-      removeSegment(now ? now.segment.id : id);
-      if (opening.tenure?.alone()) removeUnfinished(name, edition);
-      self.detach();
+      try {
+        const [, now] = moved ? told(where, () => currentEdition(name)) : [];
+        markMoved(now ? now.mapped.bytes : bytes); // for those who still have it
+        if (now) unmap(now.mapped);
+        removeSegment(now ? now.segment.id : id);
+        if (opening.tenure?.alone()) told(where, () => removeUnfinished(name, edition));
+      } finally {
+        self.detach();
+      }
     },
   };
   return self;

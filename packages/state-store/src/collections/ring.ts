@@ -157,9 +157,17 @@ export class Ring<V, I = V> implements Rowed {
     const [counted, {lost}] = [this.counted(), this];
     if (counted > Number.MAX_SAFE_INTEGER)
       checker.problem(this.path, `${counted} values pushed, which cannot be`);
-    else if (lost > this.filled) checker.problem(this.path, `${lost} values lost of ${this.filled}`);
+    else if (lost !== this.unfilled(counted))
+      checker.problem(this.path, `${lost} values lost, and ${this.unfilled(counted)} places without one`);
     else return true;
     return false;
+  }
+
+  /** Places that none was ever put into though it was pushed, told by their lives; these are not 0 as long as they do not wrap. */
+  private unfilled(pushed: number): number {
+    const {lives, filled} = this;
+    if (pushed + this.capacity >= 2 ** 32) return this.lost;
+    return this.engine.memory.u32.subarray(lives, lives + filled).filter(life => life === 0).length;
   }
 
   /** @internal */

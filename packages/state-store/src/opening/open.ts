@@ -2,11 +2,12 @@ import {setTimeout} from 'node:timers/promises';
 import {anything, call, type Expected, flag, optional, record, text} from '@zlr/kernel-shim/internal';
 import type {Asked, Backing} from '../backends/backing.js';
 import {BusyForNow} from '../backends/busy.js';
-import {attachFile, placeOfFile} from '../backends/file.js';
+import {attachFile} from '../backends/file.js';
 import {holdingAt} from '../backends/holdings.js';
 import {told} from '../backends/refusal.js';
 import {attachMemory, placeOfMemory} from '../backends/shared-memory.js';
 import {assertHolds, parseSize} from '../backends/size.js';
+import {placeOfFile} from '../backends/store-file.js';
 import {attachSysv, placeOfSysv} from '../backends/sysv.js';
 import {assertFits, StoreError, show} from '../errors.js';
 import type {Renames} from '../migration/plan.js';
@@ -144,7 +145,7 @@ export async function openStore<const S extends Schema>(options: StoreOptions<S>
   const access = readonly ? 'none' : writers;
   return patiently(() => {
     if (share) {
-      const there = shareOpen<S>(placeOf(where), name, root, writers);
+      const there = shareOpen<S>(placeOf(where), name, root, writers, version);
       if (there) return there;
     }
     const backing = attach(where, {name, size, access, opened});

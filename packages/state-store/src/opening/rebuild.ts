@@ -9,7 +9,7 @@ import {Plan} from '../migration/plan.js';
 import type {Fields} from '../schema/record.js';
 import type {Struct} from '../schema/struct.js';
 import {Engine} from '../segment/engine.js';
-import {type Header, raiseSchemaVersion, schemaVersionOf} from '../segment/header.js';
+import {type Header, hasMoved, raiseSchemaVersion, schemaVersionOf} from '../segment/header.js';
 import {Memory} from '../segment/memory.js';
 import {nameOf} from '../segment/process-identity.js';
 import {UndoLog} from '../segment/undo-log.js';
@@ -67,7 +67,9 @@ export function rebuild<S extends Schema>(
     backing.replace(place);
     place.bell.ring();
   } catch (error) {
-    place.destroy();
+    if (hasMoved(before))
+      place.detach(); // it is the store by now
+    else place.destroy();
     throw error;
   }
 }

@@ -98,6 +98,7 @@ async function unpack(dump: Uint8Array, backend: Backing['kind']): Promise<Uint8
     );
   if (count < image.length)
     corrupt(`its header says ${image.length} bytes, but it holds ${count}; it was cut short`);
+  upgrade(new Memory(image));
   forgetUsers(image); // somebody may have packed a file as it was
   return image;
 }

@@ -135,8 +135,9 @@ export class Heap {
     }
     const top = u32[at.heapTop / 4]!;
     // The cell below the limit stays free: growing needs it for a header around the extents.
-    if (top + cells < this.limit) {
-      this.assertBounds();
+    const {limit} = this;
+    if (top + cells < limit) {
+      if (top < this.start || limit * 2 > u32.length) this.assertBounds();
       log.save(at.heapTop >> 3);
       u32[at.heapTop / 4] = top + cells;
       u32[top * 2] = cells; // above the old top: nobody looks there if this is undone

@@ -1,0 +1,42 @@
+/** What a process declares in order to be restarted (thesis, `reregist`). */
+export interface Registration {
+  /** The program that the next generation executes. */
+  readonly binPath: string;
+  readonly argv: readonly string[];
+  readonly envp: Readonly<Record<string, string>>;
+  /** Tells the processes of one service apart; 0 for the only one. */
+  readonly childId: number;
+}
+
+/**
+ * Who sees to it that the process is followed by another: a keeper and a supervisor, or the kernel module.
+ *
+ * What a channel is, and how far it has come, is the same for both and no part of this: it is marked on the open file
+ * itself (native/keeper/table.h), found by the next generation in its own table (native.adopt), and its positions are
+ * the kernel's own (native/channels/books.h). What follows a death, too, is decided elsewhere: by the supervisor
+ * (supervisor/fault.ts), or by the module (kmod/fault.c), by the same rules but for one (kmod/README.md).
+ */
+export interface Backend {
+  /** This life's number; 1 for the first. */
+  readonly generation: number;
+  /** What the former generation had registered, 0 in the first. */
+  readonly childId: number;
+  /** The pid of the keeper; 0: there is none. */
+  readonly keeperPid: number;
+  /**
+   * From here on the channels outlive the process.
+   *
+   * @param channels how many were handed over to it
+   * @throws ShimError
+   */
+  register(registration: Registration, channels: number): void;
+  /** The first channel that was handed over is served again. */
+  served(): void;
+  /** The end of this process, which follows, is no fault. */
+  orderly(): void;
+}
+
+/** NAME=value, as execve() takes them. */
+export function environmentStrings(envp: Readonly<Record<string, string>>): string[] {
+  return Object.entries(envp).map(([name, value]) => `${name}=${value}`);
+}
