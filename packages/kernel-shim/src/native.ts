@@ -1,5 +1,6 @@
 import {existsSync, readdirSync, readFileSync} from 'node:fs';
-import {createRequire} from 'node:module';
+// As a whole: a `createRequire` that is imported by name, webpack takes for its own.
+import nodeModule from 'node:module';
 import {dirname, join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {ShimError} from './errors.js';
@@ -144,7 +145,7 @@ function packageFolder(): string {
   // A bundler that makes CommonJS leaves import.meta empty. (In a module __filename may be another's: `node -e` sets it for all.)
   const {url} = import.meta as {url?: string};
   const here = url === undefined ? __filename : fileURLToPath(url);
-  const require = createRequire(here);
+  const require = nodeModule.createRequire(here);
   let folder = dirname(here);
   while (!existsSync(join(folder, 'package.json')) && folder !== dirname(folder)) folder = dirname(folder);
   try {
@@ -173,7 +174,7 @@ function load(): Native {
   const failures: Error[] = [];
   for (const file of files) {
     try {
-      return createRequire(file)(file) as Native;
+      return nodeModule.createRequire(file)(file) as Native;
     } catch (error) {
       failures.push(error as Error);
     }

@@ -215,6 +215,9 @@ test('each function and each declaration refuses an option that there is not, an
   });
   t.throws(() => ty.table(S, {capcity: 3} as never), {code: 'ERR_SCHEMA', message: /capcity/});
   t.throws(() => ty.table({a: ty.u8} as never), {code: 'ERR_SCHEMA', message: /expected a struct/});
+  const copied = {describe: () => ({kind: 'u8'})} as never; // as another copy of the package has it
+  for (const use of [() => struct('S', {a: copied}), () => ty.list(copied), () => ty.table(copied)])
+    t.throws(use, {code: 'ERR_SCHEMA', message: /of this copy of @zlr\/state-store/});
 });
 
 test('a segment of somebody else is left as it is', async t => {

@@ -1,5 +1,6 @@
 import {existsSync} from 'node:fs';
-import {createRequire} from 'node:module';
+// As a whole: a `createRequire` that is imported by name, webpack takes for its own.
+import nodeModule from 'node:module';
 import {dirname, join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {StoreError} from '../errors.js';
@@ -13,7 +14,7 @@ const here = url === undefined ? __filename : fileURLToPath(url);
 
 /** The folder of this package; of a program made by a bundler, the package that is installed beside it; undefined: none. */
 function packageFolder(): string | undefined {
-  const require = createRequire(here);
+  const require = nodeModule.createRequire(here);
   let folder = dirname(here);
   while (!existsSync(join(folder, 'package.json')) && folder !== dirname(folder)) folder = dirname(folder);
   try {
@@ -47,7 +48,7 @@ export function loadCompiled<M extends object>(
   const reasons: string[] = [];
   const attempt = (path: string, from: string): M | undefined => {
     try {
-      const module = createRequire(from)(path) as M & {default?: M};
+      const module = nodeModule.createRequire(from)(path) as M & {default?: M};
       const loaded = module.default ?? module;
       // Loaders of test runners give what a module had exported before it failed, when it is asked for again.
       const lacking = functions.find(each => typeof loaded[each] !== 'function');

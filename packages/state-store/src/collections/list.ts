@@ -1,6 +1,6 @@
 import {StoreError, show} from '../errors.js';
 import {closeCollection} from '../schema/closed.js';
-import {Type, type TypeDescription} from '../schema/type.js';
+import {strangeness, Type, type TypeDescription} from '../schema/type.js';
 import type {Builder} from '../segment/builder.js';
 import type {Checker} from '../segment/check.js';
 import type {Engine} from '../segment/engine.js';
@@ -308,7 +308,10 @@ export class ListType<V, I, J> extends CollectionType<List<V, I>> {
   constructor(private readonly of: Type<V, I, J>) {
     super();
     if (!(of instanceof Type) || of instanceof CollectionType)
-      throw new StoreError('ERR_SCHEMA', 't.list: values are of a type such as t.u32, or of a struct.');
+      throw new StoreError(
+        'ERR_SCHEMA',
+        `t.list: values are of a type such as t.u32, or of a struct${strangeness(of)}.`,
+      );
   }
   override describe(): TypeDescription {
     return {kind: 'list', size: this.size, of: [this.of.describe()]};

@@ -1,7 +1,7 @@
 import {StoreError} from '../errors.js';
 import {closeCollection} from '../schema/closed.js';
 import type {Live} from '../schema/record.js';
-import {type AnyType, Type, type TypeDescription} from '../schema/type.js';
+import {type AnyType, strangeness, Type, type TypeDescription} from '../schema/type.js';
 import {StringType} from '../schema/variable.js';
 import type {Builder} from '../segment/builder.js';
 import type {Checker} from '../segment/check.js';
@@ -258,7 +258,10 @@ export class MapType<K, KI, V, VI, VJ> extends CollectionType<StoreMap<K, V, KI,
     if (!isKeyType(key))
       throw new StoreError('ERR_SCHEMA', 't.map: keys are t.string(), t.bytes() or integers.');
     if (!(of instanceof Type) || of instanceof CollectionType)
-      throw new StoreError('ERR_SCHEMA', 't.map: values are of a type such as t.u32, or of a struct.');
+      throw new StoreError(
+        'ERR_SCHEMA',
+        `t.map: values are of a type such as t.u32, or of a struct${strangeness(of)}.`,
+      );
   }
   override describe(): TypeDescription {
     return {kind: 'map', size: this.size, of: [this.key.describe(), this.of.describe()]};

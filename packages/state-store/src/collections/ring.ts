@@ -1,7 +1,7 @@
 import {StoreError, show} from '../errors.js';
 import {closeCollection} from '../schema/closed.js';
 import {cellsOf, compileRow, type Row, rowCells, strideOf} from '../schema/element.js';
-import {Type, type TypeDescription} from '../schema/type.js';
+import {strangeness, Type, type TypeDescription} from '../schema/type.js';
 import type {Builder} from '../segment/builder.js';
 import type {Checker} from '../segment/check.js';
 import type {Engine} from '../segment/engine.js';
@@ -218,7 +218,10 @@ export class RingType<V, I, J> extends CollectionType<Ring<V, I>> {
   ) {
     super();
     if (!(of instanceof Type) || of instanceof CollectionType)
-      throw new StoreError('ERR_SCHEMA', 't.ring: values are of a type such as t.u32, or of a struct.');
+      throw new StoreError(
+        'ERR_SCHEMA',
+        `t.ring: values are of a type such as t.u32, or of a struct${strangeness(of)}.`,
+      );
     if (!Number.isSafeInteger(capacity) || capacity < 1 || capacity > 2 ** 30)
       throw new StoreError(
         'ERR_SCHEMA',

@@ -4,7 +4,7 @@ import {closeCollection} from '../schema/closed.js';
 import {compileRow, type Row} from '../schema/element.js';
 import {FixedStringType} from '../schema/fixed.js';
 import {BigType, NumberType, TimestampType, timeOf, UintType} from '../schema/scalars.js';
-import {type AnyType, refuse, Type, type TypeDescription} from '../schema/type.js';
+import {type AnyType, refuse, strangeness, Type, type TypeDescription} from '../schema/type.js';
 import {BytesType, StringType} from '../schema/variable.js';
 import type {Builder} from '../segment/builder.js';
 import type {Checker} from '../segment/check.js';
@@ -544,7 +544,10 @@ export class SortedType<K, KI, V, VI, VJ> extends CollectionType<SortedMap<K, V,
     )
       throw new StoreError('ERR_SCHEMA', 't.sorted: keys are numbers, strings, bytes or timestamps.');
     if (!(of instanceof Type) || of instanceof CollectionType)
-      throw new StoreError('ERR_SCHEMA', 't.sorted: values are of a type such as t.u32, or of a struct.');
+      throw new StoreError(
+        'ERR_SCHEMA',
+        `t.sorted: values are of a type such as t.u32, or of a struct${strangeness(of)}.`,
+      );
   }
   override describe(): TypeDescription {
     return {kind: 'sorted', size: this.size, of: [this.key.describe(), this.of.describe()]};

@@ -4,7 +4,7 @@ import {closeCollection} from '../schema/closed.js';
 import type {Fields, InitOf, Live, PlainOf, RecordOf} from '../schema/record.js';
 import {type Compiled, compile, type Extras} from '../schema/record-class.js';
 import {Struct} from '../schema/struct.js';
-import type {TypeDescription} from '../schema/type.js';
+import {strangeness, type TypeDescription} from '../schema/type.js';
 import type {Builder} from '../segment/builder.js';
 import type {Checker} from '../segment/check.js';
 import {type Engine, OWNER} from '../segment/engine.js';
@@ -309,7 +309,7 @@ export class TableType<F extends Fields> extends CollectionType<Table<F>> {
   ) {
     super();
     if (!(struct instanceof Struct))
-      throw new StoreError('ERR_SCHEMA', 't.table: expected a struct: t.table(Conn).');
+      throw new StoreError('ERR_SCHEMA', `t.table: expected a struct: t.table(Conn)${strangeness(struct)}.`);
     assertFits(`t.table(${struct.name})`, options, {capacity: anything}, 'ERR_SCHEMA');
     const {capacity} = options;
     if (capacity !== undefined && (!Number.isSafeInteger(capacity) || capacity < 1 || capacity > SLOT_SPACE))

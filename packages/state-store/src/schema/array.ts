@@ -11,6 +11,7 @@ import {
   type Guard,
   refuse,
   seenFrom,
+  strangeness,
   Type,
   type TypeDescription,
 } from './type.js';
@@ -116,7 +117,10 @@ export class ArrayType<V, I, J> extends Type<FixedArray<V, I>, Iterable<I>, J[]>
   ) {
     super();
     if (!(of instanceof Type))
-      throw new StoreError('ERR_SCHEMA', 't.array(type, length): expected a type such as t.u32.');
+      throw new StoreError(
+        'ERR_SCHEMA',
+        `t.array(type, length): expected a type such as t.u32${strangeness(of)}.`,
+      );
     if (!Number.isSafeInteger(length) || length < 1 || length > 1 << 20)
       throw new StoreError(
         'ERR_SCHEMA',

@@ -1,6 +1,6 @@
 import {StoreError} from '../errors.js';
 import {CELL} from '../segment/memory.js';
-import {type AnyType, Type} from './type.js';
+import {type AnyType, strangeness, Type} from './type.js';
 
 /** The fields of a struct: types by name. */
 export type Fields = Readonly<Record<string, AnyType>>;
@@ -55,7 +55,10 @@ export function layOut(name: string, fields: Fields): {placed: Placed[]; size: n
         `${name}.${field}: a field is named by letters, digits and _, does not start with a digit, and is none of ${[...RESERVED].join(', ')}.`,
       );
     if (!(type instanceof Type))
-      throw new StoreError('ERR_SCHEMA', `${name}.${field}: expected a type such as t.u32 or a struct.`);
+      throw new StoreError(
+        'ERR_SCHEMA',
+        `${name}.${field}: expected a type such as t.u32 or a struct${strangeness(type)}.`,
+      );
     offset = Math.ceil(offset / type.align) * type.align;
     placed.push({name: field, type, offset});
     offset += type.size;

@@ -113,6 +113,14 @@ export class Captures {
   }
 }
 
+/** Why a value that looks like a type is none: it was made by another copy of this package, as a plugin brings one. */
+export function strangeness(value: unknown): string {
+  const looksLikeOne = typeof (value as Partial<Type<unknown>> | null | undefined)?.describe === 'function';
+  return looksLikeOne
+    ? ' of this copy of @zlr/state-store: it was made by another copy, and a program must use one (npm ls @zlr/state-store)'
+    : '';
+}
+
 /**
  * What all that `t` makes has in common. `value`, `init` and `json` exist for the compiler alone.
  *

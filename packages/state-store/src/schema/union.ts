@@ -1,7 +1,15 @@
 import {StoreError, show} from '../errors.js';
 import type {Checker} from '../segment/check.js';
 import {CELL} from '../segment/memory.js';
-import {type Access, type AnyType, type Captures, refuse, Type, type TypeDescription} from './type.js';
+import {
+  type Access,
+  type AnyType,
+  type Captures,
+  refuse,
+  strangeness,
+  Type,
+  type TypeDescription,
+} from './type.js';
 
 /** The types a union chooses from, by tag. */
 export type Variants = Readonly<Record<string, AnyType>>;
@@ -35,7 +43,7 @@ export class UnionType<U extends Variants> extends Type<UnionOf<U>, UnionInit<U>
       throw new StoreError('ERR_SCHEMA', `t.union: ${this.tags.length} variants; expected 1 to 256.`);
     for (const [tag, type] of Object.entries(variants))
       if (!(type instanceof Type))
-        throw new StoreError('ERR_SCHEMA', `t.union: variant ${show(tag)} is no type.`);
+        throw new StoreError('ERR_SCHEMA', `t.union: variant ${show(tag)} is no type${strangeness(type)}.`);
     this.size = CELL + Math.ceil(Math.max(...this.tags.map(tag => variants[tag]!.size)) / CELL) * CELL;
   }
   override get compound(): boolean {
