@@ -32,7 +32,10 @@ test('systemd takes the unit of the page on deploying', async t => {
   t.teardown(() => rmSync(folder, {recursive: true}));
   const path = join(folder, 'app.service');
   // The program and the user of the page are not on this machine, which is no fault of the unit.
-  writeFileSync(path, unit.replace('/srv/app/node_modules/.bin/zlr', process.execPath).replace(/^User=.*$/m, ''));
+  writeFileSync(
+    path,
+    unit.replace('/srv/app/node_modules/.bin/zlr', process.execPath).replace(/^User=.*$/m, ''),
+  );
   const {stdout, stderr} = await promisify(execFile)('systemd-analyze', ['verify', path]);
   t.is(stdout + stderr, '');
 });

@@ -19,7 +19,7 @@ export function kernel(): Native {
     assertDescriptors(cause, "backends 'sysv' and 'file'");
     throw new StoreError(
       'ERR_BACKEND',
-      `backends 'sysv' and 'file' need ${(cause as Error).message} Or use backend 'memory'.`,
+      `backends 'sysv' and 'file' cannot be used here: ${(cause as Error).message.replace(/\.?$/, '.')} Backend 'memory' needs no addon.`,
       {cause: (cause as Error).cause ?? cause},
     );
   }
