@@ -21,6 +21,7 @@ import {tmpdir} from 'node:os';
 import {dirname, join} from 'node:path';
 import {fileURLToPath, pathToFileURL} from 'node:url';
 import test, {type ExecutionContext} from 'ava';
+import {loadCompiled} from '../src/backends/native.js';
 import {sysvKeys} from '../src/backends/sysv.js';
 import {SysvSeats} from '../src/backends/sysv-seats.js';
 import {listSysv} from '../src/backends/sysv-segments.js';
@@ -149,7 +150,7 @@ test('destroy removes what was opened, wherever it lies, and not what has its na
   const segment = () => listSysv().find(({key}) => key === sysvKeys(name)[0]);
   const lost = await openStore({name, schema, size: '64KB'});
   t.is(spawnSync('ipcrm', ['-m', `${segment()!.id}`]).status, 0);
-  const shm = await import('shm-typed-array');
+  const shm = loadCompiled<typeof import('shm-typed-array')>('sysv', 'shm-typed-array', ['create'], '');
   const other = shm.create(4096, 'Uint8Array', sysvKeys(name)[0]!, '600')!;
   lost.destroy();
   t.is(segment()!.size, other.length);
