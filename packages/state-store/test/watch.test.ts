@@ -217,3 +217,20 @@ for (const backend of SHARED_BACKENDS)
     t.throws(() => reader.read(root => root['n']), {code: 'ERR_NOT_FOUND'});
     reader.close();
   });
+
+for (const backend of BACKENDS)
+  test(`${backend}: a watch that nobody ended keeps no process alive once its store is closed`, async t => {
+    const name = freshName();
+    const place = {name, backend, ...pathOf(name, backend)};
+    const script = `import {openStore, t} from ${JSON.stringify(new URL('../src/index.ts', import.meta.url).href)};
+      const store = await openStore({...${JSON.stringify(place)}, size: '1MB', schema: {n: t.u32, text: t.string()}});
+      const next = store.watch(root => root.n).next();
+      store.transaction(() => { store.root.n = 1; store.root.text = 'x'; });
+      console.log((await next).value.value);
+      store.destroy();`;
+    const child = spawn(process.execPath, ['--import=tsx', '--input-type=module', '-e', script]);
+    let printed = '';
+    child.stdout.on('data', text => (printed += text));
+    t.deepEqual(await once(child, 'close'), [0, null]);
+    t.is(printed, '1\n');
+  });

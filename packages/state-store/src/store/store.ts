@@ -79,8 +79,8 @@ export class Store<S extends Schema> {
   private readonly addressed: boolean;
   private readonly collections = new Map<string, unknown>();
   private readonly ledger: Ledger;
-  /** What wakes those who watch. */
-  private readonly watchers = new Set<() => void>();
+  /** What wakes those who watch, and what ends their listening. */
+  private readonly watchers = new Map<() => void, () => void>();
   constructor(
     private readonly engine: Engine,
     private backing: Backing,
@@ -230,12 +230,13 @@ export class Store<S extends Schema> {
       return this.engine.memory;
     };
     const listen = (rung: () => void) => {
-      const stop = this.backing.bell.listen(rung);
-      this.watchers.add(rung);
-      return () => {
-        stop();
+      const hear = this.backing.bell.listen(rung);
+      const stop = () => {
+        hear();
         this.watchers.delete(rung);
       };
+      this.watchers.set(rung, stop);
+      return stop;
     };
     return disposable(watchCommits(memory, {listen, armed: this.backing.writable}, look, signal));
   }
@@ -470,7 +471,10 @@ export class Store<S extends Schema> {
     if (tenure && engine.memory.byteLength > 0) signOut(engine.memory, tenure);
     engine.closed = true;
     engine.memory.detach();
-    for (const wake of this.watchers) wake();
+    for (const [wake, stop] of this.watchers) {
+      stop(); // who stands between two changes, and never asks for the next, keeps no process alive
+      wake();
+    }
   }
 
   private followIfMoved(): void {
