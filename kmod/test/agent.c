@@ -38,8 +38,7 @@ static void *thread_that_ends(void *unused)
 
 static void *thread_that_dies(void *signal)
 {
-	/* The main thread has ended by the time this one goes on; it need not, though: the group lives while this does. */
-	usleep(20000);
+	await_main_thread('Z');
 	kill(getpid(), (int)(intptr_t)signal);
 	pause();
 	return NULL;

@@ -100,7 +100,7 @@ static void call_standby(void)
 
 	for (int i = 0; i < 3; i++) {
 		ioctl(fd, ZLR_STANDBY, &call);
-		usleep(pick(500));
+		usleep(pick(500)); /* deaths come at any instant of the wait */
 	}
 	close(fd);
 }
@@ -204,7 +204,7 @@ static void life(unsigned int from)
 	for (int i = 0; i < THREADS; i++)
 		pthread_create(&threads[i], NULL, hammer, (void *)(uintptr_t)rand_r(&seed));
 	if (pick(2)) {
-		usleep(pick(20000));
+		usleep(pick(20000)); /* it dies in the midst of its calls, or after them */
 	} else {
 		for (int i = 0; i < THREADS; i++)
 			pthread_join(threads[i], NULL);

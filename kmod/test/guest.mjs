@@ -163,7 +163,7 @@ export async function boot(kernel, run, options = {}) {
       {stdio: ['ignore', 'pipe', 'inherit']},
     );
     const stop = () => qemu.kill('SIGKILL');
-    const timer = setTimeout(stop, seconds * 1000);
+    const timer = setTimeout(stop, seconds * 1000); // a kernel that hangs says nothing more
     process.once('exit', stop);
     /** @type {string[]} */
     const lines = [];

@@ -114,6 +114,22 @@ void await(bool (*condition)(void *), void *context, const char *what)
 	}
 }
 
+static bool main_thread_is(void *context)
+{
+	char stat[512] = "", *behind_name;
+	FILE *file = fopen("/proc/self/stat", "r");
+
+	CHECK(file && fgets(stat, sizeof(stat), file));
+	fclose(file);
+	behind_name = strrchr(stat, ')');
+	return behind_name && behind_name[2] == *(char *)context;
+}
+
+void await_main_thread(char state)
+{
+	await(main_thread_is, &state, "the main thread's state");
+}
+
 static bool nothing_held(void *context)
 {
 	struct zlr_totals now = totals();

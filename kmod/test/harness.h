@@ -30,6 +30,8 @@ void set_parameter(const char *name, const char *value);
 /* Asks again and again until it is so: for what the kernel does behind our back. Fails after two minutes. */
 void await(bool (*condition)(void *), void *context, const char *what);
 void await_totals_zero(void);
+/* Until the first thread of this process sleeps ('S'), or has ended before the others ('Z'): proc(5), stat. */
+void await_main_thread(char state);
 double seconds(void);
 
 /*

@@ -392,6 +392,7 @@ static void a_signal_interrupts_it(void)
 		_exit(hread(ends[0], got, 10, 0) < 0 && errno == EINTR ? 0 : 1);
 	}
 	while (waitpid(pid, &status, WNOHANG) == 0) {
+		/* It may not sleep yet: one signal after another until it is gone. */
 		if (books(ends[0]).destroy_pt == 1)
 			kill(pid, SIGUSR1);
 		usleep(1000);

@@ -120,8 +120,7 @@ static int pair[2];
 
 static void *closer(void *unused)
 {
-	/* The reader sleeps in the file that goes away under it. */
-	usleep(20000);
+	await_main_thread('S'); /* in the file that goes away under it */
 	close(pair[0]);
 	CHECK(write(pair[1], "late", 4) == 4);
 	return unused;

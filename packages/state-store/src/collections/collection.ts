@@ -1,6 +1,6 @@
 import {inspect} from 'node:util';
 import {StoreError} from '../errors.js';
-import {type Access, type AnyType, type Captures, Type} from '../schema/type.js';
+import {type Access, type AnyType, type Captures, strangeness, Type} from '../schema/type.js';
 import type {Builder} from '../segment/builder.js';
 import type {Checker} from '../segment/check.js';
 import type {Engine} from '../segment/engine.js';
@@ -122,4 +122,13 @@ export abstract class CollectionType<V> extends Type<V, never, unknown> {
     const cannot = (): never => captures.engine.unassignable(path);
     return {get: captures.add(opened), check: `${captures.add(cannot)}();`, set: ''};
   }
+}
+
+/** @throws StoreError ERR_SCHEMA: what a collection is to hold is no type, or is a collection itself */
+export function assertValueType(collection: string, of: unknown): void {
+  if (of instanceof Type && !(of instanceof CollectionType)) return;
+  throw new StoreError(
+    'ERR_SCHEMA',
+    `${collection}: values are of a type such as t.u32, or of a struct${strangeness(of)}.`,
+  );
 }

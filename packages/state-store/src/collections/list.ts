@@ -1,11 +1,11 @@
 import {StoreError, show} from '../errors.js';
 import {closeCollection} from '../schema/closed.js';
-import {strangeness, Type, type TypeDescription} from '../schema/type.js';
+import type {Type, TypeDescription} from '../schema/type.js';
 import type {Builder} from '../segment/builder.js';
 import type {Checker} from '../segment/check.js';
 import type {Engine} from '../segment/engine.js';
 import {CELL} from '../segment/memory.js';
-import {CollectionType, type Slotted} from './collection.js';
+import {assertValueType, CollectionType, type Slotted} from './collection.js';
 import {SlotValues, structOf, valueCells} from './slot-values.js';
 import {buildSlots, LASTING, Slots, slotsHeadCells} from './slots.js';
 
@@ -307,11 +307,7 @@ export class ListType<V, I, J> extends CollectionType<List<V, I>> {
   override readonly size = (slotsHeadCells(true) + 1) * CELL;
   constructor(private readonly of: Type<V, I, J>) {
     super();
-    if (!(of instanceof Type) || of instanceof CollectionType)
-      throw new StoreError(
-        'ERR_SCHEMA',
-        `t.list: values are of a type such as t.u32, or of a struct${strangeness(of)}.`,
-      );
+    assertValueType('t.list', of);
   }
   override describe(): TypeDescription {
     return {kind: 'list', size: this.size, of: [this.of.describe()]};

@@ -1,13 +1,13 @@
 import {StoreError} from '../errors.js';
 import {closeCollection} from '../schema/closed.js';
 import type {Live} from '../schema/record.js';
-import {type AnyType, strangeness, Type, type TypeDescription} from '../schema/type.js';
+import type {AnyType, Type, TypeDescription} from '../schema/type.js';
 import {StringType} from '../schema/variable.js';
 import type {Builder} from '../segment/builder.js';
 import type {Checker} from '../segment/check.js';
 import type {Engine} from '../segment/engine.js';
 import {CELL, INDIRECT, LOGGED} from '../segment/memory.js';
-import {CollectionType, type Slotted} from './collection.js';
+import {assertValueType, CollectionType, type Slotted} from './collection.js';
 import {buildIndex, HashIndex, INDEX_HEAD_CELLS} from './hash-index.js';
 import {isKeyType, type KeyCodec, keyCells, keyCodec} from './keys.js';
 import {KnownKeys} from './known-keys.js';
@@ -257,11 +257,7 @@ export class MapType<K, KI, V, VI, VJ> extends CollectionType<StoreMap<K, V, KI,
     super();
     if (!isKeyType(key))
       throw new StoreError('ERR_SCHEMA', 't.map: keys are t.string(), t.bytes() or integers.');
-    if (!(of instanceof Type) || of instanceof CollectionType)
-      throw new StoreError(
-        'ERR_SCHEMA',
-        `t.map: values are of a type such as t.u32, or of a struct${strangeness(of)}.`,
-      );
+    assertValueType('t.map', of);
   }
   override describe(): TypeDescription {
     return {kind: 'map', size: this.size, of: [this.key.describe(), this.of.describe()]};

@@ -1,12 +1,12 @@
 import {StoreError, show} from '../errors.js';
 import {closeCollection} from '../schema/closed.js';
 import {cellsOf, compileRow, type Row, rowCells, strideOf} from '../schema/element.js';
-import {strangeness, Type, type TypeDescription} from '../schema/type.js';
+import type {Type, TypeDescription} from '../schema/type.js';
 import type {Builder} from '../segment/builder.js';
 import type {Checker} from '../segment/check.js';
 import type {Engine} from '../segment/engine.js';
 import {CELL} from '../segment/memory.js';
-import {CollectionType, type Rowed} from './collection.js';
+import {assertValueType, CollectionType, type Rowed} from './collection.js';
 
 /*
  * A ring: the last `capacity` values pushed, oldest first.
@@ -217,11 +217,7 @@ export class RingType<V, I, J> extends CollectionType<Ring<V, I>> {
     private readonly capacity: number,
   ) {
     super();
-    if (!(of instanceof Type) || of instanceof CollectionType)
-      throw new StoreError(
-        'ERR_SCHEMA',
-        `t.ring: values are of a type such as t.u32, or of a struct${strangeness(of)}.`,
-      );
+    assertValueType('t.ring', of);
     if (!Number.isSafeInteger(capacity) || capacity < 1 || capacity > 2 ** 30)
       throw new StoreError(
         'ERR_SCHEMA',

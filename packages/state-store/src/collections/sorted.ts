@@ -4,13 +4,13 @@ import {closeCollection} from '../schema/closed.js';
 import {compileRow, type Row} from '../schema/element.js';
 import {FixedStringType} from '../schema/fixed.js';
 import {BigType, NumberType, TimestampType, timeOf, UintType} from '../schema/scalars.js';
-import {type AnyType, refuse, strangeness, Type, type TypeDescription} from '../schema/type.js';
+import {type AnyType, refuse, type Type, type TypeDescription} from '../schema/type.js';
 import {BytesType, StringType} from '../schema/variable.js';
 import type {Builder} from '../segment/builder.js';
 import type {Checker} from '../segment/check.js';
 import type {Engine} from '../segment/engine.js';
 import {CELL} from '../segment/memory.js';
-import {CollectionType, type Slotted} from './collection.js';
+import {assertValueType, CollectionType, type Slotted} from './collection.js';
 import {SlotValues, structOf, valueCells} from './slot-values.js';
 import {buildSlots, LASTING, Slots, slotsHeadCells} from './slots.js';
 
@@ -543,11 +543,7 @@ export class SortedType<K, KI, V, VI, VJ> extends CollectionType<SortedMap<K, V,
       )
     )
       throw new StoreError('ERR_SCHEMA', 't.sorted: keys are numbers, strings, bytes or timestamps.');
-    if (!(of instanceof Type) || of instanceof CollectionType)
-      throw new StoreError(
-        'ERR_SCHEMA',
-        `t.sorted: values are of a type such as t.u32, or of a struct${strangeness(of)}.`,
-      );
+    assertValueType('t.sorted', of);
   }
   override describe(): TypeDescription {
     return {kind: 'sorted', size: this.size, of: [this.key.describe(), this.of.describe()]};

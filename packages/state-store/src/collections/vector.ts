@@ -1,12 +1,12 @@
 import {StoreError, show} from '../errors.js';
 import {closeCollection} from '../schema/closed.js';
 import {cellsOf, compileRow, type Row, rowCells, strideOf} from '../schema/element.js';
-import {strangeness, Type, type TypeDescription} from '../schema/type.js';
+import type {Type, TypeDescription} from '../schema/type.js';
 import type {Builder} from '../segment/builder.js';
 import type {Checker} from '../segment/check.js';
 import type {Engine} from '../segment/engine.js';
 import {CELL, INDIRECT} from '../segment/memory.js';
-import {CollectionType, type Rowed} from './collection.js';
+import {assertValueType, CollectionType, type Rowed} from './collection.js';
 
 /*
  * A vector: values in a row in one heap block, which doubles when it is full.
@@ -243,11 +243,7 @@ export class VectorType<V, I, J> extends CollectionType<Vector<V, I>> {
   override readonly size = HEAD_CELLS * CELL;
   constructor(private readonly of: Type<V, I, J>) {
     super();
-    if (!(of instanceof Type) || of instanceof CollectionType)
-      throw new StoreError(
-        'ERR_SCHEMA',
-        `t.vector: values are of a type such as t.u32, or of a struct${strangeness(of)}.`,
-      );
+    assertValueType('t.vector', of);
   }
   override describe(): TypeDescription {
     return {kind: 'vector', size: this.size, of: [this.of.describe()]};
