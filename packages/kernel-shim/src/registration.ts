@@ -1,20 +1,20 @@
-import type {Backend, Registration} from './backend/backend.js';
-import {keeperBackend} from './backend/keeper.js';
+import type {Backend, HandedFile, Registration} from './backend/backend.js';
+import {keeperBackend} from './backend/keepers.js';
 import {moduleBackend} from './backend/module.js';
-import {assertFits, errnoName, ShimError} from './errors.js';
-import {native} from './native.js';
+import {ownRegistration} from './backend/own-registration.js';
+import {assertFits, ShimError} from './errors.js';
 import {type Expected, integer, listOf, mapOf, optional, systemText} from './options.js';
 
-export type {Registration} from './backend/backend.js';
+export type {HandedFile, Registration} from './backend/backend.js';
 
 /** What a generation finds of the one before it (thesis, `getreginfo`). */
 export interface RegistrationInfo extends Registration {
   /** This life's number; the former one had one less. */
   readonly generation: number;
-  /** Descriptors of the sockets that were handed over, listening ones and connections, under their old numbers. */
+  /** Descriptors of the sockets that were handed over, listening ones and connections. Their numbers may be others than before. */
   readonly channels: readonly number[];
-  /** Descriptors of files that half-sent answers may still need. */
-  readonly files: readonly number[];
+  /** Files that half-sent answers may still need. */
+  readonly files: readonly HandedFile[];
 }
 
 /** The compiler sees to it that none is missing. */
@@ -30,17 +30,6 @@ const backend: Backend | undefined = keeperBackend() ?? moduleBackend();
 let info: RegistrationInfo | null | undefined;
 let registered = false;
 
-function ownRegistration(): Registration {
-  const envp: Record<string, string> = {};
-  for (const [name, value] of Object.entries(process.env)) if (value !== undefined) envp[name] = value;
-  return {
-    binPath: process.execPath,
-    argv: [process.argv0, ...process.execArgv, ...process.argv.slice(1)],
-    envp,
-    childId: backend?.childId ?? 0,
-  };
-}
-
 /** True when a supervisor started this process, or ZLR_BACKEND=module: so that it can be restarted. */
 export function isSupervised(): boolean {
   return backend !== undefined;
@@ -52,7 +41,8 @@ export function generation(): number {
 }
 
 /**
- * What was handed over to this process; null in a first generation and without a supervisor.
+ * What was handed over to this process; null in a first generation and without a supervisor. In a later generation
+ * the first call takes everything over, and waits for its turn to: load and set up before it what can be.
  *
  * The descriptors belong to the caller: what it does not use it must close.
  */
@@ -62,19 +52,15 @@ export function getreginfo(): RegistrationInfo | null {
     info = null;
     return info;
   }
-  const {error, channels, files} = native().adopt();
-  if (error < 0) {
-    throw new ShimError('SYSTEM_CALL_FAILED', '/proc/self/fd cannot be read; mount /proc', errnoName(error));
-  }
-  info = {...ownRegistration(), generation: backend.generation, channels, files};
+  info = {...ownRegistration(backend.childId), generation: backend.generation, ...backend.takeOver()};
   return info;
 }
 
 /**
- * Declares this process restartable: from here on its channels outlive it. By default the next generation gets this
- * one's program, arguments and environment. Without a supervisor and without ZLR_BACKEND=module it does nothing, and
- * the process is an ordinary one. The thesis' figure for this call was under 2 us, into a kernel table; with the
- * module it is that again, and with a keeper it clones a process, once in a life.
+ * Declares this process restartable: it is ready, and its channels outlive it. By default the next generation is started
+ * as this one was. Without a supervisor and without ZLR_BACKEND=module it does nothing, and the process is an ordinary
+ * one. (The keepers were cloned when this package was loaded; here one message is sent. The thesis' figure for this call
+ * was under 2 us, into a kernel table.)
  *
  * @returns whether the process is restartable now
  * @throws ShimError OPTION_INVALID, KEEPER_FAILED, SYSTEM_CALL_FAILED
@@ -85,7 +71,9 @@ export function reregist(changes: Partial<Registration> = {}): boolean {
   if (registered) throw new ShimError('KEEPER_FAILED', 'reregist() was called twice; call it once in a life');
   const handedOver = getreginfo(); // takes the handed-over descriptors out of reach of child processes first
   registered = true;
-  backend.register({...ownRegistration(), ...changes}, handedOver?.channels.length ?? 0);
+  const registration =
+    Object.keys(changes).length > 0 ? {...ownRegistration(backend.childId), ...changes} : undefined;
+  backend.register(registration, handedOver?.channels.length ?? 0);
   return true;
 }
 

@@ -142,10 +142,21 @@ export class ChannelLoop<R extends ChannelRecord> {
     const info = getreginfo();
     const {report, matches, usedSlots, usedFiles} = matchChannels(this.#store.table, info?.channels ?? []);
     this.slots.free(usedSlots);
-    for (const fd of info?.files ?? []) if (!usedFiles.has(fd)) native().close(fd);
+    const files = new Map<number, number>();
+    for (const {fd, was} of info?.files ?? []) {
+      if (usedFiles.has(was)) files.set(was, fd);
+      else native().close(fd);
+    }
     for (const listener of report.listeners) this.#recoveredListeners.push(listener);
     this.#store.transaction(() => {
       for (const record of report.dropped) this.#store.table.remove(record);
+      // What is called otherwise in this process: once, and for all together.
+      for (const {fd, record} of matches) {
+        if (!record) continue;
+        if (record.fd !== fd) record.fd = fd;
+        const file = files.get(record.fileFd);
+        if (file !== undefined && file !== record.fileFd) record.fileFd = file;
+      }
     });
 
     for (const {fd, books, record: known} of matches) {
