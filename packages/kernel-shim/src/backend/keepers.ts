@@ -29,10 +29,16 @@ class KeeperBackend implements Backend {
     if (birth.link >= 0 && birth.keeperLink >= 0) {
       this.#link = new Link(birth.link);
       const error = this.#cloneKeeper(birth.keeperLink);
-      this.#link.send({kind: Kind.Member, pid: this.keeperPid, value: -error, extra: this.childId});
+      this.#link.send({
+        kind: Kind.Member,
+        generation: this.generation,
+        pid: this.keeperPid,
+        value: -error,
+        extra: this.childId,
+      });
     } else {
       this.#link = this.#knock();
-      this.#link.send({kind: Kind.Member, extra: this.childId});
+      this.#link.send({kind: Kind.Member, generation: this.generation, extra: this.childId});
       this.#until(Kind.Cloned);
     }
     this.#listen();
@@ -110,7 +116,8 @@ class KeeperBackend implements Backend {
   #listen(): void {
     this.#link.listen(
       word => {
-        this.#onWord(word);
+        // Nobody waits for it any more.
+        if (this.#onWord(word) === Kind.Hand && word.fd >= 0) native().close(word.fd);
       },
       () => this.#rejoinLater(),
       false,

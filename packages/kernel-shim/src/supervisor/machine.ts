@@ -40,8 +40,6 @@ export interface Life {
   /** The process that has loaded the shim; 0: none has (yet). */
   member: number;
   memberStatus: WaitStatus | 'gone' | undefined;
-  /** 'pending': the link of a first keeper is open, and nothing has been heard of it. */
-  firstKeeper: 'pending' | 'stands' | 'none';
   readonly startedMs: number;
   readonly startedAt: string;
   registered: boolean;
@@ -49,11 +47,24 @@ export interface Life {
   claimed: boolean;
   /** It waits to take over. */
   claiming: boolean;
+  /** The keeper that serves it; 0: none (yet). */
+  servedBy: number;
+  /** Its keepers have said that they are not in charge. */
+  hasNothing: boolean;
   endedMs: number;
 }
 
 export type Phase = 'living' | 'freezing' | 'pausing' | 'ending' | 'ended';
-export type Timer = 'freeze' | 'start' | 'boot' | 'stop' | 'wrapper' | 'leave' | 'keep' | `twin ${number}`;
+export type Timer =
+  | 'freeze'
+  | 'serve'
+  | 'start'
+  | 'boot'
+  | 'stop'
+  | 'wrapper'
+  | 'leave'
+  | 'keep'
+  | `twin ${number}`;
 
 export interface State {
   readonly limits: Limits;
@@ -64,6 +75,8 @@ export interface State {
   /** How many channels that is. */
   sourceChannels: number;
   keepers: Keeper[];
+  /** Links that were given away for keepers of a generation, and of which nothing has been heard: a keeper may stand already. */
+  expected: Map<number, number>;
   /** Keepers that hold channels and have been asked, so that they can be told apart from late answers. */
   sequence: number;
   asked: number | undefined;
@@ -84,11 +97,12 @@ export type Event =
   | {type: 'spawned'; number: number; pid: number; at: string}
   | {type: 'unspawned'; number: number; why: string}
   | {type: 'ended'; pid: number; status: WaitStatus | 'gone'}
-  | {type: 'first keeper lost'; generation: number}
-  | {type: 'member'; pid: number}
-  | {type: 'registered'; pid: number}
-  | {type: 'claim'; pid: number}
-  | {type: 'claimed'; pid: number; channels: number}
+  /** A link that was given away for a keeper of that generation is closed, and no keeper has spoken on it. */
+  | {type: 'link lost'; of: number}
+  | {type: 'member'; generation: number; pid: number}
+  | {type: 'registered'; generation: number; pid: number}
+  | {type: 'claim'; generation: number; pid: number}
+  | {type: 'claimed'; generation: number; pid: number; channels: number}
   | {type: 'cloned'; error: string | undefined}
   | {type: 'keeping'; pid: number; of: number; isTwin: boolean}
   | {type: 'twinned'; by: number; error: string | undefined}
@@ -101,8 +115,8 @@ export type Event =
 
 export type Effect =
   | {do: 'spawn'; number: number; diesWithSupervisor: boolean}
-  | {do: 'twin'; keeper: number}
-  | {do: 'keep'}
+  | {do: 'twin'; keeper: number; of: number}
+  | {do: 'keep'; of: number}
   | {do: 'freeze'; keeper: number; sequence: number}
   /** The keeper serves the next generation; `hand`: that one is given its end. */
   | {do: 'serve'; keeper: number; hand: boolean}
@@ -137,6 +151,7 @@ export function initialState(limits: Limits): State {
     source: undefined,
     sourceChannels: 0,
     keepers: [],
+    expected: new Map(),
     sequence: 0,
     asked: undefined,
     history: {fastFaults: 0, failedBoots: 0, failingSinceMs: 0},
@@ -189,26 +204,29 @@ class Step {
       case 'ended':
         this.#onEnded(event.pid, event.status);
         return;
-      case 'first keeper lost':
-        if (life?.number !== event.generation || life.firstKeeper !== 'pending') return;
-        life.firstKeeper = 'none';
-        if (s.phase === 'freezing') this.#ask();
+      case 'link lost':
+        this.#expect(event.of, -1);
+        this.#lookAgain(event.of);
         return;
       case 'member':
-        if (life && life.member === 0 && life.memberStatus === undefined) life.member = event.pid;
+        if (life?.number !== event.generation || life.member !== 0) return;
+        life.member = event.pid;
+        // The keepers that it cloned when it was loaded may be dead already.
+        if (s.phase === 'living' && keepersOf(s, life.number).length === 0) this.#keep();
         return;
       case 'registered':
-        if (life?.member !== event.pid) return;
-        life.registered = true;
+        if (!this.#isMember(event)) return;
+        life!.registered = true;
         if (s.stopping) this.#terminate();
         return;
       case 'claim':
-        if (life?.member !== event.pid || s.phase !== 'living') return;
-        life.claiming = true;
+        if (!this.#isMember(event) || s.phase !== 'living') return;
+        life!.servedBy = 0; // what it was given came to nothing
         this.#hand();
         return;
       case 'claimed':
-        if (life?.member === event.pid) this.#onClaimed(event.channels);
+        // Of one that is dead its keepers are asked: until they have answered, the source is not let go.
+        if (this.#isMember(event) && s.phase === 'living') this.#onClaimed(event.channels);
         return;
       case 'cloned':
         if (event.error !== undefined) this.#retry('keep', `no keeper can be cloned: ${event.error}`);
@@ -247,6 +265,12 @@ class Step {
     }
   }
 
+  /** What comes late speaks for a generation that is over. */
+  #isMember({generation, pid}: {generation: number; pid: number}): boolean {
+    const {life} = this.#s;
+    return life?.number === generation && life.member === pid;
+  }
+
   // --- a generation's life --------------------------------------------------------------------------------------
 
   #spawn(number: number): void {
@@ -258,6 +282,7 @@ class Step {
   #onSpawned({number, pid, at}: {number: number; pid: number; at: string}): void {
     const s = this.#s;
     const former = s.life;
+    this.#expect(number, 1);
     s.phase = 'living';
     s.life = {
       number,
@@ -265,12 +290,13 @@ class Step {
       rootStatus: undefined,
       member: 0,
       memberStatus: undefined,
-      firstKeeper: 'pending',
       startedMs: this.#nowMs,
       startedAt: at,
       registered: false,
       claimed: s.source === undefined,
       claiming: false,
+      servedBy: 0,
+      hasNothing: false,
       endedMs: 0,
     };
     if (former) {
@@ -297,28 +323,50 @@ class Step {
     }
     life.endedMs = this.#nowMs;
     this.#do({do: 'clear timer', timer: 'wrapper'});
-    this.#do({do: 'clear timer', timer: 'boot'});
-    this.#do({do: 'clear timer', timer: 'keep'});
+    for (const timer of ['boot', 'serve', 'keep'] as const) this.#do({do: 'clear timer', timer});
     this.#do({do: 'sweep', root: life.root});
     this.#s.phase = 'freezing';
     this.#ask();
   }
 
   /**
-   * Asks the keepers of the generation that died, the older first, whether the channels are theirs. A first keeper of which nothing
-   * is known yet is waited for: it has been cloned, or its link closes.
+   * Asks the keepers of the generation that died, the older first, whether the channels are theirs. A keeper of which nothing
+   * is known yet is waited for: it speaks, or its link closes.
    */
   #ask(): void {
     const s = this.#s;
     const life = s.life!;
-    const [keeper] = keepersOf(s, life.number);
+    const [keeper] = life.hasNothing ? [] : keepersOf(s, life.number);
     if (keeper) {
       s.asked = keeper.pid;
       this.#do({do: 'freeze', keeper: keeper.pid, sequence: ++s.sequence});
       this.#do({do: 'set timer', timer: 'freeze', ms: FREEZE_MS});
-    } else if (life.firstKeeper !== 'pending') {
+    } else if (!(this.#mayComeFor(life.number) && !life.hasNothing) && !this.#mayComeFor(s.source)) {
       this.#settle();
     }
+  }
+
+  #expect(of: number, change: number): void {
+    const {expected} = this.#s;
+    const count = (expected.get(of) ?? 0) + change;
+    if (count > 0) expected.set(of, count);
+    else expected.delete(of);
+  }
+
+  /** No keeper of that generation can be spoken to, but one may be about to speak. */
+  #mayComeFor(generation: number | undefined): boolean {
+    const s = this.#s;
+    return generation !== undefined && keepersOf(s, generation).length === 0 && s.expected.has(generation);
+  }
+
+  /** Something has become known of the keepers of that generation that others wait for. */
+  #lookAgain(generation: number): void {
+    const s = this.#s;
+    if (generation !== s.life?.number && generation !== s.source) return;
+    if (s.phase === 'freezing' && s.asked === undefined) this.#ask();
+    if (s.phase !== 'living' || !s.life) return;
+    if (s.life.claiming && generation === s.source) this.#hand();
+    if (generation === s.life.number && keepersOf(s, generation).length === 0) this.#keep();
   }
 
   #onFrozen({
@@ -342,10 +390,12 @@ class Step {
       s.source = number;
       s.sourceChannels = channels;
       s.life!.claimed = true;
+      this.#settle();
     } else {
+      s.life!.hasNothing = true;
       this.#dismiss(number);
+      this.#ask();
     }
-    this.#settle();
   }
 
   /** It is known how the generation ended, and who holds its channels. */
@@ -415,15 +465,21 @@ class Step {
 
   #hand(): void {
     const s = this.#s;
-    const life = s.life!;
+    s.life!.claiming = true;
+    if (s.life!.servedBy !== 0) return;
     const [keeper] = keepersOf(s, s.source);
     if (keeper) {
-      this.#do({do: 'serve', keeper: keeper.pid, hand: true});
-    } else {
+      s.life!.servedBy = keeper.pid;
+      this.#serve(keeper.pid, true);
+    } else if (!this.#mayComeFor(s.source)) {
       s.source = undefined;
       this.#do({do: 'nothing to take over'});
     }
-    life.claiming = true;
+  }
+
+  #serve(keeper: number, hand: boolean): void {
+    this.#do({do: 'serve', keeper, hand});
+    this.#do({do: 'set timer', timer: 'serve', ms: FREEZE_MS});
   }
 
   #onClaimed(channels: number): void {
@@ -432,9 +488,17 @@ class Step {
     life.claiming = false;
     if (life.claimed) return;
     life.claimed = true;
+    this.#do({do: 'clear timer', timer: 'serve'});
     const fault = s.faults.at(-1)?.record;
     if (fault && fault.generation + 1 === life.number) fault.channels = channels;
     this.#do({do: 'clear timer', timer: 'boot'});
+    this.#release();
+  }
+
+  /** The former generation's keepers go when the next one has everything and a keeper of its own: no instant is without one. */
+  #release(): void {
+    const s = this.#s;
+    if (s.source === undefined || !s.life!.claimed || keepersOf(s, s.life!.number).length === 0) return;
     this.#dismiss(s.source);
     s.source = undefined;
   }
@@ -445,8 +509,8 @@ class Step {
     const s = this.#s;
     if (s.keepers.some(keeper => keeper.pid === pid)) return;
     s.keepers.push({pid, of, deaf: false});
+    this.#expect(of, -1);
     const {life} = s;
-    if (life?.number === of) life.firstKeeper = 'stands';
     const holds = s.phase !== 'ending' && s.phase !== 'ended' && (of === life?.number || of === s.source);
     if (!holds) {
       this.#do({do: 'leave', keeper: pid});
@@ -455,11 +519,10 @@ class Step {
     s.failedClones = 0;
     for (const keeper of s.keepers)
       if (keeper.of === of && keeper.deaf) this.#do({do: 'kill', pid: keeper.pid});
-    if (!isTwin && keepersOf(s, of).length === 1) this.#do({do: 'twin', keeper: pid});
-    if (of === life?.number) {
-      this.#do({do: 'lead', keeper: keepersOf(s, of)[0]!.pid});
-      if (s.phase === 'freezing' && s.asked === undefined) this.#ask();
-    }
+    if (!isTwin && keepersOf(s, of).length === 1) this.#twin(pid, of);
+    if (of === life?.number) this.#do({do: 'lead', keeper: keepersOf(s, of)[0]!.pid});
+    if (s.phase === 'living') this.#release();
+    this.#lookAgain(of);
   }
 
   #onDeaf(pid: number): void {
@@ -488,7 +551,7 @@ class Step {
     const {life} = s;
     const [other] = keepersOf(s, generation);
     if (generation !== life?.number && generation !== s.source) return;
-    if (other) this.#do({do: 'twin', keeper: other.pid});
+    if (other) this.#twin(other.pid, generation);
     if (generation === life?.number) {
       if (s.phase === 'freezing') {
         this.#do({do: 'clear timer', timer: 'freeze'});
@@ -496,13 +559,35 @@ class Step {
         this.#ask();
       } else if (s.phase === 'living') {
         this.#do({do: 'lead', keeper: other?.pid ?? 0});
-        if (!other) this.#do({do: 'keep'});
+        if (!other) this.#keep();
       }
       if (generation !== s.source) return;
     }
-    if (s.phase !== 'living' || !life?.claiming) return;
-    if (other) this.#do({do: 'serve', keeper: other.pid, hand: false});
-    else this.#hand(); // nobody is left: there is nothing to take over
+    if (s.phase === 'freezing' && s.asked === undefined) this.#ask();
+    if (
+      s.phase !== 'living' ||
+      !life?.claiming ||
+      keepersOf(s, s.source).some(({pid}) => pid === life.servedBy)
+    )
+      return;
+    const wasServed = life.servedBy !== 0;
+    life.servedBy = other && wasServed ? other.pid : 0;
+    if (other && wasServed) this.#serve(other.pid, false);
+    else this.#hand();
+  }
+
+  #twin(keeper: number, of: number): void {
+    this.#expect(of, 1);
+    this.#do({do: 'twin', keeper, of});
+  }
+
+  /** No keeper is left that could clone another: the generation does, from whatever memory it has by now. */
+  #keep(): void {
+    const {life, expected} = this.#s;
+    const of = life!.number;
+    if (life!.member === 0 || expected.has(of)) return; // it cannot, or one may be about to speak
+    this.#expect(of, 1);
+    this.#do({do: 'keep', of});
   }
 
   /** Every keeper of a generation lets its table go. */
@@ -544,9 +629,9 @@ class Step {
    * the answers that it was to finish. When it registers, this is called again.
    */
   #terminate(): void {
-    const {life, phase, source} = this.#s;
+    const {life, phase} = this.#s;
     if (!life || phase !== 'living') return;
-    const booting = source !== undefined || (life.number > 1 && life.member !== 0 && !life.registered);
+    const booting = !life.claimed || (life.number > 1 && life.member !== 0 && !life.registered);
     if (!booting) this.#do({do: 'terminate', root: life.root});
   }
 
@@ -555,11 +640,11 @@ class Step {
     if (s.phase === 'ending' || s.phase === 'ended') return;
     s.phase = 'ending';
     s.lastWord = {exitCode, reason};
-    for (const timer of ['freeze', 'start', 'boot', 'stop', 'wrapper', 'keep'] as const) {
+    for (const timer of ['freeze', 'serve', 'start', 'boot', 'stop', 'wrapper', 'keep'] as const) {
       this.#do({do: 'clear timer', timer});
     }
     for (const {pid} of s.keepers) this.#do({do: 'clear timer', timer: `twin ${pid}`});
-    for (const {of} of [...s.keepers]) this.#dismiss(of);
+    for (const of of new Set(s.keepers.map(keeper => keeper.of))) this.#dismiss(of);
     this.#do({do: 'set timer', timer: 'leave', ms: LEAVE_MS});
     this.#finishWhenAlone();
   }
@@ -593,6 +678,14 @@ class Step {
         }
         return;
       }
+      case 'serve': {
+        if (s.phase !== 'living' || !life!.claiming) return;
+        const [other] = keepersOf(s, s.source).filter(({pid}) => pid !== life!.servedBy);
+        // Killed, the other one goes on where it was; the only one is woken, and waited for.
+        if (other) this.#do({do: 'kill', pid: life!.servedBy});
+        else if (life!.servedBy !== 0) this.#serve(life!.servedBy, false);
+        return;
+      }
       case 'boot':
         if (s.phase !== 'living' || life!.claimed) return;
         this.#log(
@@ -612,12 +705,12 @@ class Step {
         for (const {pid} of s.keepers) this.#do({do: 'kill', pid});
         return;
       case 'keep':
-        if (s.phase === 'living' && keepersOf(s, life!.number).length === 0) this.#do({do: 'keep'});
+        if (s.phase === 'living' && keepersOf(s, life!.number).length === 0) this.#keep();
         return;
       default: {
         const pid = Number(timer.slice('twin '.length));
         const keeper = s.keepers.find(each => each.pid === pid && !each.deaf);
-        if (keeper && keepersOf(s, keeper.of).length === 1) this.#do({do: 'twin', keeper: pid});
+        if (keeper && keepersOf(s, keeper.of).length === 1) this.#twin(pid, keeper.of);
       }
     }
   }

@@ -65,6 +65,8 @@ export interface Supervisor {
 
 /** What a keeper may take to count. */
 const COUNT_MS = 1_000;
+/** For want of descriptors, the channels wait for so long before it is tried again to hand them over. */
+const HAND_MS = 200;
 /** How often it is looked whether the run folder is still there. */
 const FOLDER_MS = 5_000;
 
@@ -85,6 +87,8 @@ class ProcessSupervisor implements Supervisor {
   readonly #timers = new Map<Timer, NodeJS.Timeout>();
   /** The generation's link to here; of the one that lives. */
   #member: Link | undefined;
+  /** The link that its first keeper was given. */
+  #first: Link | undefined;
   readonly #keepers = new Map<number, Link>();
   readonly #counts = new Map<number, (channels: number) => void>();
   #counted = 0;
@@ -144,11 +148,21 @@ class ProcessSupervisor implements Supervisor {
       case 'spawn':
         this.#spawn(effect.number, effect.diesWithSupervisor);
         return;
-      case 'twin':
-        this.#giveLink(link => this.#tell(effect.keeper, {kind: Kind.Twin}, link));
+      case 'twin': {
+        const {keeper, of} = effect;
+        this.#giveLink(
+          of,
+          link => this.#tell(keeper, {kind: Kind.Twin}, link),
+          error => this.#happened({type: 'twinned', by: keeper, error}),
+        );
         return;
+      }
       case 'keep':
-        this.#giveLink(link => this.#member?.send({kind: Kind.Keep}, link) ?? false);
+        this.#giveLink(
+          effect.of,
+          link => this.#member?.send({kind: Kind.Keep}, link) ?? false,
+          error => this.#happened({type: 'cloned', error}),
+        );
         return;
       case 'freeze':
         this.#tell(effect.keeper, {kind: Kind.Freeze, sequence: effect.sequence});
@@ -247,8 +261,9 @@ class ProcessSupervisor implements Supervisor {
     this.#watch(pid, pidfd);
     this.#listenToMember(new Link(link.ours));
     const first = new Link(keeperLink.ours);
+    this.#first = first;
     this.#sendPlan(first);
-    this.#listenToKeeper(first, () => this.#happened({type: 'first keeper lost', generation: number}));
+    this.#listenToKeeper(first, number);
   }
 
   #watch(pid: number, pidfd: number): void {
@@ -282,7 +297,7 @@ class ProcessSupervisor implements Supervisor {
   }
 
   #onMemberWord(link: Link, word: Received): void {
-    const pid = word.senderPid;
+    const {senderPid: pid, generation} = word;
     const {life} = this.#state;
     if (word.kind === Kind.Replan) {
       this.#replan(word);
@@ -291,26 +306,20 @@ class ProcessSupervisor implements Supervisor {
     if (!life || link !== this.#member) return;
     switch (word.kind) {
       case Kind.Member:
-        if (life.member !== 0) return;
-        this.#happened({type: 'member', pid});
-        if (pid !== life.root) {
-          const pidfd = native().pidfdOpen(pid);
-          if (pidfd >= 0) this.#watch(pid, pidfd);
-          else this.#happened({type: 'ended', pid, status: 'gone'});
-        }
+        this.#happened({type: 'member', generation, pid});
         if (word.value !== 0) this.#happened({type: 'cloned', error: errnoName(-word.value)});
         return;
       case Kind.Registered:
-        this.#happened({type: 'registered', pid});
+        this.#happened({type: 'registered', generation, pid});
         return;
       case Kind.Claim:
-        this.#happened({type: 'claim', pid});
+        this.#happened({type: 'claim', generation, pid});
         return;
       case Kind.Claimed:
-        this.#happened({type: 'claimed', pid, channels: word.value});
+        this.#happened({type: 'claimed', generation, pid, channels: word.value});
         return;
       case Kind.Served:
-        this.#happened({type: 'served', generation: word.generation, atMs: word.value / 1e6});
+        this.#happened({type: 'served', generation, atMs: word.value / 1e6});
         return;
       case Kind.Cloned:
         this.#happened({
@@ -351,16 +360,22 @@ class ProcessSupervisor implements Supervisor {
   }
 
   /** Makes a link for a keeper that is to be cloned, and has one end given to whoever clones it. */
-  #giveLink(give: (link: number) => boolean): void {
-    const pair = makePair();
-    const link = new Link(pair.ours);
-    give(pair.theirs);
-    native().close(pair.theirs);
-    this.#sendPlan(link);
-    this.#listenToKeeper(link, () => {});
+  #giveLink(of: number, give: (link: number) => boolean, failed: (error: string) => void): void {
+    try {
+      const pair = makePair();
+      const link = new Link(pair.ours);
+      give(pair.theirs);
+      native().close(pair.theirs);
+      this.#listenToKeeper(link, of);
+      this.#sendPlan(link);
+    } catch (error) {
+      if (!(error instanceof ShimError)) throw error;
+      this.#happened({type: 'link lost', of});
+      failed(error.message);
+    }
   }
 
-  #listenToKeeper(link: Link, lost: () => void): void {
+  #listenToKeeper(link: Link, of: number): void {
     let keeper = 0;
     link.listen(
       word => {
@@ -373,7 +388,7 @@ class ProcessSupervisor implements Supervisor {
         this.#onKeeping(keeper, link, word);
       },
       () => {
-        if (keeper === 0) lost();
+        if (keeper === 0) this.#happened({type: 'link lost', of});
         else this.#happened({type: 'deaf', pid: keeper});
       },
       false,
@@ -424,7 +439,15 @@ class ProcessSupervisor implements Supervisor {
       this.#tell(keeper, {kind: Kind.Serve});
       return;
     }
-    const pair = makePair();
+    let pair: ReturnType<typeof makePair>;
+    try {
+      pair = makePair();
+    } catch (error) {
+      if (!(error instanceof ShimError)) throw error;
+      this.#log(`the channels cannot be handed over yet: ${error.message}; trying again`);
+      setTimeout(() => this.#serve(keeper, hand), HAND_MS);
+      return;
+    }
     this.#tell(keeper, {kind: Kind.Serve}, pair.ours);
     this.#member?.send({kind: Kind.Hand}, pair.theirs);
     native().close(pair.ours);
@@ -468,7 +491,15 @@ class ProcessSupervisor implements Supervisor {
     const isNew = life.member === 0;
     this.#member?.close();
     this.#listenToMember(link);
-    if (isNew) this.#giveLink(theirs => link.send({kind: Kind.Keep}, theirs));
+    if (!isNew) return;
+    this.#happened({type: 'member', generation: life.number, pid});
+    if (pid !== life.root) {
+      const pidfd = native().pidfdOpen(pid);
+      if (pidfd >= 0) this.#watch(pid, pidfd);
+      else this.#happened({type: 'ended', pid, status: 'gone'});
+    }
+    this.#first?.close(); // nobody will speak on it
+    this.#happened({type: 'link lost', of: life.number});
   }
 
   async status(): Promise<Status> {
