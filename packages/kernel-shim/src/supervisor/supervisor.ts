@@ -67,6 +67,8 @@ export interface Supervisor {
 const COUNT_MS = 1_000;
 /** For want of descriptors, the channels wait for so long before it is tried again to hand them over. */
 const HAND_MS = 200;
+/** In this time a keeper that has been cloned has said so. */
+const SPEAK_MS = 1_000;
 /** How often it is looked whether the run folder is still there. */
 const FOLDER_MS = 5_000;
 
@@ -90,6 +92,8 @@ class ProcessSupervisor implements Supervisor {
   /** The link that its first keeper was given. */
   #first: Link | undefined;
   readonly #keepers = new Map<number, Link>();
+  /** Links on their way to keepers that are to be cloned, and by whom. */
+  readonly #given = new Map<Link, {keeper: number; of: number}>();
   readonly #counts = new Map<number, (channels: number) => void>();
   #counted = 0;
   /** Every generation leads a session; what is left in one of them is ours to end and to reap. */
@@ -152,6 +156,7 @@ class ProcessSupervisor implements Supervisor {
         const {keeper, of} = effect;
         this.#giveLink(
           of,
+          keeper,
           link => this.#tell(keeper, {kind: Kind.Twin}, link),
           error => this.#happened({type: 'twinned', by: keeper, error}),
         );
@@ -160,6 +165,7 @@ class ProcessSupervisor implements Supervisor {
       case 'keep':
         this.#giveLink(
           effect.of,
+          0,
           link => this.#member?.send({kind: Kind.Keep}, link) ?? false,
           error => this.#happened({type: 'cloned', error}),
         );
@@ -360,7 +366,12 @@ class ProcessSupervisor implements Supervisor {
   }
 
   /** Makes a link for a keeper that is to be cloned, and has one end given to whoever clones it. */
-  #giveLink(of: number, give: (link: number) => boolean, failed: (error: string) => void): void {
+  #giveLink(
+    of: number,
+    keeper: number,
+    give: (link: number) => boolean,
+    failed: (error: string) => void,
+  ): void {
     try {
       const pair = makePair();
       const link = new Link(pair.ours);
@@ -368,6 +379,7 @@ class ProcessSupervisor implements Supervisor {
       native().close(pair.theirs);
       this.#listenToKeeper(link, of);
       this.#sendPlan(link);
+      if (keeper !== 0) this.#given.set(link, {keeper, of});
     } catch (error) {
       if (!(error instanceof ShimError)) throw error;
       this.#happened({type: 'link lost', of});
@@ -388,6 +400,7 @@ class ProcessSupervisor implements Supervisor {
         this.#onKeeping(keeper, link, word);
       },
       () => {
+        this.#given.delete(link);
         if (keeper === 0) this.#happened({type: 'link lost', of});
         else this.#happened({type: 'deaf', pid: keeper});
       },
@@ -397,16 +410,33 @@ class ProcessSupervisor implements Supervisor {
 
   #onKeeping(pid: number, link: Link, word: Received): void {
     this.#keepers.set(pid, link);
+    this.#given.delete(link);
     const pidfd = native().pidfdOpen(pid);
     const gone = (): void => {
       native().reap(pid); // not a child of this process if it was cloned below another supervisor: then it is reaped there
       link.close();
       this.#keepers.delete(pid);
       this.#happened({type: 'keeper died', pid});
+      for (const [given, {keeper}] of this.#given) if (keeper === pid) this.#doubt(given);
     };
     this.#happened({type: 'keeping', pid, of: word.generation, isTwin: word.extra !== 0});
     if (pidfd < 0) gone();
     else native().onExit(pidfd, gone, true);
+  }
+
+  /**
+   * Whoever was to clone a keeper is dead. If it had done so, that one speaks soon. Otherwise nobody will: the table that the dead
+   * one shared may keep the other end open for as long as the service lives, so its closing is not to be waited for.
+   */
+  #doubt(link: Link): void {
+    setTimeout(() => {
+      const given = this.#given.get(link);
+      if (!given || !link.isOpen) return;
+      this.#given.delete(link);
+      link.send({kind: Kind.Leave}); // should one come after all
+      link.close();
+      this.#happened({type: 'link lost', of: given.of});
+    }, SPEAK_MS);
   }
 
   #onKeeperWord(pid: number, word: Received): void {
