@@ -3,6 +3,14 @@
 #include <string.h>
 #include <strings.h>
 
+const unsigned char *zlr_line(const unsigned char *line, const unsigned char *limit, const unsigned char **end) {
+  const unsigned char *newline = memchr(line, '\n', (size_t)(limit - line));
+  if (!newline) return NULL;
+  const unsigned char *text_end = newline > line && newline[-1] == '\r' ? newline - 1 : newline;
+  *end = memchr(line, '\r', (size_t)(text_end - line)) ? NULL : text_end;
+  return newline + 1;
+}
+
 static bool is_space(unsigned char byte) { return byte == ' ' || byte == '\t'; }
 
 static struct zlr_value trim(const unsigned char *at, const unsigned char *end) {

@@ -6,6 +6,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/*
+ * The line that begins at `line`, before `limit`: returns where the next one begins, and sets `end` to where this one's text
+ * ends. NULL: it has no end yet. A CR inside of it, which some take for an end of a line, makes `end` NULL.
+ */
+const unsigned char *zlr_line(const unsigned char *line, const unsigned char *limit, const unsigned char **end);
+
 /* What stands between the colon and the line's end, without white space around it. */
 struct zlr_value {
   const unsigned char *at, *end;

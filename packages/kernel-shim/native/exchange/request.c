@@ -37,7 +37,7 @@ static bool field_line(struct zlr_scanner *scanner, const unsigned char *line, c
       if (!zlr_field(line, end, "transfer-encoding:", &value)) return true;
       if (scanner->is_chunked) return false;
       scanner->is_chunked = true;
-      return zlr_ends_with_token(value, "chunked");
+      return value.end == end && zlr_ends_with_token(value, "chunked"); /* llhttp takes no white space behind it */
     case 'u':
       if (zlr_field(line, end, "upgrade:", &value)) scanner->flags |= ZLR_REQUEST_UPGRADES;
       return true;
@@ -58,11 +58,11 @@ static bool head_ends(struct zlr_scanner *scanner) {
 
 static enum zlr_scanned scan_head(struct zlr_scanner *scanner, const unsigned char *bytes, size_t count, size_t *used) {
   for (;;) {
-    const unsigned char *line = bytes + *used;
-    const unsigned char *newline = memchr(line, '\n', count - *used);
-    if (!newline) return ZLR_SCAN_MORE;
-    *used = (size_t)(newline + 1 - bytes);
-    const unsigned char *end = newline > line && newline[-1] == '\r' ? newline - 1 : newline;
+    const unsigned char *line = bytes + *used, *end;
+    const unsigned char *next = zlr_line(line, bytes + count, &end);
+    if (!next) return ZLR_SCAN_MORE;
+    *used = (size_t)(next - bytes);
+    if (!end) return ZLR_SCAN_ODD;
     if (scanner->state == BETWEEN) {
       /* empty lines before a request are none of it (RFC 9112, 2.2) */
       if (end > line && !request_line(scanner, line, end)) return ZLR_SCAN_ODD;

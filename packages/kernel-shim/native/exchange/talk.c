@@ -150,14 +150,29 @@ static unsigned char *hold_room(struct zlr_talk *talk, size_t *room) {
   return slot + used;
 }
 
+/* What follows a request that was not held can be: the bytes from in_done on, if they are all in this buffer. */
+static void hold_again(struct zlr_talk *talk, const unsigned char *bytes, uint64_t base) {
+  struct zlr_exchange *record = talk->record;
+  const uint64_t from = talk->now.in_done;
+  if (from < base || from == talk->read || talk->read - from > talk->house->slot_size) return;
+  if (!record->in_slot) record->in_slot = zlr_take_slot(talk->house); /* ZLR_UNHELD still says that it means nothing */
+  if (!record->in_slot) return;
+  memcpy(zlr_house_slot(talk->house, record->in_slot), bytes + (from - base), (size_t)(talk->read - from));
+  publish64(&record->in_base, from);
+  publish32(&record->flags, record->flags & ~(uint32_t)ZLR_UNHELD);
+}
+
 static ssize_t read_unheld(struct zlr_talk *talk, void *buffer, size_t length) {
   const ssize_t n = recv(talk->fd, buffer, length, 0);
   if (n <= 0) return n;
   const uint64_t base = talk->read;
   talk->read += (uint64_t)n;
-  /* what is left of a line when its bytes are not held cannot be looked at again */
-  if (!scan(talk, buffer, base) || talk->scanned < talk->read || zlr_scan_in_head(&talk->scanner)) zlr_talk_give_up(talk);
+  if (!scan(talk, buffer, base)) zlr_talk_give_up(talk);
   settle(talk);
+  hold_again(talk, buffer, base);
+  /* the beginning of a head cannot be looked at again when it is not held */
+  const bool in_head = talk->scanned < talk->read || zlr_scan_in_head(&talk->scanner);
+  if (in_head && talk->record->flags & ZLR_UNHELD) zlr_talk_give_up(talk);
   return n;
 }
 

@@ -5,16 +5,18 @@ import {
   endOrderly,
   generation,
   getreginfo,
-  isSupervised,
   localAddress,
   reportServed,
   reregist,
+  ShimError,
 } from '@zlr/kernel-shim';
 import {errnoName, native} from '@zlr/kernel-shim/internal';
+import {HttpError} from '../errors.js';
 import {type House, openHouse, SLOT_SIZE} from './house.js';
 import type {Policy} from './judge.js';
 import {descriptorOf, giveConnection, onListen} from './node-server.js';
 import {countAttempt, type Inherited, type Left, takeStock} from './recovery.js';
+import {selfTest} from './self-test.js';
 
 const REFUSAL =
   'HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n';
@@ -32,37 +34,44 @@ export class Keep {
   readonly #unclaimed: Inherited['listeners'];
   #served = false;
 
+  /** Takes over what a former generation left, and keeps what this one's servers accept. Call it once, before they listen. */
+  static async start(name: string, policy: Policy): Promise<Keep> {
+    const calls = native(); // first of all: without it nothing can be
+    const house = await openHouse(name);
+    try {
+      const inherited = takeStock(house, getreginfo()?.channels ?? [], policy);
+      const {byteOffset, stride, capacity} = house.layout('exchanges');
+      const error = calls.exchangeOpen(
+        house.memory.subarray(byteOffset, byteOffset + stride * capacity),
+        stride,
+        house.root.slots,
+        SLOT_SIZE,
+        inherited.freeRecords,
+        inherited.freeSlots,
+      );
+      const problem = error < 0 ? `its calls cannot be led by: ${errnoName(error)}` : await selfTest();
+      if (problem) throw new HttpError('NODE_UNSUITABLE', `Node ${process.version}: ${problem}`);
+      return new Keep(house, inherited);
+    } catch (error) {
+      calls.exchangeRestore();
+      house.destroy();
+      throw error;
+    }
+  }
+
   private constructor(house: House, inherited: Inherited) {
     this.#house = house;
     this.#inherited = inherited;
     this.#unclaimed = [...inherited.listeners];
-  }
-
-  static async start(name: string, policy: Policy): Promise<Keep | undefined> {
-    if (!isSupervised()) return undefined;
-    const house = await openHouse(name);
-    const inherited = takeStock(house, getreginfo()?.channels ?? [], policy);
-    const {byteOffset, stride, capacity} = house.layout('exchanges');
-    const error = native().exchangeOpen(
-      house.memory.subarray(byteOffset, byteOffset + stride * capacity),
-      stride,
-      house.root.slots,
-      SLOT_SIZE,
-      inherited.freeRecords,
-      inherited.freeSlots,
-    );
-    if (error < 0) throw new Error(`libuv's calls cannot be led: ${errnoName(error)}`);
-    const keep = new Keep(house, inherited);
-    native().exchangeOnReady(fd => keep.#onReady(fd));
+    native().exchangeOnReady(fd => this.#onReady(fd));
     onListen(
-      (_, where) => keep.#open(where),
-      (server, fd) => keep.#opened(server, fd),
+      (_, where) => this.#open(where),
+      (server, fd) => this.#opened(server, fd),
     );
-    keep.#endWithProcess();
+    this.#endWithProcess();
     reregist();
-    for (const left of inherited.connections) keep.#takeOver(left);
-    if (generation() > 1) console.error(`zlr: ${keep.#report()}`);
-    return keep;
+    for (const left of inherited.connections) this.#takeOver(left);
+    if (generation() > 1) console.error(`zlr: ${this.#report()}`);
   }
 
   // --- listening ------------------------------------------------------------------------------------------------------
@@ -96,6 +105,13 @@ export class Keep {
     process.nextTick(() => {
       for (const left of this.#byFd.values()) this.#advance(left);
     });
+    // Idle connections wait outside of the server, whose own timers would take them for slow ones. It would end them after:
+    if (server.keepAliveTimeout > 0) {
+      setTimeout(() => {
+        for (const left of this.#byFd.values())
+          if (left.verdict.act === 'idle' && this.#serverOf(left.fd) === server) this.#drop(left);
+      }, server.keepAliveTimeout).unref();
+    }
   }
 
   /** The server whose socket accepted a connection. */
@@ -202,5 +218,17 @@ export class Keep {
     process.on('exit', code => {
       if (orderly || code === 0 || code === 78) this.#house.destroy();
     });
+  }
+}
+
+/** As `Keep.start`; when it cannot be, that is said, and the program runs without. */
+export async function startKeeping(name: string, policy: Policy): Promise<void> {
+  try {
+    await Keep.start(name, policy);
+  } catch (error) {
+    console.error(`zlr: this program's HTTP connections are not kept: ${(error as Error).message}`);
+    if (error instanceof ShimError && error.code === 'NATIVE_MISSING') return;
+    for (const fd of getreginfo()?.channels ?? []) native().close(fd);
+    reregist(); // it is started again all the same
   }
 }

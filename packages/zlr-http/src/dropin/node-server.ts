@@ -30,7 +30,7 @@ export type OpenListener = (
 ) => number | undefined;
 
 /** Has every HTTP server of this process ask for its listening socket. `opened` follows when it listens on the one given. */
-export function onListen(open: OpenListener, opened: (server: Server, fd: number) => void): () => void {
+export function onListen(open: OpenListener, opened: (server: Server, fd: number) => void): void {
   const prototype = Server.prototype as unknown as {_listen2: Listen2};
   const original = prototype._listen2;
   prototype._listen2 = function (address, port, addressType, backlog, fd, flags) {
@@ -40,10 +40,17 @@ export function onListen(open: OpenListener, opened: (server: Server, fd: number
     original.call(this, null, null, null, backlog, given, flags);
     if (inner(this)._handle?.fd === given) opened(this, given);
   };
-  return () => {
-    // An own property only while this is there: the method is inherited from net.Server.
-    Reflect.deleteProperty(prototype, '_listen2');
-  };
+}
+
+/** Has each HTTP server of this process that listens say that its connections are not kept. */
+export function sayWhatIsNotKept(why: string): void {
+  onListen(
+    () => {
+      console.error(`zlr: the connections of an HTTP server ${why} are not kept: they end with it`);
+      return undefined;
+    },
+    () => {},
+  );
 }
 
 /** The descriptor of a connection; -1: it is closed. */
