@@ -9,7 +9,7 @@
 
 #include "../interpose/slots.h"
 
-enum { FDS = 1 << 16, CALLS = 5 };
+enum { FDS = 1 << 16 };
 
 /*
  * By descriptor. Threads other than the main one look here too (a file that is read in libuv's pool), but only at numbers
@@ -61,6 +61,13 @@ static long our_syscall(long number, long a, long b, long c, long d, long e, lon
   return syscall(number, a, b, c, d, e, f);
 }
 
+static struct zlr_stand_in calls[] = {
+    {.name = "read", .function = (void *)our_read},   {.name = "write", .function = (void *)our_write},
+    {.name = "writev", .function = (void *)our_writev}, {.name = "close", .function = (void *)our_close},
+    {.name = "syscall", .function = (void *)our_syscall},
+};
+enum { CALLS = sizeof calls / sizeof *calls };
+
 int zlr_calls_lead(void) {
   if (!talks) {
     void *table = mmap(NULL, FDS * sizeof *talks, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -68,10 +75,6 @@ int zlr_calls_lead(void) {
     if (madvise(table, FDS * sizeof *talks, MADV_WIPEONFORK)) return -errno;
     talks = table;
   }
-  struct zlr_stand_in calls[CALLS] = {
-      {"read", (void *)our_read, 0},   {"write", (void *)our_write, 0},     {"writev", (void *)our_writev, 0},
-      {"close", (void *)our_close, 0}, {"syscall", (void *)our_syscall, 0},
-  };
   const int error = zlr_stand_in((const void *)uv_read_start, calls, CALLS);
   if (error) return error;
   for (int i = 0; i < CALLS; i++)
@@ -80,9 +83,8 @@ int zlr_calls_lead(void) {
 }
 
 void zlr_calls_restore(void) {
-  struct zlr_stand_in calls[CALLS] = {
-      {"read", (void *)read, 0},   {"write", (void *)write, 0},     {"writev", (void *)writev, 0},
-      {"close", (void *)close, 0}, {"syscall", (void *)syscall, 0},
-  };
-  zlr_stand_in((const void *)uv_read_start, calls, CALLS);
+  if (calls[0].slots == 0) return; /* they were never led */
+  struct zlr_stand_in back[CALLS];
+  for (int i = 0; i < CALLS; i++) back[i] = (struct zlr_stand_in){.name = calls[i].name, .function = calls[i].before};
+  zlr_stand_in((const void *)uv_read_start, back, CALLS);
 }

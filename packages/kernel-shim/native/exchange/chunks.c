@@ -8,6 +8,11 @@ static int digit(unsigned char byte) {
   return letter >= 'a' && letter <= 'f' ? letter - 'a' + 10 : -1;
 }
 
+static bool go(struct zlr_chunks *chunks, enum zlr_chunk_state state) {
+  chunks->state = state;
+  return true;
+}
+
 /* One byte that is no data. False: it must not stand here. */
 static bool take(struct zlr_chunks *chunks, unsigned char byte) {
   switch (chunks->state) {
@@ -17,28 +22,28 @@ static bool take(struct zlr_chunks *chunks, unsigned char byte) {
         chunks->left = (chunks->digits ? chunks->left * 16 : 0) + (uint64_t)value;
         return ++chunks->digits <= DIGITS_MAX;
       }
-      if (chunks->digits == 0 || (byte != '\r' && byte != ';')) return false;
-      chunks->state = ZLR_CHUNK_EXTENSION;
-      return true;
+      if (chunks->digits == 0) return false;
+      if (byte == '\r') return go(chunks, ZLR_CHUNK_SIZE_LF);
+      return byte == ';' && go(chunks, ZLR_CHUNK_EXTENSION);
     }
     case ZLR_CHUNK_EXTENSION:
-      if (byte != '\n') return true;
+      return byte == '\r' ? go(chunks, ZLR_CHUNK_SIZE_LF) : byte != '\n';
+    case ZLR_CHUNK_SIZE_LF:
       chunks->digits = 0;
-      chunks->state = chunks->left ? ZLR_CHUNK_DATA : ZLR_CHUNK_TRAILER;
-      return true;
+      return byte == '\n' && go(chunks, chunks->left ? ZLR_CHUNK_DATA : ZLR_CHUNK_TRAILER);
     case ZLR_CHUNK_CR:
-      chunks->state = ZLR_CHUNK_LF;
-      return byte == '\r';
+      return byte == '\r' && go(chunks, ZLR_CHUNK_LF);
     case ZLR_CHUNK_LF:
-      chunks->state = ZLR_CHUNK_SIZE;
-      return byte == '\n';
+      return byte == '\n' && go(chunks, ZLR_CHUNK_SIZE);
     case ZLR_CHUNK_TRAILER:
-      if (byte == '\n') chunks->state = ZLR_CHUNK_END;
-      else if (byte != '\r') chunks->state = ZLR_CHUNK_TRAILER_LINE;
-      return true;
+      if (byte == '\r') return go(chunks, ZLR_CHUNK_END_LF);
+      return byte != '\n' && go(chunks, ZLR_CHUNK_TRAILER_LINE);
     case ZLR_CHUNK_TRAILER_LINE:
-      if (byte == '\n') chunks->state = ZLR_CHUNK_TRAILER;
-      return true;
+      return byte == '\r' ? go(chunks, ZLR_CHUNK_TRAILER_LF) : byte != '\n';
+    case ZLR_CHUNK_TRAILER_LF:
+      return byte == '\n' && go(chunks, ZLR_CHUNK_TRAILER);
+    case ZLR_CHUNK_END_LF:
+      return byte == '\n' && go(chunks, ZLR_CHUNK_END);
     default:
       return false;
   }

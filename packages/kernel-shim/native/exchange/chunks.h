@@ -9,11 +9,14 @@
 enum zlr_chunk_state {
   ZLR_CHUNK_SIZE,      /* before a chunk, or in the digits of its size */
   ZLR_CHUNK_EXTENSION, /* behind the digits */
+  ZLR_CHUNK_SIZE_LF,   /* and behind the CR of that line */
   ZLR_CHUNK_DATA,
   ZLR_CHUNK_CR, /* before the line end behind the data */
   ZLR_CHUNK_LF,
   ZLR_CHUNK_TRAILER,      /* at the beginning of a line behind the last chunk */
   ZLR_CHUNK_TRAILER_LINE, /* in such a line */
+  ZLR_CHUNK_TRAILER_LF,
+  ZLR_CHUNK_END_LF, /* behind the CR of the empty line */
   ZLR_CHUNK_END,
 };
 

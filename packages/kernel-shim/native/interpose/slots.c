@@ -42,7 +42,7 @@ static const void *at(const struct dl_phdr_info *object, uintptr_t address) {
 static void lead(const struct search *search, const char *name, void **slot) {
   for (size_t i = 0; i < search->count; i++) {
     if (strcmp(name, search->calls[i].name) != 0) continue;
-    __atomic_store_n(slot, search->calls[i].function, __ATOMIC_RELEASE);
+    search->calls[i].before = __atomic_exchange_n(slot, search->calls[i].function, __ATOMIC_ACQ_REL);
     search->calls[i].slots++;
   }
 }

@@ -44,6 +44,6 @@ export const ANSWERED_EARLY = 2;
 /** Values of `framing`. */
 export const Framing = {None: 0, Length: 1, Chunked: 2, UntilEnd: 3} as const;
 /** Values of `chunkState` at which an answer can be gone on with; native/exchange/chunks.h has them all. */
-export const ChunkState = {Size: 0, Data: 2, Cr: 3, Lf: 4} as const;
+export const ChunkState = {Size: 0, Data: 3, Cr: 4, Lf: 5} as const;
 /** Of a request's flags, as `exchangeScan` gives them; native/exchange/request.h. */
 export const REQUEST_IDEMPOTENT = 2;
