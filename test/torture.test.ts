@@ -80,6 +80,7 @@ interface Status {
   generation: number;
   channels: number;
   faults: {class: string}[];
+  faultCount: number;
 }
 
 async function readStatus(service: ServedFolder): Promise<Status> {

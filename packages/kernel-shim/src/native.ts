@@ -131,6 +131,49 @@ export interface Native {
   reactorIdle(reactor: ReactorHandle, seconds: number): void;
   reactorClose(reactor: ReactorHandle): void;
 
+  /** A TCP socket that does not listen yet, marked as a channel. */
+  socketBind(address: string, port: number): number;
+  /** SO_COOKIE; 0n: no socket. */
+  socketCookie(fd: number): bigint;
+
+  /** From here on libuv's calls are led by; once in a process. -ENOTSUP: this Node's cannot be. */
+  exchangeOpen(
+    records: Uint8Array,
+    stride: number,
+    slots: Uint8Array,
+    slotSize: number,
+    freeRecords: Uint32Array,
+    freeSlots: Uint32Array,
+  ): number;
+  exchangeRestore(): void;
+  /** -ENOBUFS: no record is free, the connection stays plain. */
+  exchangeBegin(fd: number): number;
+  exchangeResume(fd: number, record: number, read: number, written: number, anew: 0 | 1): number;
+  /** 0: all that was produced is the kernel's; -EAGAIN: not yet. */
+  exchangeFlush(fd: number): number;
+  exchangeClose(fd: number, reset: 0 | 1): number;
+  /** 1: bytes wait; 0: the peer has ended. */
+  exchangePeek(fd: number): number;
+  /** [end, flags, ...] of each request whose head is there; an end of 0 has not come, -1: it cannot be framed. */
+  exchangeScan(bytes: Uint8Array): number[];
+  /** [length, status, framing, body length, closes]; undefined: it is not whole, or none. */
+  exchangeAnswerHead(bytes: Uint8Array, toHead: 0 | 1): [number, number, number, number, number] | undefined;
+  exchangeTally(): Record<
+    | 'reads'
+    | 'writes'
+    | 'closes'
+    | 'answers'
+    | 'passedOver'
+    | 'diverged'
+    | 'opaque'
+    | 'freeRecords'
+    | 'freeSlots',
+    number
+  >;
+  exchangeOnReady(callback: (fd: number) => void): void;
+  /** Tells of it once, when it can be written to, or read from. */
+  exchangeWait(fd: number, writable: 0 | 1): number;
+
   /** Locks of an open file description, on bytes of its file; -EAGAIN: another one has them. */
   fileLock(fd: number, first: number, count: number): number;
   fileUnlock(fd: number, first: number, count: number): number;

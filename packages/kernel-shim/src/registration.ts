@@ -25,14 +25,25 @@ const REGISTRATION = {
   childId: optional(integer(0, 2 ** 31 - 1)),
 } satisfies Record<keyof Registration, Expected>;
 
+/** What went wrong when this package was loaded; it is thrown by the first call that needs the backend. */
+let failure: unknown;
 /** Asked for by a supervisor that started this process, or by ZLR_BACKEND=module. */
-const backend: Backend | undefined = keeperBackend() ?? moduleBackend();
+const backend = startBackend();
 let info: RegistrationInfo | null | undefined;
 let registered = false;
 
+function startBackend(): Backend | undefined {
+  try {
+    return keeperBackend() ?? moduleBackend();
+  } catch (error) {
+    failure = error;
+    return undefined;
+  }
+}
+
 /** True when a supervisor started this process, or ZLR_BACKEND=module: so that it can be restarted. */
 export function isSupervised(): boolean {
-  return backend !== undefined;
+  return backend !== undefined || failure !== undefined;
 }
 
 /** The number of this life: 1 for the first, also without a supervisor. */
@@ -48,6 +59,7 @@ export function generation(): number {
  */
 export function getreginfo(): RegistrationInfo | null {
   if (info !== undefined) return info;
+  if (failure !== undefined) throw failure;
   if (!backend || backend.generation === 1) {
     info = null;
     return info;
@@ -67,6 +79,7 @@ export function getreginfo(): RegistrationInfo | null {
  */
 export function reregist(changes: Partial<Registration> = {}): boolean {
   assertFits('reregist', changes, REGISTRATION); // also without a supervisor: a mistake shows when it is made
+  if (failure !== undefined) throw failure;
   if (!backend) return false;
   if (registered) throw new ShimError('KEEPER_FAILED', 'reregist() was called twice; call it once in a life');
   const handedOver = getreginfo(); // takes the handed-over descriptors out of reach of child processes first

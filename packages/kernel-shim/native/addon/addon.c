@@ -104,6 +104,7 @@ NAPI_MODULE_INIT() {
   zlr_export_hold(env, exports);
   zlr_export_reactor(env, exports);
   zlr_export_module(env, exports);
+  zlr_export_exchange(env, exports);
   zlr_export_store(env, exports);
   return exports;
 }

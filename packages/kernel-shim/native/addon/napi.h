@@ -101,6 +101,7 @@ void zlr_export_process(napi_env env, napi_value exports);
 void zlr_export_keeper(napi_env env, napi_value exports);
 void zlr_export_hold(napi_env env, napi_value exports);
 void zlr_export_module(napi_env env, napi_value exports);
+void zlr_export_exchange(napi_env env, napi_value exports);
 void zlr_export_store(napi_env env, napi_value exports);
 
 #endif

@@ -1,3 +1,4 @@
+import {errnoName, ShimError} from '../errors.js';
 import {native, type Watch} from '../native.js';
 import {decode, encode, WORD_SIZE, type Word} from './word.js';
 
@@ -83,4 +84,11 @@ export class Link {
     if (result !== 1) return undefined;
     return {...decode(view), fd, senderPid: pid, senderUid: uid};
   }
+}
+
+/** A pair of links; `theirs` is a descriptor that is given away and then closed. @throws ShimError SYSTEM_CALL_FAILED */
+export function makePair(): {ours: number; theirs: number} {
+  const {error, ours, theirs} = native().linkPair();
+  if (error === 0) return {ours, theirs};
+  throw new ShimError('SYSTEM_CALL_FAILED', `no pair of sockets: ${errnoName(error)}`, errnoName(error));
 }

@@ -13,12 +13,12 @@ import {
 import {serveCommands} from '../control/server.js';
 import type {Status} from '../control/status.js';
 import {assertFits, errnoName, ShimError} from '../errors.js';
-import {Link, type Received} from '../links/link.js';
+import {Door} from '../links/door.js';
+import {Link, makePair, type Received} from '../links/link.js';
 import {IN_CHARGE, Kind} from '../links/word.js';
 import {native} from '../native.js';
 import {anything, call, type Expected, listOf, mapOf, optional, systemText} from '../options.js';
 import {type WaitStatus, waitStatus} from './fault.js';
-import {Door, makePair} from './links.js';
 import {type Effect, type Event, initialState, keepersOf, type State, step, type Timer} from './machine.js';
 import {type Plan, readPlan, sealPlan} from './plan.js';
 import {endedChildren, isBelow, membersOf, signal} from './processes.js';

@@ -1,13 +1,6 @@
 import {errnoName, ShimError} from '../errors.js';
-import {Link} from '../links/link.js';
 import {native} from '../native.js';
-
-/** A pair of links; `theirs` is a descriptor that is given away and then closed. @throws ShimError SYSTEM_CALL_FAILED */
-export function makePair(): {ours: number; theirs: number} {
-  const {error, ours, theirs} = native().linkPair();
-  if (error === 0) return {ours, theirs};
-  throw new ShimError('SYSTEM_CALL_FAILED', `no pair of sockets: ${errnoName(error)}`, errnoName(error));
-}
+import {Link} from './link.js';
 
 /** Calls back for everyone who comes to a door. */
 export class Door {
