@@ -47,6 +47,8 @@ export interface Native {
   linkDoor(path: string): number;
   linkAnswer(door: number): {link: number; pid: number; uid: number};
   linkKnock(path: string): number;
+  /** From here on what arrives says who sent it. */
+  askWho(link: number): number;
   /** Who is at the other end of a unix socket. */
   peer(fd: number): {error: number; pid: number; uid: number};
   /** Of the open file; a negative errno when the descriptor is not open. */

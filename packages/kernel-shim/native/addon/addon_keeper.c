@@ -87,6 +87,12 @@ static napi_value link_knock(napi_env env, napi_callback_info info) {
   return make_int(env, link);
 }
 
+/* askWho(link): 0 or -errno */
+static napi_value ask_who(napi_env env, napi_callback_info info) {
+  struct args args = get_args(env, info);
+  return make_int(env, zlr_ask_who(get_int(env, args.at[0])));
+}
+
 /* peer(fd): {error, pid, uid} of whoever is at the other end of a unix socket */
 static napi_value peer(napi_env env, napi_callback_info info) {
   struct args args = get_args(env, info);
@@ -240,6 +246,7 @@ void zlr_export_keeper(napi_env env, napi_value exports) {
   export_function(env, exports, "linkDoor", link_door);
   export_function(env, exports, "linkAnswer", link_answer);
   export_function(env, exports, "linkKnock", link_knock);
+  export_function(env, exports, "askWho", ask_who);
   export_function(env, exports, "peer", peer);
   export_function(env, exports, "inode", inode);
   export_function(env, exports, "closeOnExec", close_on_exec);

@@ -153,7 +153,7 @@ static void obey(struct zlr_keeper *k, struct zlr_received *in) {
       tell(k, (struct zlr_word){.kind = ZLR_FROZEN,
                                 .sequence = word->sequence,
                                 .value = charged ? zlr_count_channels() : 0,
-                                .flags = charged ? ZLR_IN_CHARGE : 0});
+                                .flags = (charged ? ZLR_IN_CHARGE : 0) | (zlr_load(&k->page->orderly) ? ZLR_ORDERLY : 0)});
       break;
     }
     case ZLR_SERVE:
