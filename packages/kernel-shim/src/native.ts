@@ -64,6 +64,8 @@ export interface Native {
     link: number,
     door: string,
   ): {error: number; pid: number};
+  /** The pids of this process' two keepers, 0: there has been none, and what they know of the plan. */
+  kept(): {older: number; younger: number; thresholdMs: number};
   /** There is nobody to take anything over from. */
   takeCharge(): number;
   /** Closes the link. `were`: the files' numbers in the former generation. */

@@ -161,6 +161,17 @@ static napi_value keeper_clone(napi_env env, napi_callback_info info) {
   return out;
 }
 
+/* kept(): {older, younger, thresholdMs}; pids, 0: there has been none */
+static napi_value kept(napi_env env, napi_callback_info info) {
+  (void)info;
+  napi_value out;
+  MUST(napi_create_object(env, &out));
+  set(env, out, "older", page ? page->keepers[0] : 0);
+  set(env, out, "younger", page ? page->keepers[1] : 0);
+  set(env, out, "thresholdMs", page ? page->threshold_ms : 0);
+  return out;
+}
+
 /* takeCharge(): 0 or -errno. There is nobody to take anything over from: what this process has is its keepers'. */
 static napi_value take_charge(napi_env env, napi_callback_info info) {
   (void)info;
@@ -252,6 +263,7 @@ void zlr_export_keeper(napi_env env, napi_value exports) {
   export_function(env, exports, "closeOnExec", close_on_exec);
   export_function(env, exports, "planSeal", plan_seal);
   export_function(env, exports, "keeperClone", keeper_clone);
+  export_function(env, exports, "kept", kept);
   export_function(env, exports, "takeCharge", take_charge);
   export_function(env, exports, "takeOver", take_over);
   export_function(env, exports, "inherited", inherited);
