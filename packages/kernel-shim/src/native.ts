@@ -148,7 +148,8 @@ export interface Native {
   exchangeRestore(): void;
   /** -ENOBUFS: no record is free, the connection stays plain. */
   exchangeBegin(fd: number): number;
-  exchangeResume(fd: number, record: number, read: number, written: number, anew: 0 | 1): number;
+  /** `answered`: the answer in progress stands, is made anew, or is whole; native/exchange/talk.h */
+  exchangeResume(fd: number, record: number, read: number, written: number, answered: 0 | 1 | 2): number;
   /** 0: all that was produced is the kernel's; -EAGAIN: not yet. */
   exchangeFlush(fd: number): number;
   exchangeClose(fd: number, reset: 0 | 1): number;

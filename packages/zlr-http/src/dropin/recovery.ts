@@ -71,6 +71,8 @@ export function takeStock(house: House, fds: readonly number[], policy: Policy):
       held = Buffer.from(slots.subarray(at + now.inDone, at + books.read)); // a copy: the slot goes on changing
       return requestsIn(held);
     });
+    if (verdict.act === 'rerun') held = held.subarray(verdict.from);
+    else held = Buffer.alloc(0);
     connections.push({fd, books, verdict, record, held});
     if (!recorded || verdict.act === 'close' || verdict.act === 'reset') continue;
     usedRecords.add(record);
