@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The holds: which open file has one, the chain of its buffers, and its end.
+ * The holds: which open file has one, and its end.
  *
  * A hold must go exactly when its open file does, and must not keep it open: a spare reference would hide the end of
  * a connection from its peer. The kernel tells of closes by fsnotify, so each held inode has a mark of ours; the
@@ -10,21 +10,11 @@
 #include <linux/hashtable.h>
 #include <linux/module.h>
 #include <linux/slab.h>
-#include <linux/uaccess.h>
 #include "hold.h"
-
-static uint dhr_buffer = 4096;
-module_param(dhr_buffer, uint, 0444);
-MODULE_PARM_DESC(dhr_buffer, "bytes of one buffer of a hold, 512 to 65536 (4096, as in the thesis)");
-
-static ulong hold_file_max = 1 << 20;
-module_param(hold_file_max, ulong, 0644);
-MODULE_PARM_DESC(hold_file_max, "bytes held of one open file (1 MiB)");
 
 static DEFINE_HASHTABLE(by_file, 12); /* read under RCU */
 static DEFINE_SPINLOCK(by_file_lock);
 static atomic_t holds;
-static struct kmem_cache *buffers;
 static struct fsnotify_group *closes;
 
 /* Who is in the list has the reference that the list holds. */
@@ -35,11 +25,6 @@ struct mark {
 
 static LIST_HEAD(marks);
 static DEFINE_SPINLOCK(marks_lock);
-
-unsigned int zlr_dhr_buffer(void)
-{
-	return dhr_buffer;
-}
 
 u64 zlr_holds_total(void)
 {
@@ -59,21 +44,11 @@ struct zlr_dhr *zlr_dhr_find(struct file *file)
 	return dhr;
 }
 
-static void free_buffer(struct zlr_dhr *dhr)
-{
-	struct zlr_dhr_buf *buffer = list_first_entry(&dhr->buffers, struct zlr_dhr_buf, list);
-
-	list_del(&buffer->list);
-	kmem_cache_free(buffers, buffer);
-	dhr->count--;
-	zlr_user_uncharge(dhr->user, dhr_buffer);
-}
-
 static void dispose(struct zlr_dhr *dhr)
 {
-	while (dhr->count)
-		free_buffer(dhr);
+	zlr_chain_free(dhr);
 	zlr_user_put(dhr->user);
+	put_cred(dhr->admitted);
 	mutex_destroy(&dhr->reading);
 	mutex_destroy(&dhr->lock);
 	atomic_dec(&holds);
@@ -195,7 +170,8 @@ struct zlr_dhr *zlr_dhr_get(struct file *file)
 	dhr->file = file;
 	mutex_init(&dhr->reading);
 	mutex_init(&dhr->lock);
-	INIT_LIST_HEAD(&dhr->buffers);
+	INIT_LIST_HEAD(&dhr->pieces);
+	INIT_LIST_HEAD(&dhr->spares);
 
 	spin_lock(&by_file_lock);
 	other = zlr_dhr_find(file);
@@ -214,96 +190,6 @@ free_dhr:
 	return error ? ERR_PTR(error) : other;
 }
 
-static u64 space_end(struct zlr_dhr *dhr)
-{
-	return dhr->base + (u64)dhr->count * dhr_buffer;
-}
-
-/*
- * Makes room for up to `wanted` bytes behind write_pt and returns for how many there is; 0: none more is allowed, or
- * there is no memory. The caller holds `lock`.
- */
-u64 zlr_dhr_reserve(struct zlr_dhr *dhr, u64 wanted)
-{
-	struct zlr_dhr_buf *buffer;
-
-	while (space_end(dhr) - dhr->write_pt < wanted) {
-		if ((u64)(dhr->count + 1) * dhr_buffer > hold_file_max || zlr_user_charge(dhr->user, dhr_buffer))
-			break;
-		buffer = kmem_cache_alloc(buffers, GFP_KERNEL_ACCOUNT);
-		if (!buffer) {
-			zlr_user_uncharge(dhr->user, dhr_buffer);
-			break;
-		}
-		list_add_tail(&buffer->list, &dhr->buffers);
-		dhr->count++;
-	}
-	return min(space_end(dhr) - dhr->write_pt, wanted);
-}
-
-/* The buffer in which position `at` lies, and where in it. */
-static struct zlr_dhr_buf *buffer_at(struct zlr_dhr *dhr, u64 at, u32 *offset)
-{
-	struct zlr_dhr_buf *buffer = list_first_entry(&dhr->buffers, struct zlr_dhr_buf, list);
-	u64 distance = at - dhr->base;
-
-	for (; distance >= dhr_buffer; distance -= dhr_buffer)
-		buffer = list_next_entry(buffer, list);
-	*offset = distance;
-	return buffer;
-}
-
-/* The reserved room behind write_pt, in at most parts_max parts. The caller holds `lock`. */
-unsigned int zlr_dhr_room(struct zlr_dhr *dhr, u64 length, struct kvec *parts, unsigned int parts_max, u64 *covered)
-{
-	unsigned int count = 0;
-	struct zlr_dhr_buf *buffer;
-	u32 offset;
-
-	*covered = 0;
-	buffer = buffer_at(dhr, dhr->write_pt, &offset);
-	for (; length && count < parts_max; buffer = list_next_entry(buffer, list)) {
-		parts[count].iov_base = buffer->bytes + offset;
-		parts[count].iov_len = min_t(u64, length, dhr_buffer - offset);
-		length -= parts[count].iov_len;
-		*covered += parts[count].iov_len;
-		count++;
-		offset = 0;
-	}
-	return count;
-}
-
-/* Copies held bytes to the user. The caller holds `lock`. */
-int zlr_dhr_copy(struct zlr_dhr *dhr, u64 from, void __user *to, u64 length)
-{
-	struct zlr_dhr_buf *buffer;
-	u32 offset, part;
-
-	if (!length)
-		return 0;
-	buffer = buffer_at(dhr, from, &offset);
-	for (;; buffer = list_next_entry(buffer, list)) {
-		part = min_t(u64, length, dhr_buffer - offset);
-		if (copy_to_user(to, buffer->bytes + offset, part))
-			return -EFAULT;
-		length -= part;
-		if (!length)
-			return 0;
-		to += part;
-		offset = 0;
-	}
-}
-
-/* Deletes held bytes and frees the buffers they filled. The caller holds `lock`, and `length` are there. */
-void zlr_dhr_delete(struct zlr_dhr *dhr, u64 length)
-{
-	dhr->destroy_pt += length;
-	while (dhr->count > 1 && dhr->destroy_pt - dhr->base >= dhr_buffer) {
-		free_buffer(dhr);
-		dhr->base += dhr_buffer;
-	}
-}
-
 void zlr_hold_rewind(struct file *file)
 {
 	struct zlr_dhr *dhr = zlr_dhr_find(file);
@@ -317,21 +203,14 @@ void zlr_hold_rewind(struct file *file)
 
 int zlr_hold_init(void)
 {
-	int error;
+	int error = zlr_chain_init();
 
-	if (dhr_buffer < 512 || dhr_buffer > 65536 || dhr_buffer % 8) {
-		pr_err("dhr_buffer is %u; it must be a multiple of 8 from 512 to 65536\n", dhr_buffer);
-		return -EINVAL;
-	}
-	buffers = kmem_cache_create_usercopy("zlr_dhr_buf", struct_size_t(struct zlr_dhr_buf, bytes, dhr_buffer), 0, 0,
-					     offsetof(struct zlr_dhr_buf, bytes), dhr_buffer, NULL);
-	if (!buffers)
-		return -ENOMEM;
+	if (error)
+		return error;
 	closes = fsnotify_alloc_group(&close_operations, 0);
 	if (IS_ERR(closes)) {
-		error = PTR_ERR(closes);
-		kmem_cache_destroy(buffers);
-		return error;
+		zlr_chain_exit();
+		return PTR_ERR(closes);
 	}
 	return 0;
 }
@@ -351,5 +230,5 @@ void zlr_hold_exit(void)
 		unhash(dhr);
 		dispose(dhr);
 	}
-	kmem_cache_destroy(buffers);
+	zlr_chain_exit();
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The data-holding read (thesis, section 3.2.2, figure 3.7). The bytes are read into the hold and copied from there
- * to the user; the thesis read them into the user's buffer and copied them back, which was most of its cost.
+ * to the user; the thesis read them into the user's buffer and copied them back, which was most of its cost. What TCP
+ * has received is not even copied into the hold (tcp.c).
  *
  *    1   more would be deleted than read:     EINVAL
  *    2   nothing is to be read:               delete, 0
@@ -17,18 +18,11 @@
 #include <linux/net.h>
 #include <linux/poll.h>
 #include <linux/uaccess.h>
-#include <linux/uio.h>
 #include "hold.h"
 
 #ifndef fd_file
 #define fd_file(fd) ((fd).file)
 #endif
-#ifndef ITER_DEST
-#define ITER_DEST READ
-#endif
-
-/* One call into the file fills at most so many buffers; a longer read takes several. */
-#define PARTS 17
 
 static bool is_stream(struct file *file)
 {
@@ -45,71 +39,78 @@ static bool readable(struct file *file)
 	return vfs_poll(file, NULL) & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR);
 }
 
+/* Whoever the file lets read with these credentials need not be asked again (tcp.c). The caller holds `lock`. */
+static void admit(struct zlr_dhr *dhr)
+{
+	if (dhr->admitted == current_cred())
+		return;
+	put_cred(dhr->admitted);
+	dhr->admitted = get_current_cred();
+}
+
 /*
  * Reads once, up to `length` bytes, into the hold. The caller holds both locks and finds them held; `lock` is let go
  * while the file is read.
  */
 static ssize_t fill(struct zlr_dhr *dhr, u64 length)
 {
-	struct kvec parts[PARTS];
+	struct zlr_room room;
 	struct iov_iter iter;
-	unsigned int count;
 	loff_t position = 0;
 	ssize_t got;
-	u64 covered;
 
-	/* All is deleted: the one buffer that is left begins anew. */
-	if (dhr->destroy_pt == dhr->write_pt)
-		dhr->base = dhr->write_pt;
-	length = zlr_dhr_reserve(dhr, length);
-	if (!length)
+	zlr_room_make(dhr, &room, length);
+	if (!room.count)
 		return -ENOBUFS;
-	count = zlr_dhr_room(dhr, length, parts, PARTS, &covered);
+	dhr->filling = true;
 	mutex_unlock(&dhr->lock);
 
-	/* The room is behind write_pt, where nobody else looks, and who holds `reading` alone moves write_pt. */
-	iov_iter_kvec(&iter, ITER_DEST, parts, count, covered);
+	iov_iter_kvec(&iter, ITER_DEST, room.parts, room.count, room.bytes);
 	got = vfs_iter_read(dhr->file, &iter, &position, 0);
 	mutex_lock(&dhr->lock);
+	dhr->filling = false;
+	zlr_room_use(dhr, &room, max_t(ssize_t, got, 0));
 	if (got > 0)
-		dhr->write_pt += got;
+		admit(dhr);
 	return got;
 }
 
 /*
- * Steps 3b and 4: sees that `wanted` unread bytes are held, or as many as the file gives. It waits, if the file may
- * be waited for, only while there is none. An error counts only then, too: else it will come again. The caller holds
- * both locks.
+ * Sees that `wanted` unread bytes are held, or as many as the file gives. It waits, if the file may be waited for, only
+ * while there is none. An error counts only then, too: else it will come again. The caller holds both locks.
  */
 static ssize_t fetch(struct zlr_dhr *dhr, u64 wanted)
 {
-	ssize_t got = 0;
-	u64 unread;
+	u64 length, most = zlr_dhr_buffer();
+	ssize_t got;
 
-	for (;;) {
-		unread = dhr->write_pt - dhr->read_pt;
-		if (unread >= wanted || (unread && !readable(dhr->file)))
+	/* Most reads want more than comes, so the room grows with what does come. */
+	for (;; most = min_t(u64, 2 * most, (ZLR_ROOM_PARTS - 1) * zlr_dhr_buffer())) {
+		if (zlr_dhr_unread(dhr) >= wanted || (zlr_dhr_unread(dhr) && !readable(dhr->file)))
 			return 0;
-		got = fill(dhr, wanted - unread);
+		length = min(wanted - zlr_dhr_unread(dhr), most);
+		got = fill(dhr, length);
 		if (got <= 0)
-			return dhr->write_pt > dhr->read_pt ? 0 : got;
+			return zlr_dhr_unread(dhr) ? 0 : got;
+		if (got < length)
+			return 0;
 	}
 }
 
 /* Steps 3a and 5: gives what is there, and deletes. The caller holds `lock`. */
 static ssize_t give(struct zlr_dhr *dhr, const struct zlr_hread *call)
 {
-	u64 length = min(call->rlen, dhr->write_pt - dhr->read_pt);
+	u64 length = min(call->rlen, zlr_dhr_unread(dhr));
 	int error;
 
 	/* The thesis cleared the user's buffer here; ours has not been touched. */
 	if (call->dlen > dhr->read_pt + length - dhr->destroy_pt)
 		return -ENODATA;
-	error = zlr_dhr_copy(dhr, dhr->read_pt, u64_to_user_ptr(call->buf), length);
+	error = zlr_chain_copy(dhr, dhr->read_pt, u64_to_user_ptr(call->buf), length);
 	if (error)
 		return error;
 	dhr->read_pt += length;
-	zlr_dhr_delete(dhr, call->dlen);
+	zlr_chain_delete(dhr, call->dlen);
 	return length;
 }
 
@@ -123,7 +124,8 @@ static ssize_t read_held(struct zlr_dhr *dhr, const struct zlr_hread *call)
 		result = -EINVAL;
 		goto unlock;
 	}
-	if (!call->rlen || call->rlen <= dhr->write_pt - dhr->read_pt) {
+	/* Steps 3b and 4 for what TCP has received: that is all there is, and need not be waited for. */
+	if (call->rlen <= zlr_dhr_unread(dhr) || zlr_tcp_take(dhr, call->rlen - zlr_dhr_unread(dhr))) {
 		result = give(dhr, call);
 		goto unlock;
 	}
@@ -157,9 +159,13 @@ long zlr_hread(struct zlr_hread *call)
 	result = -EINVAL;
 	/* A read tells at most so much; and sums of both lengths must not wrap. */
 	call->rlen = min_t(u64, call->rlen, MAX_RW_COUNT);
-	if (call->dlen > S64_MAX || !is_stream(fd_file(fd)))
+	if (call->dlen > S64_MAX)
 		goto put;
-	dhr = zlr_dhr_get(fd_file(fd));
+	dhr = zlr_dhr_find(fd_file(fd));
+	if (!dhr && !is_stream(fd_file(fd)))
+		goto put;
+	if (!dhr)
+		dhr = zlr_dhr_get(fd_file(fd));
 	result = IS_ERR(dhr) ? PTR_ERR(dhr) : read_held(dhr, call);
 put:
 	fdput(fd);

@@ -23,9 +23,9 @@ static bool is_segment(struct vm_area_struct *vma)
 
 static u32 list_segments(struct mm_struct *mm, struct zlr_segment *segment)
 {
+	VMA_ITERATOR(iter, mm, 0);
 	struct vm_area_struct *vma;
 	u32 count = 0;
-	VMA_ITERATOR(iter, mm, 0);
 
 	for_each_vma(iter, vma) {
 		/* A segment may lie in several areas; its first says where it was attached. */

@@ -7,7 +7,8 @@
  *    fault.c     deaths and execs are seen here         table.c     open files: which are kept, handing them over
  *    restart.c   the next generation, by the kernel     birth.c     what it inherits: credentials, cgroup, limits ...
  *    standby.c   the next generation, that waited       bury.c      giving up what only a dying thread may give up
- *    hold.c      the buffers of one open file           hread.c     the data-holding read
+ *    hold.c      the hold of one open file, its end     hread.c     the data-holding read
+ *    chain.c     the bytes of a hold                    tcp.c       holding what TCP received where it lies
  *    segments.c  attached System V segments
  */
 #ifndef ZLR_H

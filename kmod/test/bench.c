@@ -57,71 +57,95 @@ static void open_tcp(int ends[2])
 	close(listening);
 }
 
-static void fill(int ends[2])
+static void open_unix(int ends[2])
+{
+	int size = 1 << 20;
+
+	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
+	CHECK(setsockopt(ends[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)) == 0);
+}
+
+static void open_pipe(int ends[2])
+{
+	CHECK(pipe2(ends, O_CLOEXEC) == 0 && fcntl(ends[0], F_SETPIPE_SZ, 2 * FILL) >= FILL);
+}
+
+static void put_and_await(int ends[2], size_t size)
 {
 	static char data[FILL];
 	int have = 0;
 
-	CHECK(write(ends[1], data, FILL) == FILL);
-	while (have < FILL)
+	CHECK(write(ends[1], data, size) == (ssize_t)size);
+	while (have < (int)size)
 		CHECK(ioctl(ends[0], FIONREAD, &have) == 0);
 }
 
-static char into[FILL];
+#define CONNECTIONS 64
 
-static double time_read(int ends[2], size_t size)
+/* Reads `size` bytes; the holding kind deletes as many as before, as a program does that has processed them. */
+static ssize_t read_from(int fd, size_t room, size_t size, bool holding)
+{
+	static char into[FILL];
+
+	return holding ? hread(fd, into, room, size) : read(fd, into, room);
+}
+
+/* FILL bytes came at once and are read in parts. ns a read. */
+static double read_parts(int ends[][2], size_t size, bool holding)
 {
 	double begin;
 
-	fill(ends);
+	put_and_await(ends[0], FILL);
 	begin = now_ns();
 	for (size_t at = 0; at < FILL; at += size)
-		CHECK(read(ends[0], into, size) == (ssize_t)size);
-	return now_ns() - begin;
+		CHECK(read_from(ends[0][0], size, size, holding) == (ssize_t)size);
+	return (now_ns() - begin) / (FILL / size);
 }
 
-/* Each call deletes what the one before has read, as a program does that has processed it. */
-static double time_hread(int ends[2], size_t size)
+/* A request came on each connection and is read with room for more. ns a read. */
+static double read_requests(int ends[][2], size_t size, bool holding)
 {
-	size_t held = 0;
-	double begin, end;
+	double begin;
 
-	fill(ends);
+	for (int i = 0; i < CONNECTIONS; i++)
+		put_and_await(ends[i], size);
 	begin = now_ns();
-	for (size_t at = 0; at < FILL; at += size) {
-		CHECK(hread(ends[0], into, size, held) == (ssize_t)size);
-		held = size;
+	for (int i = 0; i < CONNECTIONS; i++)
+		CHECK(read_from(ends[i][0], FILL, size, holding) == (ssize_t)size);
+	return (now_ns() - begin) / CONNECTIONS;
+}
+
+static void open_all(int ends[][2], void (*open)(int ends[2]), size_t size, bool holding)
+{
+	static char into[FILL];
+
+	for (int i = 0; i < CONNECTIONS; i++) {
+		open(ends[i]);
+		/* Something is held from the beginning, so that every call has as much to delete as it reads. */
+		put_and_await(ends[i], size);
+		CHECK((holding ? hread(ends[i][0], into, size, 0) : read(ends[i][0], into, size)) == (ssize_t)size);
 	}
-	end = now_ns();
-	CHECK(hread(ends[0], NULL, 0, held) == 0);
-	return end - begin;
 }
 
 /* What is between two ioctls that do the same but for the holding: the device's way into the kernel. */
-static double hread_over_read(size_t size, double *read_ns)
+static double hread_over_read(double (*measure)(int[][2], size_t, bool), void (*open)(int ends[2]), size_t size, double *read_ns)
 {
-	double ratios[ROUNDS], reads[ROUNDS];
-	int plain[2], held[2];
+	int ends[2][CONNECTIONS][2];
+	double ratios[ROUNDS], reads[ROUNDS], ns[2];
 
-	open_tcp(plain);
-	open_tcp(held);
+	for (int holding = 0; holding < 2; holding++)
+		open_all(ends[holding], open, size, holding);
 	for (int i = 0; i < ROUNDS; i++) {
-		double a, b;
-
-		if (i % 2) {
-			a = time_read(plain, size);
-			b = time_hread(held, size);
-		} else {
-			b = time_hread(held, size);
-			a = time_read(plain, size);
+		ns[i % 2] = measure(ends[i % 2], size, i % 2);
+		ns[!(i % 2)] = measure(ends[!(i % 2)], size, !(i % 2));
+		ratios[i] = ns[1] / ns[0];
+		reads[i] = ns[0];
+	}
+	for (int i = 0; i < CONNECTIONS; i++)
+		for (int end = 0; end < 2; end++) {
+			close(ends[0][i][end]);
+			close(ends[1][i][end]);
 		}
-		ratios[i] = b / a;
-		reads[i] = a / (FILL / size);
-	}
-	for (int i = 0; i < 2; i++) {
-		close(plain[i]);
-		close(held[i]);
-	}
 	*read_ns = median(reads, ROUNDS);
 	return median(ratios, ROUNDS);
 }
@@ -144,25 +168,39 @@ static void reload(unsigned int dhr_buffer)
 
 static void figure_3_9(void)
 {
-	printf("# figure 3.9: hread / read of 512 bytes, by the size of a buffer\n");
+	printf("# figure 3.9: hread / read of 512 bytes of a unix socket, by the size of a buffer\n");
 	for (unsigned int size = 512; size <= 16384; size *= 2) {
 		double read_ns, ratio;
 
 		reload(size);
-		ratio = hread_over_read(512, &read_ns);
+		ratio = hread_over_read(read_parts, open_unix, 512, &read_ns);
 		printf("# %u %.2f\n", size, ratio);
 		fflush(stdout);
 	}
 	reload(4096);
 }
 
+static const struct {
+	const char *name;
+	void (*open)(int ends[2]);
+} kinds[] = { { "tcp", open_tcp }, { "unix", open_unix }, { "pipe", open_pipe } };
+
 static void figure_3_10(void)
 {
 	printf("# figure 3.10: hread / read, by the size of the user's buffer; a read in ns\n");
 	for (size_t size = 64; size <= 32768; size *= 2) {
-		double read_ns, ratio = hread_over_read(size, &read_ns);
+		printf("# %zu", size);
+		for (size_t kind = 0; kind < sizeof(kinds) / sizeof(*kinds); kind++) {
+			double read_ns, ratio = hread_over_read(read_parts, kinds[kind].open, size, &read_ns);
 
-		printf("# %zu %.2f %.0f\n", size, ratio, read_ns);
+			printf(" %s %.3f %.0f", kinds[kind].name, ratio, read_ns);
+		}
+		for (size_t kind = 0; kind < sizeof(kinds) / sizeof(*kinds); kind++) {
+			double read_ns, ratio = hread_over_read(read_requests, kinds[kind].open, size, &read_ns);
+
+			printf(" requests %s %.3f %.0f", kinds[kind].name, ratio, read_ns);
+		}
+		printf("\n");
 		fflush(stdout);
 	}
 }

@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include "harness.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -105,11 +106,30 @@ static void call_standby(void)
 	close(fd);
 }
 
+static void open_tcp(int ends[2])
+{
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t length = sizeof(address);
+	int listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	/* Any of it may fail, of descriptors that others close. */
+	listen(listening, 1);
+	getsockname(listening, (struct sockaddr *)&address, &length);
+	ends[1] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	connect(ends[1], (struct sockaddr *)&address, length);
+	fcntl(listening, F_SETFL, O_NONBLOCK);
+	ends[0] = accept4(listening, NULL, NULL, SOCK_NONBLOCK);
+	close(listening);
+}
+
 static void open_something(void)
 {
 	int ends[2] = { -1, -1 }, at = 3 + pick(FDS);
 
-	switch (pick(4)) {
+	switch (pick(5)) {
+	case 3:
+		open_tcp(ends);
+		break;
 	case 0:
 		pipe2(ends, O_NONBLOCK);
 		break;
@@ -133,7 +153,7 @@ static void open_something(void)
 
 static void one_call(void)
 {
-	static __thread char blob[2048];
+	static __thread char blob[16384];
 	struct zlr_forget forget = { .pid = pick(3) ? shared->pids[pick(16)] : 0 };
 	struct zlr_reginfo info = { .abi = ZLR_ABI, /* not what fits, but behind it is the wall */
 				   .text = some_address(buffer), .text_size = some_length() };
@@ -160,7 +180,7 @@ static void one_call(void)
 		ioctl(zlr_device, ZLR_SEGMENTS);
 		break;
 	case 6:
-		for (size_t i = 0; i < sizeof(blob); i++)
+		for (size_t i = 0; i < 1024; i++)
 			blob[i] = rand_r(&seed);
 		ioctl(zlr_device, pick(2) ? _IOC(pick(4), 0xD7, pick(12), pick(1024)) : (unsigned int)rand_r(&seed), blob);
 		break;
@@ -174,7 +194,8 @@ static void one_call(void)
 		break;
 	case 10:
 	case 11:
-		if (write(3 + pick(FDS), blob, pick(sizeof(blob))) < 0)
+		/* Small and large ones: TCP's are held with copies and without. */
+		if (write(3 + pick(FDS), blob, pick(2) ? pick(512) : pick(sizeof(blob))) < 0)
 			errno = 0;
 		break;
 	default:

@@ -1,5 +1,5 @@
 // Builds zlr.ko for each kernel whose headers and image are installed, boots that kernel in QEMU and runs the guest's
-// tests there. By itself: node kmod/test/guest.mjs [run [kernel]], where run is a suite, all, fuzz, bench or node.
+// tests there. By itself: node kmod/test/guest.mjs [run [kernel]], where run is a suite, all, fuzz, bench, count or node.
 import {execFileSync, spawn} from 'node:child_process';
 import {
   copyFileSync,
@@ -135,13 +135,14 @@ function copyFileSystemModules(/** @type {string} */ kernel, /** @type {string} 
  * Boots a kernel and reads the results from its console.
  * @param {string} kernel
  * @param {string} run what /init shall run
- * @param {{memory?: number, seconds?: number, insmod?: string, shell?: string}} [options]
+ * @param {{memory?: number, seconds?: number, insmod?: string, shell?: string, counting?: boolean}} [options]
  *   memory in MiB; insmod: module parameters, with commas between them; shell: commands that run as `shell` does not
- *   name a suite, with the host's file system under them, read-only
+ *   name a suite, with the host's file system under them, read-only; counting: a nanosecond of the guest is an
+ *   instruction, on one processor
  * @returns {Promise<{counts: Counts, lines: string[]}>} and all that was printed between boot and the end
  */
 export async function boot(kernel, run, options = {}) {
-  const {memory = 512, seconds = TIME_LIMIT, insmod = '', shell} = options;
+  const {memory = 512, seconds = TIME_LIMIT, insmod = '', shell, counting} = options;
   /** @param {string} root */
   const furnish = root => {
     if (shell === undefined) return;
@@ -157,7 +158,8 @@ export async function boot(kernel, run, options = {}) {
     const qemu = spawn(
       'qemu-system-x86_64',
       // biome-ignore format: an option and its value a line are harder to read
-      ['-accel', 'tcg', '-m', String(memory), '-smp', '2', '-nodefaults', '-display', 'none', '-no-reboot', '-serial', 'stdio',
+      ['-accel', 'tcg', ...(counting ? ['-icount', 'shift=0,sleep=off', '-smp', '1'] : ['-smp', '2']),
+        '-m', String(memory), '-nodefaults', '-display', 'none', '-no-reboot', '-serial', 'stdio',
         ...(shell ? ['-fsdev', 'local,id=host,path=/,security_model=none,readonly=on,multidevs=remap', '-device', 'virtio-9p-pci,fsdev=host,mount_tag=host'] : []),
         '-kernel', `/boot/vmlinuz-${kernel}`, '-initrd', archive, '-append', append],
       {stdio: ['ignore', 'pipe', 'inherit']},
@@ -203,6 +205,9 @@ const NODE_RUN = {
   memory: 1024,
 };
 
+/** The benchmark by instructions instead of time. */
+const COUNT_RUN = {counting: true};
+
 /** @returns {Promise<Counts>} */
 export async function runGuests() {
   const sum = {passed: 0, failed: 0, skipped: 0};
@@ -245,7 +250,11 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     );
     process.exit(1);
   }
-  const {counts, lines} = await boot(kernel, run, run === 'node' ? NODE_RUN : {});
+  const {counts, lines} = await boot(
+    kernel,
+    run === 'count' ? 'bench' : run,
+    {node: NODE_RUN, count: COUNT_RUN}[run] ?? {},
+  );
   for (const line of lines) console.log(line);
   process.exitCode = counts.failed > 0 ? 1 : 0;
 }

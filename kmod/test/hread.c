@@ -9,12 +9,14 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -199,12 +201,14 @@ static void open_tcp(void)
 {
 	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t length = sizeof(address);
-	int listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), size = 1 << 20, on = 1;
 
+	CHECK(setsockopt(listening, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)) == 0);
 	CHECK(bind(listening, (struct sockaddr *)&address, sizeof(address)) == 0 && listen(listening, 1) == 0);
 	CHECK(getsockname(listening, (struct sockaddr *)&address, &length) == 0);
 	ends[1] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	CHECK(connect(ends[1], (struct sockaddr *)&address, sizeof(address)) == 0);
+	CHECK(setsockopt(ends[1], IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == 0);
 	ends[0] = accept4(listening, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	CHECK(ends[0] >= 0);
 	close(listening);
@@ -454,25 +458,38 @@ static void concurrent_callers(void)
 	expect_books(CONCURRENT_BYTES, CONCURRENT_BYTES, CONCURRENT_BYTES);
 }
 
-static void as_a_model_says(void)
+/* Until all that was written has arrived; how much was taken already is known. */
+static void await_arrival(uint64_t unread)
 {
-	static unsigned char stream[1 << 20];
+	int have = 0;
+
+	while ((uint64_t)have < unread)
+		CHECK(ioctl(ends[0], FIONREAD, &have) == 0);
+}
+
+/* `largest`: how much is written at once. */
+static void as_a_model_says(void (*open)(void), size_t largest)
+{
+	static unsigned char stream[1 << 21];
 	unsigned int seed = time(NULL) ^ getpid();
 	uint64_t written = 0, destroy_pt = 0, read_pt = 0, write_pt = 0;
 
 	printf("# seed %u\n", seed);
 	for (size_t i = 0; i < sizeof(stream); i++)
 		stream[i] = rand_r(&seed) >> 7;
-	open_unix();
+	open();
 	for (int round = 0; round < 4000; round++) {
-		size_t put_length = rand_r(&seed) % 3 ? 0 : rand_r(&seed) % 9000;
+		size_t put_length = rand_r(&seed) % 3 ? 0 : rand_r(&seed) % largest;
 		size_t rlen = rand_r(&seed) % 4 ? rand_r(&seed) % 6000 : 0;
 		uint64_t held, dlen, length;
 		ssize_t result;
 
-		if (written + put_length <= sizeof(stream) && written + put_length - destroy_pt < 200000 && put_length) {
+		/* No more than is sure to arrive before it is read, and to be allowed to be held. */
+		if (put_length && written + put_length <= sizeof(stream) && written + put_length - write_pt < 100000 &&
+		    written + put_length - destroy_pt < 200000) {
 			CHECK(write(ends[1], stream + written, put_length) == (ssize_t)put_length);
 			written += put_length;
+			await_arrival(written - write_pt);
 		}
 		held = read_pt - destroy_pt;
 		dlen = rand_r(&seed) % 8 ? (held + rlen ? rand_r(&seed) % (held + rlen + 1) : 0) : (uint64_t)rand_r(&seed) % 20000;
@@ -502,6 +519,131 @@ static void as_a_model_says(void)
 	CHECK(written > 500000);
 }
 
+static void a_unix_socket_as_a_model_says(void)
+{
+	as_a_model_says(open_unix, 9000);
+}
+
+static void tcp_as_a_model_says(void)
+{
+	as_a_model_says(open_tcp, 9000);
+	close(ends[0]);
+	close(ends[1]);
+	/* And where nearly all is held without a copy. */
+	as_a_model_says(open_tcp, 60000);
+}
+
+static void put_many(size_t length, char first)
+{
+	static char many[1 << 16];
+
+	for (size_t i = 0; i < length; i++)
+		many[i] = first + i % 23;
+	CHECK(write(ends[1], many, length) == (ssize_t)length);
+}
+
+static void expect_many(ssize_t result, size_t length, size_t from, char first)
+{
+	CHECK(result == (ssize_t)length);
+	for (size_t i = 0; i < length; i++)
+		CHECK(got[i] == (char)(first + (from + i) % 23));
+}
+
+static void tcp_of_another_reader(void)
+{
+	char byte;
+
+	open_tcp();
+	put_many(60000, 'A');
+	await_arrival(60000);
+	expect_many(hread(ends[0], got, 100, 0), 100, 0, 'A');
+	expect_many(hread(ends[0], got, 100, 0), 100, 100, 'A');
+	/* A plain read takes from the same stream; the hold goes on behind it. */
+	CHECK(read(ends[0], &byte, 1) == 1 && byte == 'A' + 200 % 23);
+	expect_many(hread(ends[0], got, 50000, 0), 50000, 201, 'A');
+	expect_books(0, 50200, 50200);
+	expect_many(hread(ends[0], got, 50000, 50200), 60000 - 50201, 50201, 'A');
+}
+
+static void tcp_to_its_end(void)
+{
+	open_tcp();
+	put_many(50000, 'a');
+	CHECK(shutdown(ends[1], SHUT_WR) == 0);
+	await_arrival(50000);
+	expect_many(hread(ends[0], got, 10, 0), 10, 0, 'a');
+	expect_many(hread(ends[0], got, 100000, 0), 49990, 10, 'a');
+	CHECK(hread(ends[0], got, 10, 0) == 0);
+	CHECK(hread(ends[0], got, 10, 50000) == 0);
+	expect_books(50000, 50000, 50000);
+	CHECK(totals().hold_bytes <= 4096);
+}
+
+static void tcp_with_urgent_data(void)
+{
+	int on = 1;
+
+	open_tcp();
+	CHECK(setsockopt(ends[0], SOL_SOCKET, SO_OOBINLINE, &on, sizeof(on)) == 0);
+	put("abc");
+	read_all(3);
+	put("def");
+	CHECK(send(ends[1], "!", 1, MSG_OOB) == 1);
+	put("ghi");
+	read_all(7);
+	CHECK(!memcmp(got, "def!ghi", 7));
+	expect_books(0, 10, 10);
+}
+
+static void what_its_sender_changes_later(void)
+{
+	int file = open("/tmp/sent", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	off_t at = 0;
+
+	/* Between two sockets of one machine, sendfile() hands over the very pages of the file. */
+	open_tcp();
+	memset(got, 'x', 40000);
+	CHECK(write(file, got, 40000) == 40000);
+	put("!");
+	read_all(1);
+	CHECK(sendfile(ends[1], file, &at, 40000) == 40000);
+	await_arrival(40000);
+	/* Held, and not given (step 5a). */
+	CHECK(hread(ends[0], got, 40001, 40002) < 0 && errno == ENODATA);
+	memset(got, 'y', 40000);
+	CHECK(pwrite(file, got, 40000, 0) == 40000);
+	CHECK(hread(ends[0], got, 40000, 0) == 40000);
+	for (int i = 0; i < 40000; i++)
+		CHECK(got[i] == 'x');
+	close(file);
+}
+
+static void tcp_is_rewound_on_restart(void)
+{
+	struct agent agent = agent_start(true);
+	size_t deleted = 0;
+
+	open_tcp();
+	tell(&agent, "take 60");
+	CHECK(send_fd(agent.wire, ends[0]) == 1 && same(answer(&agent), "60"));
+	put_many(60000, 'A');
+	await_arrival(60000);
+	close(ends[0]);
+	for (unsigned int life = 1; life <= 3; life++) {
+		for (size_t at = deleted; at + 4000 <= 60000; at += 4000) {
+			const char *line = ask(&agent, "hread 60 4000 0");
+
+			CHECK(!strncmp(line, "4000 ", 5));
+			memcpy(got, line + 5, 4000);
+			expect_many(4000, 4000, at, 'A');
+		}
+		deleted += 11000;
+		CHECK(same(ask(&agent, "hread 60 0 11000"), "0 "));
+		next_generation(&agent, SIGKILL, life + 1);
+	}
+	agent_end(&agent);
+}
+
 const struct test hread_tests[] = {
 	{ "step 1: deleting more than is read is an error", step_1 },
 	{ "step 2: reading nothing only deletes", step_2 },
@@ -520,6 +662,12 @@ const struct test hread_tests[] = {
 	{ "who waits for input keeps nobody from deleting", waiting_keeps_nobody },
 	{ "a signal interrupts it", a_signal_interrupts_it },
 	{ "six readers at once: every byte to one of them", concurrent_callers },
-	{ "4,000 random calls, as a naive model says", as_a_model_says },
+	{ "4,000 random calls, as a naive model says", a_unix_socket_as_a_model_says },
+	{ "TCP: as the model says, with copies and without", tcp_as_a_model_says },
+	{ "TCP: another reader between", tcp_of_another_reader },
+	{ "TCP: the end of a stream", tcp_to_its_end },
+	{ "TCP: urgent data stands where it was sent", tcp_with_urgent_data },
+	{ "TCP: what its sender changes later is held as it was read", what_its_sender_changes_later },
+	{ "TCP: rewound on restart", tcp_is_rewound_on_restart },
 	{ 0 },
 };

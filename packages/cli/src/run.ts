@@ -1,16 +1,23 @@
 import {type Command, parse, thresholdMs, usageError} from './command.js';
 import {DEFAULT_NAME, DEFAULT_THRESHOLD, superviseInForeground} from './foreground.js';
+import {ATTEMPTS_DEFAULT, keepHttp, RERUN_DEFAULT} from './kept-http.js';
 
 export const run: Command = {
   name: 'run',
-  usage: '[--name NAME] [--threshold SECONDS] -- COMMAND [ARGUMENT...]',
+  usage:
+    '[--name NAME] [--threshold SECONDS] [--http [--rerun WHICH] [--attempts N]] -- COMMAND [ARGUMENT...]',
   summary: 'run any service under a supervisor',
   help: `Starts COMMAND and starts it again, with the same arguments, environment, folder and channels, when it faults.
 Its standard input, output and error are this terminal's.
 
   --name NAME          the service's name for status and stop (default ${DEFAULT_NAME})
   --threshold SECONDS  a fault sooner than this after the last restart counts as a software bug, and too many
-                       of them in a row end the service (default ${DEFAULT_THRESHOLD}; 0: every fault is transient)`,
+                       of them in a row end the service (default ${DEFAULT_THRESHOLD}; 0: every fault is transient)
+  --http               COMMAND is node with a program whose HTTP servers keep their connections, and the requests
+                       that are not answered, beyond a fault: nothing of the program is changed
+  --rerun WHICH        the requests that are run again after a fault: idempotent (GET, HEAD, PUT, DELETE, OPTIONS, and
+                       those with an Idempotency-Key), or all (default ${RERUN_DEFAULT}); the others are answered 503
+  --attempts N         how often one request is run again before it is answered 503 (default ${ATTEMPTS_DEFAULT})`,
 
   async run(args) {
     // What stands behind -- is the service's business: no option of it is ours to read.
@@ -23,6 +30,9 @@ Its standard input, output and error are this terminal's.
       options: {
         name: {type: 'string', default: DEFAULT_NAME},
         threshold: {type: 'string', default: DEFAULT_THRESHOLD},
+        http: {type: 'boolean', default: false},
+        rerun: {type: 'string', default: RERUN_DEFAULT},
+        attempts: {type: 'string', default: ATTEMPTS_DEFAULT},
       },
     });
     if (positionals.length > 0) {
@@ -34,7 +44,7 @@ Its standard input, output and error are this terminal's.
     if (command.length === 0) throw usageError('run', 'no command was given after --');
     return superviseInForeground({
       name: values.name,
-      command,
+      command: values.http ? keepHttp(command, values) : command,
       thresholdMs: thresholdMs('run', values.threshold),
     });
   },

@@ -7,7 +7,8 @@ export const status: Command = {
   usage: '[--name NAME] [--json]',
   summary: 'show the generation, the channels and the faults of a service',
   help: `  --name NAME  the service (may be left out while only one is running)
-  --json       print one JSON object: name, supervisorPid, generation, pid, startedAt, channels and faults, a list of
+  --json       print one JSON object: name, supervisorPid, generation, pid, keepers, startedAt, channels, faultCount and
+               faults, a list of the latest
                {generation, class, signal, exitCode, at, downMs, channels}; downMs is the time from the fault to the
                first recovered channel that was served, null while there is none`,
 

@@ -25,9 +25,11 @@ test('serves files, says what it is, and stops', async t => {
     'supervisorPid',
     'generation',
     'pid',
+    'keepers',
     'startedAt',
     'channels',
     'faults',
+    'faultCount',
   ]);
   t.is(found.name, commandLine.serviceName);
   t.is(found.generation, 1);

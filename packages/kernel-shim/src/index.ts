@@ -7,6 +7,7 @@ export {
   endOrderly,
   generation,
   getreginfo,
+  type HandedFile,
   isSupervised,
   type Registration,
   type RegistrationInfo,

@@ -17,28 +17,58 @@ export * from './options.js';
  * The native addon. It is loaded here and nowhere else. Numbers that may fail are a negative errno when they do.
  */
 export interface Native {
-  planMake(
-    binPath: string,
-    argv: readonly string[],
-    envp: readonly string[],
-    controlPath: string,
-    generation: number,
-    lifeline: number,
-    orphaned: number,
-    thresholdMs: number,
-  ): number;
-  keeperStart(): {error: number; pid: number; pidfd: number};
-  orderly(): void;
-  adopt(): {error: number; channels: number[]; files: number[]};
+  /** `link` and `keeperLink` become the child's descriptors 3 and 4; -1: none. */
   spawn(
     file: string,
     argv: readonly string[],
     envp: readonly string[],
+    link: number,
+    keeperLink: number,
+    diesWithParent: boolean,
   ): {error: number; pid: number; pidfd: number};
-  reap(pid: number): {error: number; signaled: number; number: number};
-  hasChildren(): boolean;
+  reap(pid: number): {error: number; signaled: number; dumped: number; number: number};
+  /** Orphans below this process become its children. */
+  becomeSubreaper(): number;
   pidfdOpen(pid: number): number;
+  /** Takes the pidfd over. */
   onExit(pidfd: number, callback: () => void, keepLoopAlive: boolean): number;
+  /** The descriptor stays the caller's; unwatch before it is closed. A negative errno: it cannot be watched. */
+  onReadable(fd: number, callback: () => void, keepLoopAlive: boolean): Watch | number;
+  unwatch(watch: Watch): void;
+
+  linkPair(): {error: number; ours: number; theirs: number};
+  linkSend(link: number, word: Uint8Array, fd: number): number;
+  /** result 1: a word was filled in; 0: the other end is closed. */
+  linkReceive(
+    link: number,
+    word: Uint8Array,
+    block: boolean,
+  ): {result: number; fd: number; pid: number; uid: number};
+  linkDoor(path: string): number;
+  linkAnswer(door: number): {link: number; pid: number; uid: number};
+  linkKnock(path: string): number;
+  /** Who is at the other end of a unix socket. */
+  peer(fd: number): {error: number; pid: number; uid: number};
+  /** Of the open file; a negative errno when the descriptor is not open. */
+  inode(fd: number): number;
+  closeOnExec(fd: number): number;
+
+  /** A sealed memfd. */
+  planSeal(file: string, argv: readonly string[], envp: readonly string[]): number;
+  keeperClone(
+    generation: number,
+    supervisor: number,
+    orphaned: number,
+    link: number,
+    door: string,
+  ): {error: number; pid: number};
+  /** There is nobody to take anything over from. */
+  takeCharge(): number;
+  /** Closes the link. `were`: the files' numbers in the former generation. */
+  takeOver(link: number): {error: number; channels: number[]; files: number[]; were: number[]};
+  /** The marked descriptors that the kernel module has put into this process. */
+  inherited(): {channels: number[]; files: number[]; were: number[]};
+  orderly(): void;
   /** Fills [cookie low, cookie high, written, read, unread, peer ended, dead]. */
   books(fd: number, out: Float64Array): number;
   listen(address: string, port: number, backlog: number): number;
@@ -119,6 +149,50 @@ export interface Native {
   reactorIdle(reactor: ReactorHandle, quietSeconds: number, unitSeconds: number): void;
   reactorClose(reactor: ReactorHandle): void;
 
+  /** A TCP socket that does not listen yet, marked as a channel. */
+  socketBind(address: string, port: number): number;
+  /** SO_COOKIE; 0n: no socket. */
+  socketCookie(fd: number): bigint;
+
+  /** From here on libuv's calls are led by; once in a process. -ENOTSUP: this Node's cannot be. */
+  exchangeOpen(
+    records: Uint8Array,
+    stride: number,
+    slots: Uint8Array,
+    slotSize: number,
+    freeRecords: Uint32Array,
+    freeSlots: Uint32Array,
+  ): number;
+  exchangeRestore(): void;
+  /** -ENOBUFS: no record is free, the connection stays plain. */
+  exchangeBegin(fd: number): number;
+  /** `answered`: the answer in progress stands, is made anew, or is whole; native/exchange/talk.h */
+  exchangeResume(fd: number, record: number, read: number, written: number, answered: 0 | 1 | 2): number;
+  /** 0: all that was produced is the kernel's; -EAGAIN: not yet. */
+  exchangeFlush(fd: number): number;
+  exchangeClose(fd: number, reset: 0 | 1): number;
+  /** 1: bytes wait; 0: the peer has ended. */
+  exchangePeek(fd: number): number;
+  /** [end, flags, ...] of each request whose head is there; an end of 0 has not come, -1: it cannot be framed. */
+  exchangeScan(bytes: Uint8Array): number[];
+  /** [length, status, framing, body length, closes]; undefined: it is not whole, or none. */
+  exchangeAnswerHead(bytes: Uint8Array, toHead: 0 | 1): [number, number, number, number, number] | undefined;
+  exchangeTally(): Record<
+    | 'reads'
+    | 'writes'
+    | 'closes'
+    | 'answers'
+    | 'passedOver'
+    | 'diverged'
+    | 'opaque'
+    | 'freeRecords'
+    | 'freeSlots',
+    number
+  >;
+  exchangeOnReady(callback: (fd: number) => void): void;
+  /** Tells of it once, when it can be written to, or read from. */
+  exchangeWait(fd: number, writable: 0 | 1): number;
+
   /** Locks of an open file description, on bytes of its file; -EAGAIN: another one has them. */
   fileLock(fd: number, first: number, count: number): number;
   fileUnlock(fd: number, first: number, count: number): number;
@@ -139,6 +213,12 @@ export interface Native {
   shmDetach(mapping: Uint8Array): number;
   shmRemove(id: number): number;
   addressOf(bytes: Uint8Array): bigint;
+}
+
+declare const watchBrand: unique symbol;
+/** A descriptor that is watched; opaque. */
+export interface Watch {
+  readonly [watchBrand]: true;
 }
 
 declare const heldBrand: unique symbol;

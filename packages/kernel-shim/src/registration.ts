@@ -1,20 +1,20 @@
-import type {Backend, Registration} from './backend/backend.js';
-import {keeperBackend} from './backend/keeper.js';
+import type {Backend, HandedFile, Registration} from './backend/backend.js';
+import {keeperBackend} from './backend/keepers.js';
 import {moduleBackend} from './backend/module.js';
-import {assertFits, errnoName, ShimError} from './errors.js';
-import {native} from './native.js';
+import {ownRegistration} from './backend/own-registration.js';
+import {assertFits, ShimError} from './errors.js';
 import {type Expected, integer, listOf, mapOf, optional, systemText} from './options.js';
 
-export type {Registration} from './backend/backend.js';
+export type {HandedFile, Registration} from './backend/backend.js';
 
 /** What a generation finds of the one before it (thesis, `getreginfo`). */
 export interface RegistrationInfo extends Registration {
   /** This life's number; the former one had one less. */
   readonly generation: number;
-  /** Descriptors of the sockets that were handed over, listening ones and connections, under their old numbers. */
+  /** Descriptors of the sockets that were handed over, listening ones and connections. Their numbers may be others than before. */
   readonly channels: readonly number[];
-  /** Descriptors of files that half-sent answers may still need. */
-  readonly files: readonly number[];
+  /** Files that half-sent answers may still need. */
+  readonly files: readonly HandedFile[];
 }
 
 /** The compiler sees to it that none is missing. */
@@ -25,25 +25,25 @@ const REGISTRATION = {
   childId: optional(integer(0, 2 ** 31 - 1)),
 } satisfies Record<keyof Registration, Expected>;
 
+/** What went wrong when this package was loaded; it is thrown by the first call that needs the backend. */
+let failure: unknown;
 /** Asked for by a supervisor that started this process, or by ZLR_BACKEND=module. */
-const backend: Backend | undefined = keeperBackend() ?? moduleBackend();
+const backend = startBackend();
 let info: RegistrationInfo | null | undefined;
 let registered = false;
 
-function ownRegistration(): Registration {
-  const envp: Record<string, string> = {};
-  for (const [name, value] of Object.entries(process.env)) if (value !== undefined) envp[name] = value;
-  return {
-    binPath: process.execPath,
-    argv: [process.argv0, ...process.execArgv, ...process.argv.slice(1)],
-    envp,
-    childId: backend?.childId ?? 0,
-  };
+function startBackend(): Backend | undefined {
+  try {
+    return keeperBackend() ?? moduleBackend();
+  } catch (error) {
+    failure = error;
+    return undefined;
+  }
 }
 
 /** True when a supervisor started this process, or ZLR_BACKEND=module: so that it can be restarted. */
 export function isSupervised(): boolean {
-  return backend !== undefined;
+  return backend !== undefined || failure !== undefined;
 }
 
 /** The number of this life: 1 for the first, also without a supervisor. */
@@ -52,40 +52,41 @@ export function generation(): number {
 }
 
 /**
- * What was handed over to this process; null in a first generation and without a supervisor.
+ * What was handed over to this process; null in a first generation and without a supervisor. In a later generation
+ * the first call takes everything over, and waits for its turn to: load and set up before it what can be.
  *
  * The descriptors belong to the caller: what it does not use it must close.
  */
 export function getreginfo(): RegistrationInfo | null {
   if (info !== undefined) return info;
+  if (failure !== undefined) throw failure;
   if (!backend || backend.generation === 1) {
     info = null;
     return info;
   }
-  const {error, channels, files} = native().adopt();
-  if (error < 0) {
-    throw new ShimError('SYSTEM_CALL_FAILED', '/proc/self/fd cannot be read; mount /proc', errnoName(error));
-  }
-  info = {...ownRegistration(), generation: backend.generation, channels, files};
+  info = {...ownRegistration(backend.childId), generation: backend.generation, ...backend.takeOver()};
   return info;
 }
 
 /**
- * Declares this process restartable: from here on its channels outlive it. By default the next generation gets this
- * one's program, arguments and environment. Without a supervisor and without ZLR_BACKEND=module it does nothing, and
- * the process is an ordinary one. The thesis' figure for this call was under 2 us, into a kernel table; with the
- * module it is that again, and with a keeper it clones a process, once in a life.
+ * Declares this process restartable: it is ready, and its channels outlive it. By default the next generation is started
+ * as this one was. Without a supervisor and without ZLR_BACKEND=module it does nothing, and the process is an ordinary
+ * one. (The keepers were cloned when this package was loaded; here one message is sent. The thesis' figure for this call
+ * was under 2 us, into a kernel table.)
  *
  * @returns whether the process is restartable now
  * @throws ShimError OPTION_INVALID, KEEPER_FAILED, SYSTEM_CALL_FAILED
  */
 export function reregist(changes: Partial<Registration> = {}): boolean {
   assertFits('reregist', changes, REGISTRATION); // also without a supervisor: a mistake shows when it is made
+  if (failure !== undefined) throw failure;
   if (!backend) return false;
   if (registered) throw new ShimError('KEEPER_FAILED', 'reregist() was called twice; call it once in a life');
   const handedOver = getreginfo(); // takes the handed-over descriptors out of reach of child processes first
   registered = true;
-  backend.register({...ownRegistration(), ...changes}, handedOver?.channels.length ?? 0);
+  const registration =
+    Object.keys(changes).length > 0 ? {...ownRegistration(backend.childId), ...changes} : undefined;
+  backend.register(registration, handedOver?.channels.length ?? 0);
   return true;
 }
 

@@ -1,7 +1,8 @@
 /**
  * Proves what follows the end of a generation: decide() and waitStatus() in src/supervisor/fault.ts, over all that may come.
  *
- * To see it fail: compare with > instead of >=, forget to reset the count after a slow fault, or restart after EX_CONFIG.
+ * To see it fail: compare with > instead of >=, forget to reset the count after a slow fault, or restart after EX_CONFIG; leave out
+ * the pause, or the patience.
  * A failing property prints its seed and the smallest case; give the seed to fc.assert to repeat it.
  */
 import {constants} from 'node:os';
@@ -9,9 +10,12 @@ import test from 'ava';
 import fc from 'fast-check';
 import {
   decide,
+  decideUnstarted,
   EX_CONFIG,
   FAST_FAULTS_MAX,
-  STILLBORN_MAX,
+  type History,
+  type Life,
+  throughWrapper,
   type WaitStatus,
   waitStatus,
 } from '../src/supervisor/fault.js';
@@ -28,7 +32,17 @@ const generation = fc.integer({min: 1, max: 1_000_000});
 const lifeMs = fc.double({min: 0, max: 1e9, noNaN: true});
 const thresholdMs = fc.oneof(fc.constant(0), fc.double({min: 0, max: 1e6, noNaN: true}));
 const fewFast = fc.integer({min: 0, max: FAST_FAULTS_MAX - 1});
-const fewStillborn = fc.integer({min: 0, max: STILLBORN_MAX - 1});
+const patienceMs = 60_000;
+
+const none: History = {fastFaults: 0, failedBoots: 0, failingSinceMs: 0};
+/** A life that came up. */
+const life = (status: WaitStatus, number: number, ms: number): Life => ({
+  generation: number,
+  status,
+  lifeMs: ms,
+  stillborn: false,
+  plain: false,
+});
 
 test('an exit code is an exit, a signal is that signal by its usual name', t => {
   t.deepEqual(waitStatus(false, 3), {signal: null, exitCode: 3});
@@ -37,42 +51,29 @@ test('an exit code is an exit, a signal is that signal by its usual name', t => 
   for (const number of signalNumbers) {
     const {signal} = waitStatus(true, number);
     t.is(constants.signals[signal!], number);
+    // A shell says 128 + N.
+    t.is(throughWrapper(waitStatus(false, 128 + number)).signal, signal);
   }
+  t.deepEqual(throughWrapper(waitStatus(false, 3)), {signal: null, exitCode: 3});
 });
 
-test('exit code 0 ends the service, whatever came before', t => {
+test('exit code 0 ends a service that had come up, whatever came before', t => {
   fc.assert(
-    fc.property(
-      generation,
-      lifeMs,
-      fewFast,
-      thresholdMs,
-      fc.nat(100),
-      (number, life, fast, threshold, stillborn) => {
-        const {act, ...rest} = decide(waitStatus(false, 0), number, life, fast, threshold, stillborn);
-        t.is(act, 'end');
-        t.like(rest, {exitCode: 0});
-      },
-    ),
+    fc.property(generation, lifeMs, fewFast, thresholdMs, (number, ms, fastFaults, threshold) => {
+      const limits = {thresholdMs: threshold, patienceMs};
+      t.like(decide(life(waitStatus(false, 0), number, ms), {...none, fastFaults}, limits, 0), {
+        act: 'end',
+        exitCode: 0,
+      });
+    }),
   );
 });
 
-test('a wrong configuration is not tried again', t => {
-  fc.assert(
-    fc.property(
-      generation,
-      lifeMs,
-      fewFast,
-      thresholdMs,
-      fc.nat(100),
-      (number, life, fast, threshold, stillborn) => {
-        t.like(decide(waitStatus(false, EX_CONFIG), number, life, fast, threshold, stillborn), {
-          act: 'end',
-          exitCode: EX_CONFIG,
-        });
-      },
-    ),
-  );
+test('a wrong configuration is not tried again, unless a former generation had come up with it', t => {
+  const limits = {thresholdMs: 60_000, patienceMs};
+  const wrong = waitStatus(false, EX_CONFIG);
+  t.like(decide(life(wrong, 1, 5), none, limits, 0), {act: 'end', exitCode: EX_CONFIG});
+  t.like(decide({...life(wrong, 2, 5), stillborn: true}, none, limits, 0), {act: 'restart', pauseMs: 0});
 });
 
 test('a fault is restarted; fast ones in a row are counted, any other one begins anew', t => {
@@ -83,25 +84,32 @@ test('a fault is restarted; fast ones in a row are counted, any other one begins
       lifeMs,
       fewFast,
       thresholdMs,
-      fewStillborn,
-      (status, number, life, fast, threshold, stillborn) => {
-        const isFast = number > 1 && life < threshold;
-        const decision = decide(status, number, life, fast, threshold, stillborn);
-        if (isFast && fast + 1 === FAST_FAULTS_MAX) t.like(decision, {act: 'give up', exitCode: 1});
-        else t.deepEqual(decision, {act: 'restart', fastFaults: isFast ? fast + 1 : 0});
+      (status, number, ms, fastFaults, threshold) => {
+        const isFast = number > 1 && ms < threshold;
+        const limits = {thresholdMs: threshold, patienceMs};
+        const decision = decide(life(status, number, ms), {...none, fastFaults}, limits, 7);
+        if (isFast && fastFaults + 1 === FAST_FAULTS_MAX) {
+          t.like(decision, {act: 'give up', exitCode: 1});
+        } else {
+          t.deepEqual(decision, {
+            act: 'restart',
+            pauseMs: 0,
+            history: {fastFaults: isFast ? fastFaults + 1 : 0, failedBoots: 0, failingSinceMs: 7},
+          });
+        }
       },
     ),
   );
 });
 
-test('with the threshold 0 no number of faults ends a service that boots', t => {
+test('with the threshold 0 no number of faults ends a service that comes up', t => {
   fc.assert(
     fc.property(fc.array(fc.tuple(fault, lifeMs), {minLength: 50, maxLength: 200}), lives => {
-      let fastFaults = 0;
-      for (const [index, [status, life]] of lives.entries()) {
-        const decision = decide(status, index + 1, life, fastFaults, 0, 0);
+      let history = none;
+      for (const [index, [status, ms]] of lives.entries()) {
+        const decision = decide(life(status, index + 1, ms), history, {thresholdMs: 0, patienceMs}, 0);
         t.is(decision.act, 'restart');
-        if (decision.act === 'restart') ({fastFaults} = decision);
+        if (decision.act === 'restart') ({history} = decision);
       }
     }),
     {numRuns: 20},
@@ -111,12 +119,13 @@ test('with the threshold 0 no number of faults ends a service that boots', t => 
 test('a service that faults at once for ever is given up after FAST_FAULTS_MAX restarts, with the reason', t => {
   fc.assert(
     fc.property(fault, fc.integer({min: 1, max: 600}), (status, seconds) => {
-      let fastFaults = 0;
+      let history = none;
       let number = 1;
       for (; ; number++) {
-        const decision = decide(status, number, 5, fastFaults, seconds * 1000, 0);
+        const limits = {thresholdMs: seconds * 1000, patienceMs};
+        const decision = decide(life(status, number, 5), history, limits, 0);
         if (decision.act === 'restart') {
-          ({fastFaults} = decision);
+          ({history} = decision);
           continue;
         }
         t.is(decision.act, 'give up');
@@ -129,10 +138,50 @@ test('a service that faults at once for ever is given up after FAST_FAULTS_MAX r
   );
 });
 
-test('generations that cannot boot are given up whatever the threshold', t => {
+/** Lives that end at once, until they are given up; how long that took, and the pauses. */
+function tryInVain(next: (history: History, nowMs: number) => ReturnType<typeof decide>): {
+  ms: number;
+  pauses: number[];
+} {
+  let history = none;
+  let nowMs = 1_000_000;
+  const pauses: number[] = [];
+  for (;;) {
+    const decision = next(history, nowMs);
+    if (decision.act !== 'restart') return {ms: nowMs - 1_000_000, pauses};
+    ({history} = decision);
+    pauses.push(decision.pauseMs);
+    nowMs += decision.pauseMs + 10;
+  }
+}
+
+test('what does not come up is tried with growing pauses for as long as the patience says', t => {
+  const limits = {thresholdMs: 0, patienceMs};
   fc.assert(
-    fc.property(fault, generation, lifeMs, thresholdMs, (status, number, life, threshold) => {
-      t.like(decide(status, number, life, 0, threshold, STILLBORN_MAX), {act: 'give up', exitCode: 1});
+    fc.property(fault, status => {
+      const {ms, pauses} = tryInVain((history, nowMs) =>
+        decide({...life(status, 2, 10), stillborn: true}, history, limits, nowMs),
+      );
+      t.true(ms >= patienceMs && ms < patienceMs + 6_000, `${ms}`);
+      t.deepEqual(pauses.slice(0, 5), [0, 50, 100, 200, 400]);
+      t.is(Math.max(...pauses), 5_000);
     }),
+    {numRuns: 20},
   );
+  const unstarted = tryInVain((history, nowMs) => decideUnstarted(history, limits, nowMs, 'EAGAIN'));
+  t.true(unstarted.ms >= patienceMs);
+  t.true(Math.min(...unstarted.pauses) >= 50);
+});
+
+test('a plain program that ends at once again and again is started with growing pauses, without threshold, too', t => {
+  let history = none;
+  const pauses: number[] = [];
+  for (let number = 1; number <= 12; number++) {
+    const over: Life = {...life(waitStatus(false, 1), number, 3), plain: true};
+    const decision = decide(over, history, {thresholdMs: 0, patienceMs}, number);
+    if (decision.act !== 'restart') return t.fail();
+    ({history} = decision);
+    pauses.push(decision.pauseMs);
+  }
+  t.deepEqual(pauses, [0, 50, 100, 200, 400, 800, 1600, 3200, 5000, 5000, 5000, 5000]);
 });

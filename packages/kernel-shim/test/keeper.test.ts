@@ -12,14 +12,7 @@ import test from 'ava';
 import {Random} from '../../../test/support/random.js';
 import {Client, exited, privateMemory, Supervised, type Who} from './supervised.js';
 
-const own = [
-  'ZLR_CONTROL',
-  'ZLR_THRESHOLD_MS',
-  'ZLR_CHILD_ID',
-  'ZLR_GENERATION',
-  'ZLR_LIFELINE',
-  'ZLR_ORPHANED',
-];
+const own = ['ZLR_BIRTH', 'ZLR_DOOR', 'ZLR_CHILD_ID'];
 
 test.serial(
   'the next generation has the same channels, numbers, arguments, environment, folder and stdio',
@@ -139,25 +132,60 @@ test.serial('Ctrl-C in the terminal reaches neither service nor keeper', async t
   t.like(await client.who(), {generation: 1, pid: up.pid, keeper: up.keeper});
 });
 
-/** Asks until another keeper stands. */
-async function otherKeeper(client: Client, old: number): Promise<number> {
+/** Asks until there are two keepers, none of them one of those. */
+async function twoKeepers(service: Supervised, others: readonly number[] = []): Promise<[number, number]> {
   for (;;) {
-    const {keeper} = await client.ask<{keeper: number}>('keeper');
-    if (keeper > 0 && keeper !== old) return keeper;
+    const {keepers} = await service.status();
+    const [older, younger] = keepers;
+    if (older && younger && !keepers.some(pid => others.includes(pid))) return [older, younger];
   }
 }
 
-test.serial('a killed keeper is replaced, and a later fault hands the channels over', async t => {
-  const {service, up} = await Supervised.start(t);
-  const client = await Client.open(t, up.port);
-  process.kill(up.keeper, 'SIGKILL');
-  const second = await otherKeeper(client, up.keeper);
-  process.kill(second, 'SIGKILL'); // and once more
-  await otherKeeper(client, second);
-  process.kill(up.pid, 'SIGKILL');
-  t.like(await client.who(), {generation: 2});
-  t.is((await service.status()).faults[0]!.channels, 2);
-});
+test.serial(
+  'killed keepers are replaced, one after the other, and a later fault hands the channels over',
+  async t => {
+    const {service, up} = await Supervised.start(t);
+    const client = await Client.open(t, up.port);
+    for (let round = 0, keepers = await twoKeepers(service); round < 4; round++) {
+      const killed = keepers[round % 2]!;
+      process.kill(killed, 'SIGKILL');
+      await exited(killed);
+      keepers = await twoKeepers(service, [killed]);
+      t.is((await client.ask<{keeper: number}>('keeper')).keeper, keepers[0]);
+    }
+    process.kill(up.pid, 'SIGKILL');
+    t.like(await client.who(), {generation: 2});
+    t.is((await service.status()).faults[0]!.channels, 2);
+  },
+);
+
+test.serial(
+  'both keepers killed at once: the service clones another, and a later fault hands the channels over',
+  async t => {
+    const {service, up} = await Supervised.start(t);
+    const client = await Client.open(t, up.port);
+    const both = await twoKeepers(service);
+    for (const pid of both) process.kill(pid, 'SIGKILL');
+    await twoKeepers(service, both);
+    process.kill(up.pid, 'SIGKILL');
+    t.like(await client.who(), {generation: 2});
+  },
+);
+
+test.serial(
+  'a keeper that is killed with the service leaves the other, which hands the channels over',
+  async t => {
+    const {service, up} = await Supervised.start(t, {thresholdMs: 0});
+    const client = await Client.open(t, up.port);
+    for (let generation = 2; generation <= 5; generation++) {
+      const keepers = await twoKeepers(service);
+      const {pid} = await client.who();
+      process.kill(keepers[generation % 2]!, 'SIGKILL');
+      process.kill(pid, 'SIGKILL');
+      t.like(await client.who(), {generation});
+    }
+  },
+);
 
 test.serial(
   'a killed supervisor costs nothing: the service goes on, and its keeper starts the next generation',
@@ -180,19 +208,19 @@ test.serial(
   },
 );
 
-test.serial(
-  'supervisor and keeper killed: the service goes on, another keeper stands and starts the next generation',
-  async t => {
+test.serial('supervisor and one keeper killed: the other starts the next generation', async t => {
+  for (const which of [0, 1]) {
     const {service, up} = await Supervised.start(t);
     const client = await Client.open(t, up.port);
+    const keepers = await twoKeepers(service);
     await service.killSupervisor();
-    process.kill(up.keeper, 'SIGKILL');
-    await otherKeeper(client, up.keeper);
+    process.kill(keepers[which]!, 'SIGKILL');
+    await exited(keepers[which]!);
     process.kill(up.pid, 'SIGKILL');
     t.like(await client.who(), {generation: 2});
     await service.next('up');
-  },
-);
+  }
+});
 
 test.serial('supervisor and service killed at once: the keeper starts the next generation', async t => {
   const {service, up} = await Supervised.start(t);
@@ -204,13 +232,14 @@ test.serial('supervisor and service killed at once: the keeper starts the next g
 });
 
 test.serial(
-  'keeper and service killed at once: the supervisor starts afresh, and the log says so',
+  'both keepers and the service killed at once: the supervisor starts afresh, and the log says so',
   async t => {
     const {service, up} = await Supervised.start(t);
     const client = await Client.open(t, up.port);
-    process.kill(up.pid, 'SIGSTOP'); // so that it cannot replace its keeper in between
-    process.kill(up.keeper, 'SIGKILL');
-    await exited(up.keeper);
+    const keepers = await twoKeepers(service);
+    process.kill(up.pid, 'SIGSTOP'); // so that it cannot clone another in between
+    for (const pid of keepers) process.kill(pid, 'SIGKILL');
+    await Promise.all(keepers.map(exited));
     process.kill(up.pid, 'SIGKILL');
     await client.ended;
     const next = await service.next('up');

@@ -8,6 +8,7 @@
 import {readFileSync} from 'node:fs';
 import {fileURLToPath} from 'node:url';
 import test from 'ava';
+import {decode, encode, IN_CHARGE, Kind, WORD_SIZE, type Word} from '../dist/links/word.js';
 import {Command, Event, native} from '../dist/native.js';
 import {compileAndRun} from './native-program.js';
 
@@ -38,4 +39,37 @@ test("the kinds of events and commands, and the batch's size", async t => {
   t.deepEqual<object, object>({...Command}, kinds(commands));
   t.is(native().REACTOR_EVENTS, numbers.get('ZLR_EVENTS')!);
   t.is(native().REACTOR_COMMANDS, numbers.get('ZLR_COMMANDS')!);
+});
+
+test('the words between supervisor, keepers and generations', async t => {
+  const control = fileURLToPath(new URL('../include/zlr/control.h', import.meta.url));
+  const body = /enum zlr_kind \{([\s\S]*?)\};/.exec(readFileSync(control, 'utf8'))![1]!;
+  const names = [...body.matchAll(/(ZLR_\w+) = /g)].map(([, name]) => name!);
+  const fields = ['kind', 'generation', 'sequence', 'value', 'extra', 'pid', 'flags'] as const;
+  const set = fields.map((field, index) => `word.${field} = ${index + 1};`).join(' ');
+  const output = await compileAndRun(
+    t,
+    `#include <stdio.h>
+#include "${control}"
+int main(void) {
+  ${names.map(name => `printf("${name} %d\\n", ${name});`).join('\n')}
+  printf("in_charge %d\\nsize %zu\\n", ZLR_IN_CHARGE, sizeof(struct zlr_word));
+  struct zlr_word word; ${set}
+  for (size_t i = 0; i < sizeof word; i++) printf("byte%zu %d\\n", i, ((unsigned char *)&word)[i]);
+  return 0;
+}`,
+  );
+  const numbers = new Map(output);
+  t.deepEqual<object, object>(
+    {...Kind},
+    Object.fromEntries(names.map(name => [asInTypeScript(name), numbers.get(name)!])),
+  );
+  t.is(numbers.get('in_charge'), IN_CHARGE);
+  t.is(numbers.get('size'), WORD_SIZE);
+  const view = new DataView(new ArrayBuffer(WORD_SIZE));
+  const word = Object.fromEntries(fields.map((field, index) => [field, index + 1])) as unknown as Word;
+  encode(word, view);
+  const bytes = Array.from({length: WORD_SIZE}, (_, at) => numbers.get(`byte${at}`)!);
+  t.deepEqual([...new Uint8Array(view.buffer)], bytes);
+  t.deepEqual(decode(view), word);
 });

@@ -1,4 +1,4 @@
-export type HttpErrorCode = 'ROOT_UNUSABLE' | 'OPTION_INVALID';
+export type HttpErrorCode = 'ROOT_UNUSABLE' | 'OPTION_INVALID' | 'NODE_UNSUITABLE';
 
 /** An error of setting up the server; `code` is stable. What clients do wrong is answered, never thrown. */
 export class HttpError extends Error {

@@ -37,7 +37,7 @@ export class Inheritance {
   private constructor() {
     const info = getreginfo();
     for (const fd of info?.channels ?? []) this.#sort(fd);
-    for (const fd of info?.files ?? []) {
+    for (const {fd} of info?.files ?? []) {
       const {dev, ino} = fstatSync(fd);
       const key = `${dev}:${ino}`;
       this.#files.set(key, [...(this.#files.get(key) ?? []), fd]);

@@ -8,6 +8,17 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+enum { HIGH = 512 };
+
+/* Moves a descriptor up, out of the way of what a process opens while it starts: a successor gives it its number again
+ * (native/keeper/handover.c), by which the records know it. Where there is no room it stays where it is. */
+static int move_up(int fd) {
+  const int high = fcntl(fd, F_DUPFD_CLOEXEC, HIGH);
+  if (high < 0) return fd;
+  close(fd);
+  return high;
+}
+
 int zlr_open_beneath(int directory, const char *path, struct zlr_file *out) {
   /* O_NONBLOCK: a FIFO that somebody put there must not stop the service. O_APPEND: see table.h */
   struct open_how how = {.flags = O_RDONLY | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
@@ -23,7 +34,7 @@ int zlr_open_beneath(int directory, const char *path, struct zlr_file *out) {
     close((int)fd);
     return -error;
   }
-  *out = (struct zlr_file){.fd = (int)fd,
+  *out = (struct zlr_file){.fd = move_up((int)fd),
                            .mode = s.st_mode,
                            .size = (uint64_t)s.st_size,
                            .device = s.st_dev,

@@ -33,19 +33,29 @@ static socklen_t numeric_address(const char *text, uint16_t port, struct sockadd
  */
 enum { UNSENT_MAX = 128 * 1024 };
 
-int zlr_listen(const char *address, uint16_t port, int backlog) {
+int zlr_bind(const char *address, uint16_t port) {
   struct sockaddr_storage where;
   const socklen_t length = numeric_address(address, port, &where);
   if (length == 0) return -EINVAL;
   const int fd = socket(where.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
   if (fd < 0) return -errno;
-  /* Set before the first connection can exist: accept() copies them to it. */
-  const int on = 1, unsent = UNSENT_MAX;
+  /* The mark is set before the first connection can exist: accept() copies it to it. */
+  const int on = 1;
   if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) ||
-      setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on) ||
-      setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) ||
-      setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent) || bind(fd, (struct sockaddr *)&where, length) ||
-      listen(fd, backlog)) {
+      setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on) || bind(fd, (struct sockaddr *)&where, length)) {
+    const int error = errno;
+    close(fd);
+    return -error;
+  }
+  return fd;
+}
+
+int zlr_listen(const char *address, uint16_t port, int backlog) {
+  const int fd = zlr_bind(address, port);
+  if (fd < 0) return fd;
+  const int on = 1, unsent = UNSENT_MAX; /* copied to connections as well */
+  if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) ||
+      setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent) || listen(fd, backlog)) {
     const int error = errno;
     close(fd);
     return -error;

@@ -5,6 +5,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* A TCP socket bound to a numeric address, non-blocking, marked as a channel, that does not listen yet. The fd or a negative errno. */
+int zlr_bind(const char *address, uint16_t port);
+
 /* A listening TCP socket on a numeric address, non-blocking, marked as a channel. The fd or a negative errno. */
 int zlr_listen(const char *address, uint16_t port, int backlog);
 

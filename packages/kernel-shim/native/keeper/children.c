@@ -8,29 +8,21 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static _Noreturn void child(const char *file, char *const argv[], char *const envp[], const sigset_t *mask,
-                            int report) {
-  setsid(); /* Ctrl-C in the supervisor's terminal is the supervisor's to handle */
-  for (int signal = 1; signal < NSIG; signal++) {
-    struct sigaction normal = {.sa_handler = SIG_DFL};
-    sigaction(signal, &normal, NULL);
-  }
-  for (int fd = 0; fd <= 2; fd++) fcntl(fd, F_SETFD, 0); /* Node makes its own stdio close-on-exec */
-  sigprocmask(SIG_SETMASK, mask, NULL);
-  execvpe(file, argv, envp);
-  const int error = errno;
-  if (write(report, &error, sizeof error) < 0) _exit(126);
-  _exit(127);
-}
+#include "become.h"
 
-int zlr_spawn(const char *file, char *const argv[], char *const envp[], struct zlr_child *out) {
+int zlr_spawn(const char *file, char *const argv[], char *const envp[], struct zlr_gift gift, struct zlr_child *out) {
   int report[2]; /* closed by a successful exec, else carries errno */
   if (pipe2(report, O_CLOEXEC)) return -errno;
   sigset_t all, mask;
   sigfillset(&all);
   sigprocmask(SIG_SETMASK, &all, &mask); /* no handler of the parent may run in the child */
-  const pid_t pid = fork();
-  if (pid == 0) child(file, argv, envp, &mask, report[1]);
+  const pid_t parent = getpid(), pid = fork();
+  if (pid == 0) {
+    if (gift.dies_with_parent && !zlr_die_with(parent)) _exit(127);
+    const int why = zlr_become(file, argv, envp, &mask, gift.link, gift.keeper_link);
+    if (write(report[1], &why, sizeof why) < 0) _exit(126);
+    _exit(127);
+  }
   int error = pid < 0 ? errno : 0;
   sigprocmask(SIG_SETMASK, &mask, NULL);
   close(report[1]);
@@ -57,11 +49,7 @@ int zlr_reap(pid_t pid, struct zlr_status *out) {
   if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG)) return -errno;
   if (info.si_pid == 0) return -EAGAIN;
   out->signaled = info.si_code != CLD_EXITED;
+  out->dumped = info.si_code == CLD_DUMPED;
   out->number = info.si_status;
   return 0;
-}
-
-bool zlr_has_children(void) {
-  siginfo_t info;
-  return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
 }

@@ -1,4 +1,4 @@
-/* Processes seen from their parent: starting the first generation, and exact wait statuses. */
+/* Processes seen from their parent: starting generations, and exact wait statuses. */
 #ifndef ZLR_CHILDREN_H
 #define ZLR_CHILDREN_H
 
@@ -10,22 +10,26 @@ struct zlr_child {
   int pidfd;
 };
 
+/* What a child is given besides standard input, output and error: two links (become.h), -1: none. */
+struct zlr_gift {
+  int link, keeper_link;
+  bool dies_with_parent; /* until it has taken over: nobody else would know of it */
+};
+
 /* Starts a program in a session of its own, with this process' stdio and working directory. 0 or a negative errno
  * (also when the program cannot be executed). */
-int zlr_spawn(const char *file, char *const argv[], char *const envp[], struct zlr_child *out);
+int zlr_spawn(const char *file, char *const argv[], char *const envp[], struct zlr_gift gift, struct zlr_child *out);
 
 /* A close-on-exec pidfd of any process, or a negative errno. */
 int zlr_pidfd(pid_t pid);
 
 struct zlr_status {
   bool signaled;
+  bool dumped;
   int number; /* the signal, or the exit code */
 };
 
 /* Reaps one child that has ended. 0, -EAGAIN when it still runs, -ECHILD when it is not a child of this process. */
 int zlr_reap(pid_t pid, struct zlr_status *out);
-
-/* Whether this process has any child, running or not reaped yet. */
-bool zlr_has_children(void);
 
 #endif

@@ -1,397 +1,309 @@
 /*
- * The keeper runs in a copy of the service's address space and must not touch anything of it but its stack, the
- * plan and code: the other threads whose locks it may hold do not exist here, and the memory itself is dropped
- * (hollow). So: system calls, no heap, no stdio, no lazy binding (the addon is linked with -z now).
+ * A keeper runs in a copy of the service's address space and must not touch anything of it but its stack, the memory
+ * that it was given and code: the other threads whose locks it may hold do not exist here, and the memory itself is dropped
+ * (hollow.h). So: system calls, no heap, no stdio, no static variables, no lazy binding (the addon is linked with -z now).
  *
- *   service dies --> close what has no mark --> ask the supervisor
- *        ^             's': clone a private copy of the table, exec the next generation
- *        |             'x': exit, which closes the channels
- *        |                                                |
- *        +---- watch the new one, keep the table ---------+ --> its own keeper stands: exit
+ * It does what its decider says, and decides nothing itself while that lives (alone.c is for the time after):
+ *
+ *   freeze   the generation is dead: what is no channel is closed
+ *   serve    the next generation asks for the channels, batch after batch, and then for the charge
+ *   leave    exit, which closes this table
+ *
+ * There are two of them, the younger cloned by the older, which is small. While the service lives a keeper sends nothing
+ * that it was not asked for, so that nothing goes to a descriptor that the service has just given to something else.
  */
 #define _GNU_SOURCE
 #include "keeper.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
-#include <linux/futex.h>
 #include <poll.h>
-#include <pthread.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
-#include <time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-enum {
-  ANSWER_MS = 5000,    /* a supervisor that does not answer for so long is as good as dead */
-  STANDING_SECONDS = 5,
-  ORPHAN_RESTARTS = 5, /* fast faults in a row after which a keeper without a supervisor gives up */
-  STILLBORN_MAX = 20,  /* generations in a row that died before they registered; fault.ts has the same limit */
-};
+#include "../link/link.h"
+#include "handover.h"
+#include "hollow.h"
+#include "log.h"
+#include "state.h"
+#include "table.h"
 
-static uint64_t now_ns(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-/* --- text without stdio --------------------------------------------------------------------------------------- */
-
-struct text {
-  char bytes[256];
-  size_t length;
-};
-
-static void put(struct text *text, const char *string) {
-  while (*string && text->length < sizeof text->bytes) text->bytes[text->length++] = *string++;
-}
-
-static void put_number(struct text *text, uint64_t value) {
-  char digits[21];
-  int at = 20;
-  digits[at] = 0;
-  do digits[--at] = (char)('0' + value % 10);
-  while (value /= 10);
-  put(text, digits + at);
-}
-
-static void say(const struct text *text) {
-  /* stderr may be gone: then there is nobody to tell */
-  if (write(2, text->bytes, text->length) < 0) return;
-}
-
-/* --- the supervisor ------------------------------------------------------------------------------------------- */
-
-static bool tell(struct zlr_plan *plan, const char *type, uint32_t generation, const char *name, uint64_t value) {
-  if (plan->control < 0) return false;
-  struct text line = {.length = 0};
-  put(&line, "{\"type\":\"");
-  put(&line, type);
-  put(&line, "\",\"generation\":");
-  put_number(&line, generation);
-  put(&line, ",\"keeper\":");
-  put_number(&line, (uint64_t)getpid());
-  put(&line, ",\"");
-  put(&line, name);
-  put(&line, "\":");
-  put_number(&line, value);
-  put(&line, "}\n");
-  return send(plan->control, line.bytes, line.length, MSG_NOSIGNAL) == (ssize_t)line.length;
-}
-
-static void lose_supervisor(struct zlr_plan *plan) {
-  close(plan->control);
-  plan->control = -1;
-}
-
-static void find_supervisor(struct zlr_plan *plan) {
-  struct sockaddr_un address = {.sun_family = AF_UNIX};
-  strcpy(address.sun_path, plan->control_path);
-  plan->control = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (plan->control < 0) return;
-  if (connect(plan->control, (struct sockaddr *)&address, sizeof address)) {
-    lose_supervisor(plan);
-    return;
-  }
-  if (!tell(plan, "keeper", plan->generation, "service", (uint64_t)plan->service)) lose_supervisor(plan);
-}
+/* --- the table ------------------------------------------------------------------------------------------------ */
 
 static bool count_channel(int fd, void *context) {
   if (zlr_mark_of(fd) == ZLR_CHANNEL) ++*(uint64_t *)context;
   return true;
 }
 
-static uint64_t channels(void) {
+uint64_t zlr_count_channels(void) {
   uint64_t count = 0;
   zlr_each_fd(count_channel, &count);
   return count;
 }
 
-/* The supervisor's word: 's' start a successor, 'x' exit; 0: there is no supervisor any more. */
-static char listen_to(struct zlr_plan *plan, uint32_t generation) {
-  char word;
-  const ssize_t n = recv(plan->control, &word, 1, 0);
-  if (n != 1) {
-    lose_supervisor(plan);
+static bool is_ours(const struct zlr_keeper *k, int fd) {
+  const struct zlr_shared *shared = k->shared;
+  const struct zlr_own *own[] = {&k->service.pidfd,  &k->supervisor.pidfd, &k->elder.pidfd, &k->twin.pidfd,
+                                 &shared->claim,     &shared->links[0],    &shared->links[1],
+                                 &shared->next_link, &shared->next_keeper_link, &shared->next.pidfd,
+                                 &shared->hand};
+  for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
+    if (own[i]->fd == fd && zlr_is_own(own[i])) return true;
+  }
+  return false;
+}
+
+static bool close_unless_kept(int fd, void *context) {
+  if (zlr_mark_of(fd) == ZLR_UNMARKED && !is_ours(context, fd)) close(fd);
+  return true;
+}
+
+void zlr_close_the_rest(struct zlr_keeper *k) { zlr_each_fd(close_unless_kept, k); }
+
+bool zlr_in_charge(struct zlr_keeper *k) {
+  struct zlr_page *page = k->page;
+  const uint32_t charge = zlr_load(&page->charge);
+  if (charge == ZLR_TAKING) {
+    if (zlr_is_own(&page->claim)) zlr_send(page->claim.fd, &(struct zlr_word){.kind = ZLR_TAKEN}, NULL, NULL, 0);
+    zlr_store(&page->charge, ZLR_CHARGED);
+  }
+  zlr_drop(&page->claim); /* the one at the other end has the word, or sees that it stays in charge */
+  return charge != ZLR_OUTSIDE;
+}
+
+/* --- words ---------------------------------------------------------------------------------------------------- */
+
+static void tell(struct zlr_keeper *k, struct zlr_word word) {
+  const struct zlr_own *link = &k->shared->links[k->at];
+  word.generation = k->generation;
+  /* A decider that does not hear it is dead, or sees that this keeper is deaf: it acts on either. */
+  if (zlr_is_own(link)) zlr_send(link->fd, &word, NULL, NULL, 0);
+}
+
+void zlr_say_what_is_kept(struct zlr_keeper *k, pid_t elder) {
+  tell(k, (struct zlr_word){.kind = ZLR_KEEPING,
+                            .pid = k->service_pid,
+                            .extra = (uint64_t)elder,
+                            .flags = zlr_load(&k->page->charge) == ZLR_CHARGED ? ZLR_IN_CHARGE : 0});
+}
+
+static long clone_process(unsigned long flags) {
+#if defined(__x86_64__)
+  return syscall(SYS_clone, flags, NULL, NULL, NULL, NULL);
+#else /* the order of the last two differs, both are unused */
+  return syscall(SYS_clone, flags, NULL, NULL, 0, 0);
+#endif
+}
+
+int zlr_clone_twin(struct zlr_keeper *k, int link) {
+  const int other = 1 - k->at;
+  zlr_drop(&k->shared->links[other]); /* of a twin that died: the shared table keeps its descriptors */
+  zlr_forget(&k->elder);
+  zlr_forget(&k->twin);
+  struct zlr_watched self = zlr_watch(getpid());
+  k->shared->links[other] = zlr_own_high(link);
+  const long pid = self.pidfd.fd < 0 ? -1 : clone_process(CLONE_FILES | CLONE_PARENT | SIGCHLD);
+  if (pid == 0) {
+    setsid();
+    k->at = other;
+    k->shared->pids[other] = getpid();
+    k->elder = self;
+    k->serving = false;
+    zlr_say_what_is_kept(k, self.pid);
     return 0;
   }
-  if (word == 'c') tell(plan, "count", generation, "channels", channels());
-  return word;
+  if (pid > 0) {
+    k->twin = zlr_watch((pid_t)pid);
+    return 0;
+  }
+  const int error = -errno;
+  zlr_drop(&k->shared->links[other]);
+  zlr_forget(&self);
+  return error;
 }
 
-static char ask(struct zlr_plan *plan, uint32_t generation) {
-  if (plan->control < 0) find_supervisor(plan); /* another one may have come */
-  if (!tell(plan, "dead", generation, "channels", channels())) return 0;
-  for (;;) {
-    struct pollfd wait = {plan->control, POLLIN, 0};
-    const int n = poll(&wait, 1, ANSWER_MS);
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) {
-      lose_supervisor(plan);
-      return 0;
+static void obey(struct zlr_keeper *k, struct zlr_received *in) {
+  const struct zlr_word *word = &in->word;
+  int fd = in->count > 0 ? in->fds[0] : -1;
+  for (unsigned i = 1; i < in->count; i++) close(in->fds[i]);
+  switch (word->kind) {
+    case ZLR_PLAN: {
+      struct zlr_plan *plan = fd < 0 ? NULL : zlr_plan_open(fd);
+      if (!plan) break;
+      if (k->plan) zlr_plan_free(k->plan);
+      k->plan = plan;
+      k->threshold_ns = word->value * 1000000u;
+      break;
     }
-    const char word = listen_to(plan, generation);
-    if (word != 'c') return word;
-  }
-}
-
-/* What to do without a supervisor: go on, unless the service dies again and again at once. */
-static char decide_alone(struct zlr_plan *plan, uint32_t generation, uint32_t stillborn) {
-  const bool fast = now_ns() - plan->started_ns < plan->threshold_ns;
-  plan->orphaned = fast ? plan->orphaned + 1 : 1;
-  const bool give_up = stillborn >= STILLBORN_MAX || (plan->threshold_ns > 0 && plan->orphaned > ORPHAN_RESTARTS);
-  struct text line = {.length = 0};
-  put(&line, "zlr: generation ");
-  put_number(&line, generation);
-  put(&line, " died and no supervisor answers; ");
-  put(&line, give_up ? "giving up: it died too often too soon\n" : "its keeper starts the next one\n");
-  say(&line);
-  return give_up ? 'x' : 's';
-}
-
-/* --- memory --------------------------------------------------------------------------------------------------- */
-
-static bool parse_hex(const char **at, const char *end, uintptr_t *value) {
-  *value = 0;
-  const char *first = *at;
-  for (; *at < end; ++*at) {
-    const char c = **at;
-    if (c >= '0' && c <= '9') *value = *value * 16 + (uintptr_t)(c - '0');
-    else if (c >= 'a' && c <= 'f') *value = *value * 16 + (uintptr_t)(c - 'a' + 10);
-    else break;
-  }
-  return *at > first;
-}
-
-enum { PAGE = 4096, STACK_BELOW = 4 * PAGE };
-
-static void drop(uintptr_t from, uintptr_t to) {
-  if (from < to) madvise((void *)from, to - from, MADV_DONTNEED);
-}
-
-/* Memory that the keeper goes on to use, whole pages. */
-struct need {
-  uintptr_t from, to;
-};
-
-/* errno, and libc's own record of the thread with the stack protector's canary, which lie side by side */
-static struct need thread_memory(void) {
-  const uintptr_t error = (uintptr_t)&errno, self = (uintptr_t)pthread_self();
-  const uintptr_t low = error < self ? error : self, high = error < self ? self : error;
-  return (struct need){low & ~(uintptr_t)(PAGE - 1), (high | (PAGE - 1)) + 1 + PAGE};
-}
-
-/* The frames of keep() and below it. Nobody returns to those above it. */
-static struct need stack_memory(uintptr_t frame) {
-  return (struct need){(frame & ~(uintptr_t)(PAGE - 1)) - STACK_BELOW, (frame | (PAGE - 1)) + 1 + PAGE};
-}
-
-/*
- * Drops one line's mapping if it is private, writable and of no file: heaps, other threads' stacks, V8's pages. One
- * line may be several mappings that happen to touch, so what is needed is kept by its address, not by its line.
- */
-static void drop_mapping(const char *line, const char *end, const struct need needs[2]) {
-  uintptr_t from, to;
-  if (!parse_hex(&line, end, &from) || *line++ != '-' || !parse_hex(&line, end, &to)) return;
-  if (end - line < 6 || line[2] != 'w' || line[4] != 'p') return;
-  line += 6;
-  uintptr_t offset, device, inode = 0;
-  if (!parse_hex(&line, end, &offset)) return;
-  line++;
-  if (!parse_hex(&line, end, &device) || *line++ != ':' || !parse_hex(&line, end, &device)) return;
-  line++;
-  if (!parse_hex(&line, end, &inode) || inode != 0) return;
-  for (const struct need *need = needs; need < needs + 2; need++) {
-    if (need->to <= from || need->from >= to) continue;
-    drop(from, need->from);
-    from = need->to;
-  }
-  drop(from, to);
-}
-
-static void hollow(uintptr_t frame) {
-  const int maps = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
-  if (maps < 0) return; /* no harm but the memory */
-  const struct need thread = thread_memory(), stack = stack_memory(frame);
-  const bool thread_first = thread.from < stack.from;
-  const struct need needs[2] = {thread_first ? thread : stack, thread_first ? stack : thread}; /* in ascending order */
-  char buffer[1024]; /* a longer line than this can only be a file's: its start is enough */
-  size_t kept = 0;
-  bool inside_long_line = false;
-  ssize_t n;
-  while ((n = read(maps, buffer + kept, sizeof buffer - kept)) > 0) {
-    char *const end = buffer + kept + n;
-    char *line = buffer;
-    for (char *c = buffer; c < end; c++) {
-      if (*c != '\n') continue;
-      if (!inside_long_line) drop_mapping(line, c, needs);
-      inside_long_line = false;
-      line = c + 1;
+    case ZLR_TWIN: {
+      const int error = fd < 0 ? -EMFILE : zlr_clone_twin(k, fd);
+      if (k->elder.pid != 0) return; /* this is the twin */
+      tell(k, (struct zlr_word){.kind = ZLR_TWINNED, .pid = k->twin.pid, .value = (uint64_t)-error});
+      return; /* the descriptor is the twin's */
     }
-    kept = (size_t)(end - line);
-    if (kept == sizeof buffer) {
-      if (!inside_long_line) drop_mapping(line, end, needs);
-      inside_long_line = true;
-      kept = 0;
+    case ZLR_FREEZE: {
+      const bool charged = zlr_in_charge(k);
+      if (charged) zlr_close_the_rest(k);
+      tell(k, (struct zlr_word){.kind = ZLR_FROZEN,
+                                .sequence = word->sequence,
+                                .value = charged ? zlr_count_channels() : 0,
+                                .flags = charged ? ZLR_IN_CHARGE : 0});
+      break;
     }
-    memmove(buffer, line, kept);
+    case ZLR_SERVE:
+      k->serving = true;
+      /* A claim that the other keeper served until it died goes on: it may have come to its last word. */
+      if (zlr_is_own(&k->shared->claim) && zlr_serve_claim(k)) break;
+      k->serving = fd >= 0;
+      k->shared->claim = zlr_own_high(fd);
+      return;
+    case ZLR_COUNT:
+      tell(k, (struct zlr_word){.kind = ZLR_COUNTED, .sequence = word->sequence, .value = zlr_count_channels()});
+      break;
+    case ZLR_LEAVE:
+      _exit(0);
+    default:
+      break; /* of a later version: not for this one */
   }
-  close(maps);
+  if (fd >= 0) close(fd);
+}
+
+bool zlr_serve_claim(struct zlr_keeper *k) {
+  struct zlr_own *claim = &k->shared->claim;
+  struct zlr_received in;
+  const int result = zlr_is_own(claim) ? zlr_receive(claim->fd, &in, ZLR_AT_ONCE) : 0;
+  if (result == -EAGAIN) return true;
+  if (result > 0) {
+    for (unsigned i = 0; i < in.count; i++) close(in.fds[i]);
+    if (in.word.kind == ZLR_NEXT && zlr_send_batch(claim->fd, (int)in.word.value) == 0) return true;
+    if (in.word.kind == ZLR_TAKEN) {
+      zlr_store(&k->shared->released, 1);
+      tell(k, (struct zlr_word){.kind = ZLR_RELEASED, .value = in.word.value});
+    }
+  }
+  zlr_drop(claim);
+  k->serving = false;
+  return false;
 }
 
 /* --- the life of a keeper --------------------------------------------------------------------------------------- */
 
-static void futex_wake(uint32_t *word) { syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0); }
-
-static long clone_process(unsigned long flags, int *pidfd) {
-#if defined(__x86_64__)
-  return syscall(SYS_clone, flags | CLONE_PIDFD, NULL, pidfd, NULL, NULL);
-#else /* the order of the last two differs, both are unused */
-  return syscall(SYS_clone, flags | CLONE_PIDFD, NULL, pidfd, 0, 0);
-#endif
+bool zlr_hear(struct zlr_keeper *k) {
+  struct zlr_received in;
+  const int result = zlr_receive(k->shared->links[k->at].fd, &in, ZLR_AT_ONCE);
+  if (result > 0) obey(k, &in);
+  return result > 0 || result == -EAGAIN || result == -EBADMSG;
 }
 
-struct watch {
-  int pidfd;
-  int lifeline; /* where the watched generation's own keeper reports; -1 while watching one's own service */
-};
+static int or_none(const struct zlr_own *own) { return zlr_is_own(own) ? own->fd : -1; }
 
-struct own {
-  const struct zlr_plan *plan;
-  const struct watch *watch;
-};
-
-static bool close_unless_kept(int fd, void *context) {
-  const struct own *own = context;
-  const bool is_own = fd == own->plan->control || fd == own->plan->service_pidfd || fd == own->watch->pidfd ||
-                      fd == own->watch->lifeline;
-  if (!is_own && zlr_mark_of(fd) == ZLR_UNMARKED) close(fd);
-  return true;
-}
-
-/*
- * What the dead service had open and its successor does not get, closed as its end would have closed it: locks on files,
- * ports, connections to databases. The successor finds them free, so this comes before it is started.
- */
-static void close_the_rest(const struct zlr_plan *plan, const struct watch *watch) {
-  struct own own = {plan, watch};
-  zlr_each_fd(close_unless_kept, &own);
-}
-
-/* Starts the generation after the dead one and watches it. */
-static void start_successor(struct zlr_plan *plan, struct watch *watch, uint32_t *generation) {
-  int ends[2];
-  if (pipe2(ends, O_CLOEXEC)) ends[0] = ends[1] = -1;
-  zlr_put_digits(plan->generation_digits, *generation + 1);
-  zlr_put_digits(plan->lifeline_digits, ends[1] < 0 ? 0 : (uint32_t)ends[1]);
-  zlr_put_digits(plan->orphaned_digits, plan->orphaned);
-  const uint64_t handed = channels();
-  int pidfd = -1;
-  const long pid = clone_process(CLONE_PARENT | SIGCHLD, &pidfd); /* without CLONE_FILES: a table of its own */
-  if (pid == 0) zlr_become(plan, ends[1]);
-  if (ends[1] >= 0) close(ends[1]);
-  if (watch->pidfd != plan->service_pidfd) close(watch->pidfd);
-  if (watch->lifeline >= 0) close(watch->lifeline);
-  if (pid < 0) {
-    struct text line = {.length = 0};
-    put(&line, "zlr: cannot clone the next generation, errno ");
-    put_number(&line, (uint64_t)errno);
-    put(&line, "\n");
-    say(&line);
-    _exit(1);
-  }
-  watch->pidfd = pidfd;
-  watch->lifeline = ends[0];
-  plan->started_ns = now_ns();
-  ++*generation;
-  struct text line = {.length = 0};
-  put(&line, "{\"type\":\"started\",\"generation\":");
-  put_number(&line, *generation);
-  put(&line, ",\"keeper\":");
-  put_number(&line, (uint64_t)getpid());
-  put(&line, ",\"pid\":");
-  put_number(&line, (uint64_t)pid);
-  put(&line, ",\"channels\":");
-  put_number(&line, handed);
-  put(&line, "}\n");
-  if (plan->control >= 0 && send(plan->control, line.bytes, line.length, MSG_NOSIGNAL) < 0) lose_supervisor(plan);
-}
-
-static void stand(struct zlr_plan *plan) {
-  setsid();
-  prctl(PR_SET_NAME, "zlr-keeper");
-  find_supervisor(plan);
-  if (plan->lifeline_in >= 0) { /* the former keeper may go: from here on this one holds the table */
-    if (write(plan->lifeline_in, "K", 1) < 0) { /* it is gone already */
-    }
-    close(plan->lifeline_in);
-    plan->lifeline_in = -1;
-  }
-  __atomic_store_n(&plan->keeper_state, ZLR_KEEPER_STANDING, __ATOMIC_RELEASE);
-  futex_wake(&plan->keeper_state);
-}
-
-static _Noreturn void keep(struct zlr_plan *plan) {
-  stand(plan);
-  hollow((uintptr_t)__builtin_frame_address(0)); /* after standing: the service waits for that, not for this */
-  uint32_t generation = plan->generation, stillborn = 0;
-  struct watch watch = {.pidfd = plan->service_pidfd, .lifeline = -1};
+static _Noreturn void keep(struct zlr_keeper *k) {
   for (;;) {
-    struct pollfd wait[3] = {{watch.pidfd, POLLIN, 0}, {plan->control, POLLIN, 0}, {watch.lifeline, POLLIN, 0}};
-    if (poll(wait, 3, -1) < 0) continue;
-    if (wait[2].revents) {
-      char word = 0;
-      if (read(watch.lifeline, &word, 1) == 1 && word == 'K') _exit(0);
-      close(watch.lifeline); /* closed without a word: the generation is dying, its pidfd will say so */
-      watch.lifeline = -1;
+    struct zlr_own *link = &k->shared->links[k->at];
+    const int supervisor = zlr_watching(&k->supervisor), elder = zlr_watching(&k->elder);
+    if (k->supervisor.pid == 0 && k->elder.pid == 0) {
+      zlr_decide_alone(k);
+      continue;
     }
-    if (wait[1].revents && listen_to(plan, generation) == 'x') _exit(0);
-    if (wait[0].revents) {
-      if (__atomic_load_n(&plan->orderly, __ATOMIC_ACQUIRE)) _exit(0);
-      close_the_rest(plan, &watch);
-      if (generation != plan->generation) stillborn++; /* or its own keeper would stand, and this one be gone */
-      char word = ask(plan, generation);
-      if (word == 0) word = decide_alone(plan, generation, stillborn);
-      if (word == 'x') _exit(0);
-      start_successor(plan, &watch, &generation);
-    }
+    struct pollfd wait[] = {{or_none(link), POLLIN, 0},
+                            {supervisor, POLLIN, 0},
+                            {elder, POLLIN, 0},
+                            {k->serving ? or_none(&k->shared->claim) : -1, POLLIN, 0}};
+    if (poll(wait, 4, -1) < 0) continue;
+    /* The claim comes before the link: "leave" must not overtake "taken". */
+    if (wait[3].revents) zlr_serve_claim(k);
+    if (wait[0].revents && zlr_is_own(link) && !zlr_hear(k)) zlr_drop(link);
+    if (wait[1].revents) zlr_forget(&k->supervisor);
+    if (wait[2].revents) zlr_forget(&k->elder);
   }
 }
 
-int zlr_keeper_start(struct zlr_plan *plan, struct zlr_keeper *out) {
-  plan->service = getpid();
-  if (plan->service_pidfd < 0) plan->service_pidfd = (int)syscall(SYS_pidfd_open, plan->service, 0);
-  if (plan->service_pidfd < 0) return -errno;
-  if (plan->control >= 0) close(plan->control); /* of a keeper that died: the shared table keeps its descriptors */
-  plan->control = -1;
-  plan->keeper_state = ZLR_KEEPER_STARTING;
+struct cloning {
+  const struct zlr_birth *birth;
+  struct zlr_keeper *keeper;
+  pid_t pid;
+  int error;
+  uint64_t orphaned;
+};
 
+/* Runs in the service's memory, between the service and the keeper, so that the keeper is no child of the service. */
+static int between(void *context) {
+  struct cloning *cloning = context;
+  struct zlr_keeper *k = cloning->keeper;
+  const long pid = clone_process(CLONE_FILES | SIGCHLD);
+  if (pid == 0) {
+    setsid();
+    prctl(PR_SET_NAME, "zlr-keeper");
+    struct zlr_keeper own;
+    memcpy(&own, k, sizeof own);
+    own.shared->pids[0] = getpid();
+    zlr_say_what_is_kept(&own, 0);
+    zlr_hollow((uintptr_t)__builtin_frame_address(0));
+    keep(&own);
+  }
+  cloning->pid = (pid_t)pid;
+  cloning->error = pid < 0 ? errno : 0;
+  return 0;
+}
+
+struct zlr_page *zlr_page_make(void) {
+  struct zlr_page *page = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (page == MAP_FAILED) return NULL;
+  page->claim.fd = -1;
+  return page;
+}
+
+enum { STACK_SIZE = 128 << 10 };
+
+int zlr_keeper_clone(const struct zlr_birth *birth, struct zlr_page *page, pid_t *pid) {
+  struct zlr_shared *shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (shared == MAP_FAILED) return -errno;
+  char *stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (stack == MAP_FAILED) {
+    const int error = -errno;
+    munmap(shared, sizeof *shared);
+    return error;
+  }
+  const struct zlr_own none = {.fd = -1};
+  *shared = (struct zlr_shared){.claim = none,
+                                .links = {zlr_own(birth->link), none},
+                                .generation = birth->generation,
+                                .orphaned = birth->orphaned,
+                                .next = {.pidfd = none},
+                                .next_link = none,
+                                .next_keeper_link = none,
+                                .hand = none,
+                                .started_ns = zlr_now_ns()};
+  strncpy(shared->door, birth->door, sizeof shared->door - 1);
+  struct zlr_keeper k = {.shared = shared,
+                         .page = page,
+                         .generation = birth->generation,
+                         .service_pid = getpid(),
+                         .service = zlr_watch(getpid()),
+                         .supervisor = zlr_watch(birth->supervisor),
+                         .elder = {.pidfd = none},
+                         .twin = {.pidfd = none}};
+  struct cloning cloning = {.birth = birth, .keeper = &k};
   sigset_t all;
   sigfillset(&all);
   /* All signals stay blocked in the keeper: its handlers are libuv's and would write into the service's pipes.
    * (sigprocmask is for this thread alone on Linux; pthread_sigmask is a new symbol in glibc 2.32.) */
-  sigprocmask(SIG_SETMASK, &all, &plan->signal_mask);
-  int pidfd = -1;
-  const long pid = clone_process(CLONE_FILES | CLONE_PARENT | SIGCHLD, &pidfd);
-  if (pid == 0) keep(plan);
-  const int error = errno;
-  sigprocmask(SIG_SETMASK, &plan->signal_mask, NULL);
-  if (pid < 0) return -error;
-
-  const struct timespec limit = {.tv_sec = STANDING_SECONDS};
-  while (__atomic_load_n(&plan->keeper_state, __ATOMIC_ACQUIRE) != ZLR_KEEPER_STANDING) {
-    struct pollfd dead = {pidfd, POLLIN, 0};
-    if (poll(&dead, 1, 0) > 0) return -ECHILD;
-    if (syscall(SYS_futex, &plan->keeper_state, FUTEX_WAIT, ZLR_KEEPER_STARTING, &limit, NULL, 0) && errno == ETIMEDOUT)
-      return -ETIMEDOUT;
-  }
-  out->pid = (pid_t)pid;
-  out->pidfd = pidfd;
-  return 0;
+  sigprocmask(SIG_SETMASK, &all, &k.mask);
+  const int child = k.service.pidfd.fd < 0 ? -1 : clone(between, stack + STACK_SIZE, CLONE_VM | CLONE_VFORK | CLONE_FILES, &cloning);
+  if (child < 0) cloning.error = errno;
+  else while (waitpid(child, NULL, __WALL) < 0 && errno == EINTR) continue;
+  sigprocmask(SIG_SETMASK, &k.mask, NULL);
+  munmap(stack, STACK_SIZE);
+  munmap(shared, sizeof *shared);
+  *pid = cloning.pid;
+  if (cloning.error == 0) return 0;
+  zlr_forget(&k.service);
+  zlr_forget(&k.supervisor);
+  return -cloning.error;
 }

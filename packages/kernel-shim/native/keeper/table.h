@@ -16,8 +16,9 @@ enum zlr_mark { ZLR_UNMARKED, ZLR_CHANNEL, ZLR_FILE };
  */
 enum zlr_mark zlr_mark_of(int fd);
 
-/* Calls visit for every open descriptor above 2, until it returns false. False: /proc cannot be read.
+/* Calls visit for every open descriptor above 2, until it returns false. Without /proc, or without a free
+ * descriptor to read it with, every number that there can be is tried.
  * Only system calls and the stack: the keeper uses it when its heap is gone. */
-bool zlr_each_fd(bool (*visit)(int fd, void *context), void *context);
+void zlr_each_fd(bool (*visit)(int fd, void *context), void *context);
 
 #endif

@@ -8,13 +8,26 @@ export interface Registration {
   readonly childId: number;
 }
 
+/** A file that was handed over. */
+export interface HandedFile {
+  readonly fd: number;
+  /** Its descriptor in the former generation. */
+  readonly was: number;
+}
+
+export interface HandedOver {
+  /** Sockets, listening ones and connections. */
+  readonly channels: readonly number[];
+  readonly files: readonly HandedFile[];
+}
+
 /**
- * Who sees to it that the process is followed by another: a keeper and a supervisor, or the kernel module.
+ * Who sees to it that the process is followed by another: keepers and a supervisor, or the kernel module.
  *
  * What a channel is, and how far it has come, is the same for both and no part of this: it is marked on the open file
- * itself (native/keeper/table.h), found by the next generation in its own table (native.adopt), and its positions are
- * the kernel's own (native/channels/books.h). What follows a death, too, is decided elsewhere: by the supervisor
- * (supervisor/fault.ts), or by the module (kmod/fault.c), by the same rules but for one (kmod/README.md).
+ * itself (native/keeper/table.h), and its positions are the kernel's own (native/channels/books.h). What follows a death,
+ * too, is decided elsewhere: by the supervisor (supervisor/machine.ts), or by the module (kmod/fault.c), by the same rules
+ * but for one (kmod/README.md).
  */
 export interface Backend {
   /** This life's number; 1 for the first. */
@@ -24,12 +37,19 @@ export interface Backend {
   /** The pid of the keeper; 0: there is none. */
   readonly keeperPid: number;
   /**
-   * From here on the channels outlive the process.
+   * Takes over what the former generation left, once; waits for its turn. From then on it outlives this process, too.
    *
+   * @throws ShimError
+   */
+  takeOver(): HandedOver;
+  /**
+   * This process can be restarted from here on.
+   *
+   * @param registration undefined: as this process was started
    * @param channels how many were handed over to it
    * @throws ShimError
    */
-  register(registration: Registration, channels: number): void;
+  register(registration: Registration | undefined, channels: number): void;
   /** The first channel that was handed over is served again. */
   served(): void;
   /** The end of this process, which follows, is no fault. */

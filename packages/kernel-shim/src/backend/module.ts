@@ -1,7 +1,8 @@
 import {constants} from 'node:os';
 import {errnoName, ShimError} from '../errors.js';
 import {native} from '../native.js';
-import {type Backend, environmentStrings, type Registration} from './backend.js';
+import {type Backend, environmentStrings, type HandedOver, type Registration} from './backend.js';
+import {ownRegistration} from './own-registration.js';
 
 /** The module's own threshold applies: its parameter threshold_ms. */
 const THRESHOLD_DEFAULT = 0xffffffff;
@@ -36,7 +37,14 @@ class ModuleBackend implements Backend {
     this.childId = info.childId;
   }
 
-  register({binPath, argv, envp, childId}: Registration, channels: number): void {
+  /** The module has put them into the table already, under their old numbers. */
+  takeOver(): HandedOver {
+    const {channels, files} = native().inherited();
+    return {channels, files: files.map(fd => ({fd, was: fd}))};
+  }
+
+  register(registration: Registration | undefined, channels: number): void {
+    const {binPath, argv, envp, childId} = registration ?? ownRegistration(this.childId);
     const error = native().moduleRegister(
       this.#device,
       binPath,

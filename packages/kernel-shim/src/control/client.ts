@@ -2,7 +2,7 @@ import {connect} from 'node:net';
 import {errnoName, ShimError} from '../errors.js';
 import {native} from '../native.js';
 import {type Message, onMessages, send} from './lines.js';
-import {liveService, removeRunDir, runDir, runNames} from './run-dir.js';
+import {assertPrivate, liveService, removeRunDir, runDir, runNames} from './run-dir.js';
 import type {Status} from './status.js';
 
 function notRunning(name: string): ShimError {
@@ -12,11 +12,17 @@ function notRunning(name: string): ShimError {
   );
 }
 
-/** Asks a supervisor; undefined: there is none at that socket. */
-function request(name: string, type: string): Promise<Message | undefined> {
+/** A supervisor that does not answer so soon is stopped, or very busy. */
+const ANSWER_MS = 3_000;
+
+/** Asks a supervisor; undefined: there is none at that socket, or it does not answer in time (0: it is waited for). */
+function request(name: string, type: string, answerMs: number): Promise<Message | undefined> {
+  const dir = runDir(name);
+  assertPrivate(dir);
   return new Promise((resolve, reject) => {
-    const socket = connect(runDir(name).control);
+    const socket = connect(dir.control);
     let answer: Message | undefined;
+    if (answerMs > 0) socket.setTimeout(answerMs, () => socket.destroy());
     socket.on('connect', () => send(socket, {type}));
     onMessages(socket, message => {
       answer = message;
@@ -31,17 +37,27 @@ function request(name: string, type: string): Promise<Message | undefined> {
 
 /** @throws ShimError NOT_RUNNING */
 export async function fetchStatus(name: string): Promise<Status> {
-  const answer = await request(name, 'status');
+  const answer = await request(name, 'status', ANSWER_MS);
   if (answer) return answer['status'] as Status;
   const note = liveService(runDir(name));
   if (!note) throw notRunning(name);
   const {generation, pid, startedAt} = note;
-  return {name, supervisorPid: null, generation, pid, startedAt, channels: null, faults: []};
+  return {
+    name,
+    supervisorPid: null,
+    generation,
+    pid,
+    keepers: [],
+    startedAt,
+    channels: null,
+    faults: [],
+    faultCount: 0,
+  };
 }
 
 /** Ends a service in good order; resolves when it and its supervisor are gone. @throws ShimError NOT_RUNNING */
 export async function requestStop(name: string): Promise<void> {
-  if (await request(name, 'stop')) return;
+  if (await request(name, 'stop', 0)) return;
   const dir = runDir(name);
   const note = liveService(dir);
   if (!note) throw notRunning(name);
@@ -58,7 +74,7 @@ export async function requestStop(name: string): Promise<void> {
 export async function listServices(): Promise<string[]> {
   const names: string[] = [];
   for (const name of runNames()) {
-    if ((await request(name, 'status')) || liveService(runDir(name))) names.push(name);
+    if ((await request(name, 'status', ANSWER_MS)) || liveService(runDir(name))) names.push(name);
   }
   return names;
 }

@@ -1,6 +1,20 @@
-import {lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync} from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import {join} from 'node:path';
 import {ShimError} from '../errors.js';
+import {native} from '../native.js';
 import {show} from '../options.js';
 
 /** Where the services of one user meet: a folder each, private to the user. */
@@ -13,6 +27,10 @@ function root(): string {
 
 function makePrivate(directory: string): void {
   mkdirSync(directory, {recursive: true, mode: 0o700});
+  check(directory);
+}
+
+function check(directory: string): void {
   const stat = lstatSync(directory);
   if (!stat.isDirectory() || stat.uid !== process.getuid!() || (stat.mode & 0o077) !== 0) {
     throw new ShimError(
@@ -24,13 +42,21 @@ function makePrivate(directory: string): void {
 }
 
 export interface RunDir {
+  readonly name: string;
   readonly path: string;
+  /** Where people and commands ask. */
   readonly control: string;
+  /** Where processes of the family meet their decider. */
+  readonly door: string;
   readonly service: string;
 }
 
+const NOTE = 'service.json';
+
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/;
+
 function checkName(name: string): void {
-  if (typeof name !== 'string' || !/^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/.test(name)) {
+  if (typeof name !== 'string' || !NAME.test(name)) {
     throw new ShimError(
       'NAME_INVALID',
       `${show(name)} cannot name a service: expected 1 to 32 letters, digits, '.', '_' or '-', the first a letter or digit`,
@@ -41,7 +67,13 @@ function checkName(name: string): void {
 export function runDir(name: string): RunDir {
   checkName(name);
   const path = join(root(), name);
-  return {path, control: join(path, 'control.sock'), service: join(path, 'service.json')};
+  return {
+    name,
+    path,
+    control: join(path, 'control.sock'),
+    door: join(path, 'door.sock'),
+    service: join(path, NOTE),
+  };
 }
 
 export function makeRunDir(name: string): RunDir {
@@ -51,17 +83,61 @@ export function makeRunDir(name: string): RunDir {
   return dir;
 }
 
+/** Whether nobody has taken the folder, or a socket in it, away. */
+export function isThere(dir: RunDir): boolean {
+  return existsSync(dir.control) && existsSync(dir.door);
+}
+
+/**
+ * Takes the name for this process: of two that start at one instant, one gets it. The kernel lets it go when the process ends.
+ *
+ * @returns what lets it go; undefined: another process has it
+ */
+export function lockName(dir: RunDir): (() => void) | undefined {
+  const path = join(dir.path, 'lock');
+  for (;;) {
+    const fd = openSync(path, 'a', 0o600);
+    if (native().fileLock(fd, 0, 1) < 0) {
+      closeSync(fd);
+      return undefined;
+    }
+    // Whoever had it may have removed the folder in between; then this is the lock of nothing.
+    if (isSame(fd, path)) return () => closeSync(fd);
+    closeSync(fd);
+    makeRunDir(dir.name);
+  }
+}
+
+function isSame(fd: number, path: string): boolean {
+  const there = statSync(path, {throwIfNoEntry: false});
+  const {dev, ino} = fstatSync(fd);
+  return there?.dev === dev && there.ino === ino;
+}
+
 export function removeRunDir(dir: RunDir): void {
   rmSync(dir.path, {recursive: true, force: true});
 }
 
+/** What else lies there is not ours. */
 export function runNames(): string[] {
   try {
-    return readdirSync(root()).sort();
+    return readdirSync(root(), {withFileTypes: true})
+      .filter(entry => entry.isDirectory() && NAME.test(entry.name))
+      .map(entry => entry.name)
+      .sort();
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw error;
   }
+}
+
+/**
+ * A folder that somebody else made says nothing about this user's services: what stands in it is not believed.
+ *
+ * @throws ShimError RUN_DIR_UNSAFE
+ */
+export function assertPrivate(dir: RunDir): void {
+  for (const path of [root(), dir.path]) if (existsSync(path)) check(path);
 }
 
 /** What a service leaves in its folder, so that it can be found when its supervisor is gone. */
@@ -86,10 +162,12 @@ export function startTicks(pid: number): number | undefined {
   }
 }
 
-export function writeServiceNote(dir: RunDir, note: ServiceNote): void {
-  const fresh = `${dir.service}.${process.pid}`;
+/** @param path of the run folder */
+export function writeServiceNote(path: string, note: ServiceNote): void {
+  const file = join(path, NOTE);
+  const fresh = `${file}.${process.pid}`;
   writeFileSync(fresh, JSON.stringify(note));
-  renameSync(fresh, dir.service);
+  renameSync(fresh, file);
 }
 
 /** The note of a service that is alive now. */

@@ -20,9 +20,14 @@ export interface Status {
   supervisorPid: number | null;
   generation: number;
   pid: number;
+  /** The processes that keep its channels open. */
+  keepers: number[];
   /** When this generation was started, ISO 8601. */
   startedAt: string;
   /** Open channels, listening sockets and connections; null: nobody answers for them. */
   channels: number | null;
+  /** The latest ones, at most 100. */
   faults: FaultRecord[];
+  /** Of all faults. */
+  faultCount: number;
 }

@@ -1,13 +1,27 @@
 import {rmSync} from 'node:fs';
-import {createServer, type Server, type Socket} from 'node:net';
-import {listServices} from '../control/client.js';
-import {type Message, onMessages, send} from '../control/lines.js';
-import {makeRunDir, type RunDir, removeRunDir} from '../control/run-dir.js';
-import type {FaultRecord, Status} from '../control/status.js';
+import type {Server} from 'node:net';
+import {birthVariable} from '../backend/birth.js';
+import {
+  isThere,
+  liveService,
+  lockName,
+  makeRunDir,
+  type RunDir,
+  removeRunDir,
+  runDir,
+} from '../control/run-dir.js';
+import {serveCommands} from '../control/server.js';
+import type {Status} from '../control/status.js';
 import {assertFits, errnoName, ShimError} from '../errors.js';
+import {Door} from '../links/door.js';
+import {Link, makePair, type Received} from '../links/link.js';
+import {IN_CHARGE, Kind} from '../links/word.js';
 import {native} from '../native.js';
 import {anything, call, type Expected, listOf, mapOf, optional, systemText} from '../options.js';
-import {decide, describe, type WaitStatus, waitStatus} from './fault.js';
+import {type WaitStatus, waitStatus} from './fault.js';
+import {type Effect, type Event, initialState, keepersOf, type State, step, type Timer} from './machine.js';
+import {type Plan, readPlan, sealPlan} from './plan.js';
+import {endedChildren, isBelow, membersOf, signal} from './processes.js';
 
 export interface SuperviseOptions {
   /** Names the service among those of this user. */
@@ -16,19 +30,24 @@ export interface SuperviseOptions {
   command: readonly string[];
   /** A fault sooner than this after a restart counts towards giving up (default 60,000; 0: none does). */
   thresholdMs?: number;
+  /** For so long it is tried again when a next generation does not come up (default 60,000). */
+  patienceMs?: number;
   env?: NodeJS.ProcessEnv;
   /** Receives one line an event; by default they go to stderr. */
   log?: (line: string) => void;
 }
 
+const milliseconds: Expected = {
+  what: 'milliseconds, 0 or more',
+  fits: value => Number.isFinite(value) && (value as number) >= 0,
+};
+
 /** The compiler sees to it that none is missing. */
 const OPTIONS = {
   name: anything, // NAME_INVALID says what a name is
   command: listOf(systemText),
-  thresholdMs: optional({
-    what: 'milliseconds, 0 or more',
-    fits: value => Number.isFinite(value) && (value as number) >= 0,
-  }),
+  thresholdMs: optional(milliseconds),
+  patienceMs: optional(milliseconds),
   env: optional(mapOf(optional(systemText))),
   log: optional(call),
 } satisfies Record<keyof SuperviseOptions, Expected>;
@@ -44,342 +63,519 @@ export interface Supervisor {
   readonly done: Promise<{exitCode: number; reason: string}>;
 }
 
-/** A keeper that is silent for so long after its service died is taken for lost. */
-const KEEPER_MS = 5_000;
-/** What an orderly stop may take before the service is killed; more than the server's own limit for answers in flight. */
-const STOP_MS = 20_000;
+/** What a keeper may take to count. */
 const COUNT_MS = 1_000;
-
-interface Keeper {
-  readonly pid: number;
-  /** The generation whose file table it shares; a former one's copy serves only until the next keeper stands. */
-  readonly of: number;
-  /** The generation it watches. */
-  generation: number;
-  readonly socket: Socket;
-  /** It waits for the word after its service's death. */
-  asking: boolean;
-  counted: ((channels: number) => void)[];
-}
-
-interface Generation {
-  readonly number: number;
-  readonly pid: number;
-  readonly startedAt: Date;
-  readonly startedMs: number;
-  ended?: {status: WaitStatus; atMs: number; at: Date};
-}
+/** For want of descriptors, the channels wait for so long before it is tried again to hand them over. */
+const HAND_MS = 200;
+/** In this time a keeper that has been cloned has said so. */
+const SPEAK_MS = 1_000;
+/** How often it is looked whether the run folder is still there. */
+const FOLDER_MS = 5_000;
 
 const nowMs = (): number => Number(process.hrtime.bigint() / 1000n) / 1000;
 
+/** Carries out what the machine decides, and reports to it what happens. */
 class ProcessSupervisor implements Supervisor {
   readonly name: string;
   readonly pid = process.pid;
   readonly done: Promise<{exitCode: number; reason: string}>;
+  readonly #state: State;
   readonly #dir: RunDir;
-  readonly #server: Server;
-  readonly #thresholdMs: number;
   readonly #log: (line: string) => void;
-  readonly #keepers = new Map<number, Keeper>();
-  readonly #faults: FaultRecord[] = [];
-  readonly #faultMs = new Map<FaultRecord, number>();
-  #generation!: Generation;
-  #fastFaults = 0;
-  #stillborn = 0;
-  #stopping = false;
-  #finished = false;
-  #lastWord: {exitCode: number; reason: string} | undefined;
+  #plan: Plan;
+  readonly #thresholdMs: number;
+  readonly #events: Event[] = [];
+  #isStepping = false;
+  readonly #timers = new Map<Timer, NodeJS.Timeout>();
+  /** The generation's link to here; of the one that lives. */
+  #member: Link | undefined;
+  /** The link that its first keeper was given. */
+  #first: Link | undefined;
+  readonly #keepers = new Map<number, Link>();
+  /** Links on their way to keepers that are to be cloned, and by whom. */
+  readonly #given = new Map<Link, {keeper: number; of: number}>();
+  readonly #counts = new Map<number, (channels: number) => void>();
+  #counted = 0;
+  /** Every generation leads a session; what is left in one of them is ours to end and to reap. */
+  readonly #sessions = new Set<number>();
   #finish!: (end: {exitCode: number; reason: string}) => void;
-  #keeperTimer: NodeJS.Timeout | undefined;
-  #stopTimer: NodeJS.Timeout | undefined;
-  readonly #options: SuperviseOptions;
+  #door: Door | undefined;
+  #server: Server | undefined;
+  #folderTimer: NodeJS.Timeout | undefined;
+  #unmanageable = '';
+  readonly #unlock: () => void;
 
-  constructor(options: SuperviseOptions, dir: RunDir, server: Server) {
+  constructor(options: SuperviseOptions, dir: RunDir, unlock: () => void) {
     this.name = options.name;
-    this.#options = options;
     this.#dir = dir;
-    this.#server = server;
+    this.#unlock = unlock;
     this.#thresholdMs = options.thresholdMs ?? 60_000;
+    this.#state = initialState({thresholdMs: this.#thresholdMs, patienceMs: options.patienceMs ?? 60_000});
     this.#log = options.log ?? (line => process.stderr.write(`zlr: ${line}\n`));
+    this.#plan = planOf(options, dir);
     this.done = new Promise(resolve => {
       this.#finish = resolve;
     });
-    server.on('connection', socket => this.#onConnection(socket));
+  }
+
+  /** @throws ShimError SPAWN_FAILED: the first generation cannot be started */
+  async start(): Promise<void> {
+    native().becomeSubreaper();
+    process.on('SIGCHLD', this.#reapOrphans);
+    await this.#keepFolder();
+    this.#folderTimer = setInterval(() => this.#keepFolder(), FOLDER_MS).unref();
+    this.#happened({type: 'start'});
+    const {life} = this.#state;
+    if (life) return;
+    this.#end();
+    throw new ShimError('SPAWN_FAILED', this.#unspawned, this.#unspawnedErrno);
+  }
+
+  // --- the machine ----------------------------------------------------------------------------------------------
+
+  /** An effect may make further events: they wait for their turn. */
+  #happened(event: Event): void {
+    this.#events.push(event);
+    if (this.#isStepping) return;
+    this.#isStepping = true;
+    try {
+      for (let next = this.#events.shift(); next; next = this.#events.shift()) {
+        for (const effect of step(this.#state, next, nowMs())) this.#carryOut(effect);
+      }
+    } finally {
+      this.#isStepping = false;
+    }
+  }
+
+  #carryOut(effect: Effect): void {
+    switch (effect.do) {
+      case 'spawn':
+        this.#spawn(effect.number, effect.diesWithSupervisor);
+        return;
+      case 'twin': {
+        const {keeper, of} = effect;
+        this.#giveLink(
+          of,
+          keeper,
+          link => this.#tell(keeper, {kind: Kind.Twin}, link),
+          error => this.#happened({type: 'twinned', by: keeper, error}),
+        );
+        return;
+      }
+      case 'keep':
+        this.#giveLink(
+          effect.of,
+          0,
+          link => this.#member?.send({kind: Kind.Keep}, link) ?? false,
+          error => this.#happened({type: 'cloned', error}),
+        );
+        return;
+      case 'freeze':
+        this.#tell(effect.keeper, {kind: Kind.Freeze, sequence: effect.sequence});
+        return;
+      case 'serve':
+        this.#serve(effect.keeper, effect.hand);
+        return;
+      case 'nothing to take over':
+        this.#member?.send({kind: Kind.Nothing});
+        return;
+      case 'lead':
+        this.#member?.send({kind: Kind.Keeper, pid: effect.keeper});
+        return;
+      case 'leave':
+        this.#tell(effect.keeper, {kind: Kind.Leave});
+        return;
+      case 'kill':
+        signal(effect.pid, 'SIGKILL');
+        return;
+      case 'terminate':
+        signal(-effect.root, 'SIGTERM');
+        return;
+      case 'sweep':
+        for (const pid of membersOf(effect.root)) signal(pid, 'SIGKILL');
+        return;
+      case 'set timer':
+        clearTimeout(this.#timers.get(effect.timer));
+        this.#timers.set(
+          effect.timer,
+          setTimeout(() => this.#happened({type: 'timer', timer: effect.timer}), effect.ms),
+        );
+        return;
+      case 'clear timer':
+        clearTimeout(this.#timers.get(effect.timer));
+        this.#timers.delete(effect.timer);
+        return;
+      case 'log':
+        this.#log(effect.line);
+        return;
+      case 'finish':
+        this.#end();
+        this.#finish({exitCode: effect.exitCode, reason: effect.reason});
+    }
+  }
+
+  #end(): void {
+    clearInterval(this.#folderTimer);
+    process.off('SIGCHLD', this.#reapOrphans);
+    for (const timer of this.#timers.values()) clearTimeout(timer);
+    this.#member?.close();
+    for (const link of this.#keepers.values()) link.close();
+    this.#door?.close();
+    this.#server?.close();
+    removeRunDir(this.#dir);
+    this.#unlock();
   }
 
   // --- generations ----------------------------------------------------------------------------------------------
 
-  /** Starts a generation that inherits nothing: the first, or one after service and keeper died together. */
-  start(number: number): void {
-    const [file, ...args] = this.#options.command;
-    const environment: NodeJS.ProcessEnv = {
-      ...(this.#options.env ?? process.env),
-      ZLR_CONTROL: this.#dir.control,
-      ZLR_THRESHOLD_MS: String(this.#thresholdMs),
-      ZLR_GENERATION: String(number),
-    };
-    const envp = Object.entries(environment).flatMap(([key, value]) =>
-      value === undefined ? [] : [`${key}=${value}`],
-    );
-    const {error, pid, pidfd} = native().spawn(file!, [file!, ...args], envp);
-    if (error < 0) {
-      const name = errnoName(error);
-      throw new ShimError(
-        'SPAWN_FAILED',
-        `cannot start ${file}: ${name}; is it installed and executable?`,
-        name,
-      );
+  #unspawned = '';
+  #unspawnedErrno: string | undefined;
+
+  #spawn(number: number, diesWithSupervisor: boolean): void {
+    const {file, argv, envp} = this.#plan;
+    let pairs: [{ours: number; theirs: number}, {ours: number; theirs: number}];
+    try {
+      pairs = [makePair(), makePair()];
+    } catch (error) {
+      this.#happened({type: 'unspawned', number, why: (error as Error).message});
+      return;
     }
-    this.#watchGeneration(number, pid, pidfd);
+    const [link, keeperLink] = pairs;
+    const birth = birthVariable(number, process.pid, 0, link.theirs, keeperLink.theirs);
+    const {error, pid, pidfd} = native().spawn(
+      file,
+      argv,
+      [...envp, birth],
+      link.theirs,
+      keeperLink.theirs,
+      diesWithSupervisor,
+    );
+    native().close(link.theirs);
+    native().close(keeperLink.theirs);
+    if (error < 0) {
+      native().close(link.ours);
+      native().close(keeperLink.ours);
+      const name = errnoName(error);
+      this.#unspawned = `cannot start ${file}: ${name}; is it installed and executable?`;
+      this.#unspawnedErrno = name;
+      if (number > 1) this.#happened({type: 'unspawned', number, why: this.#unspawned});
+      return;
+    }
+    this.#member?.close();
+    this.#sessions.add(pid);
+    this.#happened({type: 'spawned', number, pid, at: new Date().toISOString()});
+    this.#watch(pid, pidfd);
+    this.#listenToMember(new Link(link.ours));
+    const first = new Link(keeperLink.ours);
+    this.#first = first;
+    this.#sendPlan(first);
+    this.#listenToKeeper(first, number);
   }
 
-  #watchGeneration(number: number, pid: number, pidfd: number): void {
-    const generation: Generation = {number, pid, startedAt: new Date(), startedMs: nowMs()};
-    this.#generation = generation;
+  #watch(pid: number, pidfd: number): void {
     native().onExit(
       pidfd,
       () => {
-        const {error, signaled, number: code} = native().reap(pid);
-        if (error < 0) throw new ShimError('SYSTEM_CALL_FAILED', `waitid(${pid})`, errnoName(error));
-        generation.ended = {status: waitStatus(signaled !== 0, code), atMs: nowMs(), at: new Date()};
-        this.#settle();
+        const {error, signaled, number} = native().reap(pid);
+        const status: WaitStatus | 'gone' = error < 0 ? 'gone' : waitStatus(signaled !== 0, number);
+        this.#happened({type: 'ended', pid, status});
       },
       true,
     );
+  }
+
+  /** What was started by a generation and outlived it, has become a child of this process. */
+  readonly #reapOrphans = (): void => {
+    for (const {pid, session} of endedChildren()) {
+      const isKnown =
+        this.#keepers.has(pid) || pid === this.#state.life?.root || pid === this.#state.life?.member;
+      if (!isKnown && (this.#sessions.has(session) || process.pid === 1)) native().reap(pid);
+    }
+  };
+
+  #listenToMember(link: Link): void {
+    this.#member = link;
+    link.listen(
+      word => this.#onMemberWord(link, word),
+      () => {},
+      false,
+    );
+  }
+
+  #onMemberWord(link: Link, word: Received): void {
+    const {senderPid: pid, generation} = word;
+    const {life} = this.#state;
+    if (word.kind === Kind.Replan) {
+      this.#replan(word);
+      return;
+    }
+    if (!life || link !== this.#member) return;
+    switch (word.kind) {
+      case Kind.Member:
+        this.#happened({type: 'member', generation, pid});
+        if (word.value !== 0) this.#happened({type: 'cloned', error: errnoName(-word.value)});
+        return;
+      case Kind.Registered:
+        this.#happened({type: 'registered', generation, pid});
+        return;
+      case Kind.Claim:
+        this.#happened({type: 'claim', generation, pid});
+        return;
+      case Kind.Claimed:
+        this.#happened({type: 'claimed', generation, pid, channels: word.value});
+        return;
+      case Kind.Served:
+        this.#happened({type: 'served', generation, atMs: word.value / 1e6});
+        return;
+      case Kind.Cloned:
+        this.#happened({
+          type: 'cloned',
+          error: word.value === 0 ? undefined : errnoName(-word.value),
+        });
+        return;
+    }
+  }
+
+  /** A process that gave up its privileges cannot say what is executed with them. */
+  #replan(word: Received): void {
+    if (word.fd < 0) return;
+    const plan = readPlan(word.fd);
+    if (word.senderUid !== process.getuid!() && word.senderUid !== 0) {
+      this.#log(
+        `generation ${word.generation} (pid ${word.senderPid}) runs as uid ${word.senderUid} and cannot change what uid ` +
+          `${process.getuid!()} starts: its reregist() came too late, the plan stays`,
+      );
+      return;
+    }
+    if (!plan) return;
+    this.#plan = plan;
+    for (const link of this.#keepers.values()) this.#sendPlan(link);
+  }
+
+  // --- keepers --------------------------------------------------------------------------------------------------
+
+  #sendPlan(link: Link): void {
+    const plan = sealPlan(this.#plan);
+    link.send({kind: Kind.Plan, value: this.#thresholdMs}, plan);
+    native().close(plan);
+  }
+
+  #tell(keeper: number, word: Parameters<Link['send']>[0], fd = -1): boolean {
+    signal(keeper, 'SIGCONT'); // whoever stopped it did not know what it is
+    return this.#keepers.get(keeper)?.send(word, fd) ?? false;
+  }
+
+  /** Makes a link for a keeper that is to be cloned, and has one end given to whoever clones it. */
+  #giveLink(
+    of: number,
+    keeper: number,
+    give: (link: number) => boolean,
+    failed: (error: string) => void,
+  ): void {
+    try {
+      const pair = makePair();
+      const link = new Link(pair.ours);
+      give(pair.theirs);
+      native().close(pair.theirs);
+      this.#listenToKeeper(link, of);
+      this.#sendPlan(link);
+      if (keeper !== 0) this.#given.set(link, {keeper, of});
+    } catch (error) {
+      if (!(error instanceof ShimError)) throw error;
+      this.#happened({type: 'link lost', of});
+      failed(error.message);
+    }
+  }
+
+  #listenToKeeper(link: Link, of: number): void {
+    let keeper = 0;
+    link.listen(
+      word => {
+        if (word.kind !== Kind.Keeping) {
+          this.#onKeeperWord(keeper, word);
+          return;
+        }
+        if (keeper !== 0) return;
+        keeper = word.senderPid;
+        this.#onKeeping(keeper, link, word);
+      },
+      () => {
+        this.#given.delete(link);
+        if (keeper === 0) this.#happened({type: 'link lost', of});
+        else this.#happened({type: 'deaf', pid: keeper});
+      },
+      false,
+    );
+  }
+
+  #onKeeping(pid: number, link: Link, word: Received): void {
+    this.#keepers.set(pid, link);
+    this.#given.delete(link);
+    const pidfd = native().pidfdOpen(pid);
+    const gone = (): void => {
+      native().reap(pid); // not a child of this process if it was cloned below another supervisor: then it is reaped there
+      link.close();
+      this.#keepers.delete(pid);
+      this.#happened({type: 'keeper died', pid});
+      for (const [given, {keeper}] of this.#given) if (keeper === pid) this.#doubt(given);
+    };
+    this.#happened({type: 'keeping', pid, of: word.generation, isTwin: word.extra !== 0});
+    if (pidfd < 0) gone();
+    else native().onExit(pidfd, gone, true);
   }
 
   /**
-   * Acts once both are known: how the generation ended, and which keeper (if any) holds its channels. Either may
-   * come first, so this is called for both.
+   * Whoever was to clone a keeper is dead. If it had done so, that one speaks soon. Otherwise nobody will: the table that the dead
+   * one shared may keep the other end open for as long as the service lives, so its closing is not to be waited for.
    */
-  #settle(withoutKeeper = false): void {
-    const {ended, number} = this.#generation;
-    if (!ended || this.#finished) return;
-    const keepers = [...this.#keepers.values()];
-    const asking = keepers.find(keeper => keeper.asking && keeper.generation === number);
-    if (!asking && !withoutKeeper && (keepers.length > 0 || native().hasChildren())) {
-      // A keeper lives, or was just cloned and is about to say so.
-      this.#keeperTimer ??= setTimeout(() => this.#loseKeepers(), KEEPER_MS);
+  #doubt(link: Link): void {
+    setTimeout(() => {
+      const given = this.#given.get(link);
+      if (!given || !link.isOpen) return;
+      this.#given.delete(link);
+      link.send({kind: Kind.Leave}); // should one come after all
+      link.close();
+      this.#happened({type: 'link lost', of: given.of});
+    }, SPEAK_MS);
+  }
+
+  #onKeeperWord(pid: number, word: Received): void {
+    switch (word.kind) {
+      case Kind.Twinned:
+        this.#happened({
+          type: 'twinned',
+          by: pid,
+          error: word.value === 0 ? undefined : errnoName(-word.value),
+        });
+        return;
+      case Kind.Frozen:
+        this.#happened({
+          type: 'frozen',
+          pid,
+          sequence: word.sequence,
+          channels: word.value,
+          inCharge: (word.flags & IN_CHARGE) !== 0,
+        });
+        return;
+      case Kind.Counted:
+        this.#counts.get(word.sequence)?.(word.value);
+        return;
+    }
+  }
+
+  /** The keeper and the next generation each get an end; a claim that another keeper served goes on without. */
+  #serve(keeper: number, hand: boolean): void {
+    if (!hand) {
+      this.#tell(keeper, {kind: Kind.Serve});
       return;
     }
-    clearTimeout(this.#keeperTimer);
-    this.#keeperTimer = undefined;
-
-    if (this.#stopping) {
-      this.#end(ended.status.exitCode ?? (ended.status.signal === 'SIGTERM' ? 0 : 1), 'stopped');
+    let pair: ReturnType<typeof makePair>;
+    try {
+      pair = makePair();
+    } catch (error) {
+      if (!(error instanceof ShimError)) throw error;
+      this.#log(`the channels cannot be handed over yet: ${error.message}; trying again`);
+      setTimeout(() => this.#serve(keeper, hand), HAND_MS);
       return;
     }
-    // Had it registered, its own keeper would ask, and not that of the generation before.
-    this.#stillborn = asking && asking.of < number ? this.#stillborn + 1 : 0;
-    const decision = decide(
-      ended.status,
-      number,
-      ended.atMs - this.#generation.startedMs,
-      this.#fastFaults,
-      this.#thresholdMs,
-      this.#stillborn,
-    );
-    if (decision.act !== 'restart') {
-      if (decision.act === 'give up')
-        this.#log(`giving up: ${decision.reason}; the state stays, its channels close`);
-      else if (decision.exitCode !== 0) this.#log(`not restarted: ${decision.reason}`);
-      this.#end(decision.exitCode, decision.reason);
-      return;
-    }
-    this.#fastFaults = decision.fastFaults;
-    const fault: FaultRecord = {
-      generation: number,
-      class: ended.status.signal ? 'signal' : 'exit',
-      ...ended.status,
-      at: ended.at.toISOString(),
-      downMs: null,
-      channels: 0,
-    };
-    // A keeper that dies when it has the word, but before it has acted, brings the same fault here twice.
-    if (this.#faults.at(-1)?.generation !== number) {
-      this.#faults.push(fault);
-      this.#faultMs.set(fault, ended.atMs);
-    }
-    if (asking) {
-      asking.asking = false;
-      asking.socket.write('s');
-    } else {
-      this.#log(
-        `generation ${number} (pid ${this.#generation.pid}) ${describe(ended.status)} and no keeper holds its channels; starting afresh`,
-      );
-      this.start(number + 1);
-    }
+    this.#tell(keeper, {kind: Kind.Serve}, pair.ours);
+    this.#member?.send({kind: Kind.Hand}, pair.theirs);
+    native().close(pair.ours);
+    native().close(pair.theirs);
   }
 
-  #loseKeepers(): void {
-    this.#keeperTimer = undefined;
-    this.#log(`a keeper is silent since generation ${this.#generation.number} died; going on without it`);
-    for (const keeper of this.#keepers.values()) process.kill(keeper.pid, 'SIGKILL');
-    this.#settle(true);
-  }
+  // --- management -----------------------------------------------------------------------------------------------
 
-  #end(exitCode: number, reason: string): void {
-    if (this.#finished) return;
-    this.#finished = true;
-    clearTimeout(this.#keeperTimer);
-    clearTimeout(this.#stopTimer);
-    for (const keeper of this.#keepers.values()) keeper.socket.write('x');
-    this.#finishWhenAlone(exitCode, reason);
-  }
-
-  #finishWhenAlone(exitCode: number, reason: string): void {
-    this.#lastWord = {exitCode, reason};
-    if (this.#keepers.size > 0) return;
-    removeRunDir(this.#dir);
-    this.#finish(this.#lastWord);
-    this.#server.close();
-  }
-
-  // --- control --------------------------------------------------------------------------------------------------
-
-  #onConnection(socket: Socket): void {
-    socket.on('error', () => socket.destroy()); // the peer's death is learnt from its pidfd, not from here
-    onMessages(socket, message => this.#onMessage(socket, message));
-  }
-
-  #onMessage(socket: Socket, message: Message): void {
-    switch (message.type) {
-      case 'keeper':
-        this.#onKeeper(socket, message);
-        break;
-      case 'dead': {
-        const keeper = this.#keepers.get(message['keeper'] as number);
-        if (!keeper) break;
-        keeper.generation = message['generation'] as number;
-        keeper.asking = keeper.generation === this.#generation.number && !this.#finished;
-        if (keeper.asking) this.#settle();
-        else socket.write('x'); // another keeper has already taken that generation's channels over
-        break;
-      }
-      case 'started': {
-        const pid = message['pid'] as number;
-        const fault = this.#faults.at(-1)!;
-        fault.channels = message['channels'] as number;
+  /** The folder helps people and commands to find this service. Without it, it goes on, and the log says so once. */
+  async #keepFolder(): Promise<void> {
+    try {
+      if (this.#door && this.#server && isThere(this.#dir)) return;
+      this.#door?.close();
+      this.#server?.close();
+      this.#door = this.#server = undefined;
+      makeRunDir(this.name);
+      for (const path of [this.#dir.control, this.#dir.door]) rmSync(path, {force: true});
+      this.#door = new Door(this.#dir.door, (link, pid, uid) => this.#onGuest(link, pid, uid));
+      this.#server = await serveCommands(this.#dir.control, this);
+      if (this.#unmanageable !== '') this.#log(`the run folder ${this.#dir.path} is back`);
+      this.#unmanageable = '';
+    } catch (error) {
+      const {message} = error as Error;
+      if (this.#unmanageable === '') {
         this.#log(
-          `generation ${fault.generation} (pid ${this.#generation.pid}) ${describe(fault)}; generation ` +
-            `${message['generation']} (pid ${pid}) takes over ${fault.channels} channels`,
+          `the service runs, but \`zlr status\` and \`zlr stop\` do not find it: ${message}; trying again every ${FOLDER_MS / 1000} s`,
         );
-        const keeper = this.#keepers.get(message['keeper'] as number);
-        if (keeper) keeper.generation = message['generation'] as number;
-        this.#watchGeneration(message['generation'] as number, pid, native().pidfdOpen(pid));
-        break;
       }
-      case 'served': {
-        const fault = this.#faults.find(({generation}) => generation + 1 === message['generation']);
-        if (fault) fault.downMs = Math.max(0, (message['at'] as number) - this.#faultMs.get(fault)!);
-        break;
-      }
-      case 'count':
-        for (const counted of this.#keepers.get(message['keeper'] as number)?.counted.splice(0) ?? []) {
-          counted(message['channels'] as number);
-        }
-        break;
-      case 'status':
-        this.status().then(status => {
-          send(socket, {type: 'status', status});
-          socket.end();
-        });
-        break;
-      case 'stop':
-        this.stop().then(() => {
-          send(socket, {type: 'stopped'});
-          socket.end();
-        });
-        break;
-      default:
-        socket.destroy();
+      this.#unmanageable = message;
     }
   }
 
-  #onKeeper(socket: Socket, message: Message): void {
-    const pid = message['keeper'] as number;
-    const generation = message['generation'] as number;
-    const keeper: Keeper = {pid, of: generation, generation, socket, asking: false, counted: []};
-    this.#keepers.set(pid, keeper);
-    const pidfd = native().pidfdOpen(pid);
-    native().onExit(
-      pidfd,
-      () => {
-        native().reap(pid); // -ECHILD: of a service that this supervisor did not start; there is nothing to reap then
-        this.#keepers.delete(pid);
-        for (const counted of keeper.counted.splice(0)) counted(0);
-        socket.destroy(); // the shared table keeps the other end open, so the socket itself would never say it
-        if (this.#lastWord) this.#finishWhenAlone(this.#lastWord.exitCode, this.#lastWord.reason);
-        else this.#settle();
-      },
-      true,
-    );
-    if (this.#finished) socket.write('x');
-    else if (this.#stopping) this.#terminate();
+  /** A process of the family whose links some program in between did not pass on. */
+  #onGuest(link: Link, pid: number, uid: number): void {
+    const {life} = this.#state;
+    const isOurs = life && (uid === process.getuid!() || uid === 0) && isBelow(pid, process.pid);
+    if (!isOurs || (life.member !== 0 && life.member !== pid)) {
+      link.close();
+      return;
+    }
+    const isNew = life.member === 0;
+    this.#member?.close();
+    this.#listenToMember(link);
+    if (!isNew) return;
+    this.#happened({type: 'member', generation: life.number, pid});
+    if (pid !== life.root) {
+      const pidfd = native().pidfdOpen(pid);
+      if (pidfd >= 0) this.#watch(pid, pidfd);
+      else this.#happened({type: 'ended', pid, status: 'gone'});
+    }
+    this.#first?.close(); // nobody will speak on it
+    this.#happened({type: 'link lost', of: life.number});
   }
-
-  #countChannels(): Promise<number> {
-    const keeper = [...this.#keepers.values()].at(-1);
-    if (!keeper) return Promise.resolve(0);
-    return new Promise(resolve => {
-      const timer = setTimeout(resolve, COUNT_MS, 0);
-      keeper.counted.push(channels => {
-        clearTimeout(timer);
-        resolve(channels);
-      });
-      keeper.socket.write('c');
-    });
-  }
-
-  // --- what others ask for --------------------------------------------------------------------------------------
 
   async status(): Promise<Status> {
     const channels = await this.#countChannels();
-    const {number: generation, pid, startedAt} = this.#generation;
+    const {life, faults, faultCount} = this.#state;
     return {
       name: this.name,
       supervisorPid: this.pid,
-      generation,
-      pid,
-      startedAt: startedAt.toISOString(),
+      generation: life?.number ?? 0,
+      pid: life?.member || (life?.root ?? 0),
+      keepers: keepersOf(this.#state, life?.number).map(({pid}) => pid),
+      startedAt: life?.startedAt ?? new Date().toISOString(),
       channels,
-      faults: this.#faults,
+      faults: faults.map(({record}) => record),
+      faultCount,
     };
   }
 
-  async stop(): Promise<void> {
-    if (!this.#stopping && !this.#finished) {
-      this.#stopping = true;
-      this.#terminate();
-      this.#stopTimer = setTimeout(() => {
-        this.#log(`the service did not end within ${STOP_MS / 1000} s of SIGTERM; killing it`);
-        if (!this.#generation.ended) process.kill(this.#generation.pid, 'SIGKILL');
-      }, STOP_MS);
-    }
-    await this.done;
+  #countChannels(): Promise<number> {
+    const {life, source} = this.#state;
+    const [keeper] = keepersOf(this.#state, source ?? life?.number);
+    if (!keeper) return Promise.resolve(0);
+    const sequence = ++this.#counted;
+    return new Promise(resolve => {
+      const timer = setTimeout(() => answer(0), COUNT_MS);
+      const answer = (channels: number): void => {
+        clearTimeout(timer);
+        this.#counts.delete(sequence);
+        resolve(channels);
+      };
+      this.#counts.set(sequence, answer);
+      this.#tell(keeper.pid, {kind: Kind.Count, sequence});
+    });
   }
 
-  /**
-   * SIGTERM, but not while a next generation boots: without its handlers yet it would die of the signal, and with it
-   * the answers that it was to finish. When it registers, this is called again.
-   */
-  #terminate(): void {
-    const {pid, ended, number} = this.#generation;
-    const keepers = [...this.#keepers.values()];
-    const booting = keepers.length > 0 && keepers.every(keeper => keeper.of < number);
-    if (!ended && !booting) process.kill(pid, 'SIGTERM');
+  async stop(): Promise<void> {
+    this.#happened({type: 'stop'});
+    await this.done;
   }
 }
 
-async function bind(server: Server, path: string): Promise<void> {
-  rmSync(path, {force: true});
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(path, () => {
-      server.off('error', reject);
-      resolve();
-    });
-  });
+function planOf({command, env}: SuperviseOptions, dir: RunDir): Plan {
+  const variables = Object.entries(env ?? process.env).flatMap(([key, value]) =>
+    value === undefined ? [] : [`${key}=${value}`],
+  );
+  return {file: command[0]!, argv: command, envp: [...variables, `ZLR_DOOR=${dir.door}`]};
 }
 
 /**
@@ -395,22 +591,27 @@ export async function supervise(options: SuperviseOptions): Promise<Supervisor> 
       'there is no command to supervise; expected a program and its arguments',
     );
   }
-  const dir = makeRunDir(options.name);
-  if ((await listServices()).includes(options.name)) {
-    throw new ShimError(
-      'NAME_IN_USE',
-      `a service named '${options.name}' runs already; stop it (\`zlr stop --name ${options.name}\`) or choose another --name`,
-    );
-  }
-  const server = createServer();
-  await bind(server, dir.control);
-  const supervisor = new ProcessSupervisor(options, dir, server);
-  try {
-    supervisor.start(1);
-  } catch (error) {
-    server.close();
-    removeRunDir(dir);
-    throw error;
-  }
+  const dir = runDir(options.name);
+  const unlock = takeName(dir);
+  const supervisor = new ProcessSupervisor(options, dir, unlock);
+  await supervisor.start();
   return supervisor;
+}
+
+/** A folder that cannot be made costs the service no more than being found; one that is another's, or in use, is refused. */
+function takeName(dir: RunDir): () => void {
+  let unlock: (() => void) | undefined;
+  try {
+    makeRunDir(dir.name);
+    unlock = lockName(dir);
+  } catch (error) {
+    if (error instanceof ShimError) throw error;
+    return () => {};
+  }
+  if (unlock && !liveService(dir)) return unlock;
+  unlock?.();
+  throw new ShimError(
+    'NAME_IN_USE',
+    `a service named '${dir.name}' runs already; stop it (\`zlr stop --name ${dir.name}\`) or choose another --name`,
+  );
 }

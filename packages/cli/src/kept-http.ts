@@ -1,0 +1,32 @@
+import {basename} from 'node:path';
+import {usageError} from './command.js';
+
+/** What `zlr run --http` hands on to @zlr/http/register. */
+export interface HttpOptions {
+  readonly name: string;
+  readonly rerun: string;
+  readonly attempts: string;
+}
+
+export const RERUN_DEFAULT = 'idempotent';
+export const ATTEMPTS_DEFAULT = '3';
+
+/**
+ * The command with which `node server.js` is started so that its HTTP connections outlive it. What it is to know goes along in this
+ * process' environment, which the service has.
+ */
+export function keepHttp(command: readonly string[], {name, rerun, attempts}: HttpOptions): string[] {
+  const [program = '', ...rest] = command;
+  if (!/^node(js|\d*)$/.test(basename(program)))
+    throw usageError('run', `--http starts node itself, not '${program}': zlr run --http -- node server.js`);
+  if (rerun !== 'idempotent' && rerun !== 'all')
+    throw usageError('run', `--rerun takes idempotent or all, not '${rerun}'`);
+  if (!/^\d{1,6}$/.test(attempts))
+    throw usageError('run', `--attempts takes a number from 0 to 999999, not '${attempts}'`);
+  Object.assign(process.env, {
+    ZLR_HTTP_NAME: name,
+    ZLR_HTTP_RERUN: rerun,
+    ZLR_HTTP_ATTEMPTS: attempts,
+  });
+  return [program, '--import', import.meta.resolve('@zlr/http/register'), ...rest];
+}

@@ -1,0 +1,166 @@
+/* What TypeScript sees of other processes, and of descriptors that become readable. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "../keeper/children.h"
+#include "napi.h"
+
+/* spawn(file, argv, envp, link, keeperLink, diesWithParent): {error, pid, pidfd} */
+static napi_value spawn(napi_env env, napi_callback_info info) {
+  struct args args = get_args(env, info);
+  char *file = get_string(env, args.at[0]);
+  char **argv = get_strings(env, args.at[1]), **envp = get_strings(env, args.at[2]);
+  struct zlr_gift gift = {.link = get_int(env, args.at[3]), .keeper_link = get_int(env, args.at[4])};
+  MUST(napi_get_value_bool(env, args.at[5], &gift.dies_with_parent));
+  struct zlr_child child = {.pid = 0, .pidfd = -1};
+  napi_value out;
+  MUST(napi_create_object(env, &out));
+  set(env, out, "error", zlr_spawn(file, argv, envp, gift, &child));
+  set(env, out, "pid", child.pid);
+  set(env, out, "pidfd", child.pidfd);
+  free(file);
+  free_strings(argv);
+  free_strings(envp);
+  return out;
+}
+
+/* reap(pid): {error, signaled, dumped, number} */
+static napi_value reap(napi_env env, napi_callback_info info) {
+  struct args args = get_args(env, info);
+  struct zlr_status status = {.number = 0};
+  napi_value out;
+  MUST(napi_create_object(env, &out));
+  set(env, out, "error", zlr_reap(get_int(env, args.at[0]), &status));
+  set(env, out, "signaled", status.signaled);
+  set(env, out, "dumped", status.dumped);
+  set(env, out, "number", status.number);
+  return out;
+}
+
+/* becomeSubreaper(): 0 or -errno. Orphans below this process become its children. */
+static napi_value become_subreaper(napi_env env, napi_callback_info info) {
+  (void)info;
+  return make_int(env, prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) ? -errno : 0);
+}
+
+/* pidfdOpen(pid): fd or -errno */
+static napi_value pidfd_open_of(napi_env env, napi_callback_info info) {
+  struct args args = get_args(env, info);
+  return make_int(env, zlr_pidfd(get_int(env, args.at[0])));
+}
+
+/* --- waiting ------------------------------------------------------------------------------------------------------- */
+
+struct watch {
+  uv_poll_t poll;
+  napi_env env;
+  napi_ref callback;
+  napi_async_context context;
+  int pidfd; /* of a watch that ends with its first event; -1: of a descriptor that belongs to somebody else */
+};
+
+static void watch_closed(uv_handle_t *handle) { free(handle->data); }
+
+/* The handle ends; the callback, too. */
+static void end_watch(struct watch *watch) {
+  uv_poll_stop(&watch->poll);
+  MUST(napi_delete_reference(watch->env, watch->callback));
+  watch->callback = NULL;
+  if (watch->pidfd >= 0) close(watch->pidfd);
+  uv_close((uv_handle_t *)&watch->poll, watch_closed);
+}
+
+static void watch_fired(uv_poll_t *poll, int status, int events) {
+  (void)status;
+  (void)events;
+  struct watch *watch = poll->data;
+  napi_env env = watch->env;
+  napi_handle_scope scope;
+  MUST(napi_open_handle_scope(env, &scope));
+  napi_value callback, receiver;
+  MUST(napi_get_reference_value(env, watch->callback, &callback));
+  MUST(napi_create_object(env, &receiver));
+  napi_async_context context = watch->context;
+  const bool once = watch->pidfd >= 0;
+  if (once) end_watch(watch);
+  if (napi_make_callback(env, context, receiver, callback, 0, NULL, NULL) == napi_pending_exception) {
+    napi_value error;
+    MUST(napi_get_and_clear_last_exception(env, &error));
+    napi_fatal_exception(env, error);
+  }
+  if (once) MUST(napi_async_destroy(env, context));
+  MUST(napi_close_handle_scope(env, scope));
+}
+
+/* 0 or -errno */
+static int start_watch(napi_env env, int fd, napi_value callback, napi_value keep_alive, const char *what,
+                       struct watch **out) {
+  bool alive;
+  MUST(napi_get_value_bool(env, keep_alive, &alive));
+  uv_loop_t *loop;
+  MUST(napi_get_uv_event_loop(env, &loop));
+  struct watch *watch = calloc(1, sizeof *watch);
+  if (!watch) return -ENOMEM;
+  const int error = uv_poll_init(loop, &watch->poll, fd);
+  if (error) {
+    free(watch);
+    return error;
+  }
+  napi_value name;
+  MUST(napi_create_string_utf8(env, what, NAPI_AUTO_LENGTH, &name));
+  MUST(napi_async_init(env, NULL, name, &watch->context));
+  MUST(napi_create_reference(env, callback, 1, &watch->callback));
+  watch->env = env;
+  watch->pidfd = -1;
+  watch->poll.data = watch;
+  uv_poll_start(&watch->poll, UV_READABLE, watch_fired);
+  if (!alive) uv_unref((uv_handle_t *)&watch->poll);
+  *out = watch;
+  return 0;
+}
+
+/* onExit(pidfd, callback, keepLoopAlive): 0 or -errno. Takes the pidfd over. */
+static napi_value on_exit_of(napi_env env, napi_callback_info info) {
+  struct args args = get_args(env, info);
+  const int pidfd = get_int(env, args.at[0]);
+  struct watch *watch;
+  const int error = start_watch(env, pidfd, args.at[1], args.at[2], "zlr.exit", &watch);
+  if (!error) watch->pidfd = pidfd;
+  return make_int(env, error);
+}
+
+/* onReadable(fd, callback, keepLoopAlive): a watch or -errno. The descriptor stays the caller's. */
+static napi_value on_readable(napi_env env, napi_callback_info info) {
+  struct args args = get_args(env, info);
+  struct watch *watch;
+  const int error = start_watch(env, get_int(env, args.at[0]), args.at[1], args.at[2], "zlr.link", &watch);
+  if (error) return make_int(env, error);
+  napi_value out;
+  MUST(napi_create_external(env, watch, NULL, NULL, &out));
+  return out;
+}
+
+/* unwatch(watch), once. Before its descriptor is closed. */
+static napi_value unwatch(napi_env env, napi_callback_info info) {
+  struct args args = get_args(env, info);
+  void *data;
+  MUST(napi_get_value_external(env, args.at[0], &data));
+  struct watch *watch = data;
+  const napi_async_context context = watch->context;
+  end_watch(watch);
+  MUST(napi_async_destroy(env, context));
+  return make_int(env, 0);
+}
+
+void zlr_export_process(napi_env env, napi_value exports) {
+  export_function(env, exports, "spawn", spawn);
+  export_function(env, exports, "reap", reap);
+  export_function(env, exports, "becomeSubreaper", become_subreaper);
+  export_function(env, exports, "pidfdOpen", pidfd_open_of);
+  export_function(env, exports, "onExit", on_exit_of);
+  export_function(env, exports, "onReadable", on_readable);
+  export_function(env, exports, "unwatch", unwatch);
+}

@@ -1,0 +1,70 @@
+import {native} from '../native.js';
+
+/** What was said to this process by whoever started it as a generation. */
+export interface Birth {
+  readonly generation: number;
+  /** 0: it had died. */
+  readonly supervisor: number;
+  /** Restarts in a row that no supervisor has seen. */
+  readonly orphaned: number;
+  /** To the decider: this process' own link, and its keeper's. -1: some program in between did not pass them on. */
+  readonly link: number;
+  readonly keeperLink: number;
+  /** Where the family is met. */
+  readonly door: string;
+  readonly childId: number;
+}
+
+/** Where the two links are to be found (native/keeper/become.c). */
+const LINK = 3;
+const KEEPER_LINK = 4;
+
+const VARIABLES = ['ZLR_BIRTH', 'ZLR_DOOR', 'ZLR_CHILD_ID'] as const;
+
+/** A number is ours if it is the same open file as in the process that made it: anything may lie there below a shell. */
+function own(fd: number, inode: number): number {
+  if (inode === 0 || native().inode(fd) !== inode) return -1;
+  native().closeOnExec(fd);
+  return fd;
+}
+
+/**
+ * Read once and removed: a child process of the service must not take itself for the service. Undefined: nobody started this
+ * process as a generation.
+ */
+export function readBirth(): Birth | undefined {
+  const {env} = process;
+  const numbers = env['ZLR_BIRTH']?.split(':').map(Number);
+  const door = env['ZLR_DOOR'] ?? '';
+  const childId = Number(env['ZLR_CHILD_ID'] ?? 0);
+  for (const name of VARIABLES) delete env[name];
+  if (numbers?.length !== 5 || numbers.some(number => !Number.isSafeInteger(number))) return undefined;
+  const [generation, supervisor, orphaned, link, keeperLink] = numbers as [
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
+  return {
+    generation,
+    supervisor,
+    orphaned,
+    link: own(LINK, link),
+    keeperLink: own(KEEPER_LINK, keeperLink),
+    door,
+    childId,
+  };
+}
+
+/** NAME=value lines for a child that is to be a generation; the counterpart of readBirth. */
+export function birthVariable(
+  generation: number,
+  supervisor: number,
+  orphaned: number,
+  link: number,
+  keeperLink: number,
+): string {
+  const inodes = [link, keeperLink].map(fd => Math.max(0, native().inode(fd)));
+  return `ZLR_BIRTH=${[generation, supervisor, orphaned, ...inodes].join(':')}`;
+}

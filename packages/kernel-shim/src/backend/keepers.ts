@@ -1,0 +1,206 @@
+import {dirname} from 'node:path';
+import {startTicks, writeServiceNote} from '../control/run-dir.js';
+import {errnoName, ShimError} from '../errors.js';
+import {Link, type Received} from '../links/link.js';
+import {Kind} from '../links/word.js';
+import {native} from '../native.js';
+import {type Backend, environmentStrings, type HandedOver, type Registration} from './backend.js';
+import {type Birth, readBirth} from './birth.js';
+
+/** How often a process whose supervisor has died looks whether there is another. */
+const REJOIN_MS = 1_000;
+const EPIPE = -32;
+
+/** Keepers share this process' file table, a decider (the supervisor, or a keeper in its absence) says what follows. */
+class KeeperBackend implements Backend {
+  readonly generation: number;
+  readonly childId: number;
+  keeperPid = 0;
+  readonly #birth: Birth;
+  #link: Link;
+  #isRegistered = false;
+
+  /** Clones the first keeper at once, while there is little memory to clone. */
+  constructor(birth: Birth) {
+    this.#birth = birth;
+    this.generation = birth.generation;
+    this.childId = birth.childId;
+    if (birth.generation === 1) this.#takeCharge();
+    if (birth.link >= 0 && birth.keeperLink >= 0) {
+      this.#link = new Link(birth.link);
+      const error = this.#cloneKeeper(birth.keeperLink);
+      this.#link.send({
+        kind: Kind.Member,
+        generation: this.generation,
+        pid: this.keeperPid,
+        value: -error,
+        extra: this.childId,
+      });
+    } else {
+      this.#link = this.#knock();
+      this.#link.send({kind: Kind.Member, generation: this.generation, extra: this.childId});
+      this.#until(Kind.Cloned);
+    }
+    this.#listen();
+  }
+
+  takeOver(): HandedOver {
+    if (this.generation === 1) return {channels: [], files: []};
+    for (;;) {
+      this.#link.send({kind: Kind.Claim, generation: this.generation});
+      const word = this.#until(Kind.Hand, Kind.Nothing);
+      if (word.kind === Kind.Nothing) {
+        this.#takeCharge();
+        this.#link.send({kind: Kind.Claimed, generation: this.generation});
+        return {channels: [], files: []};
+      }
+      const {error, channels, files, were} = native().takeOver(word.fd);
+      if (error === EPIPE) continue; // the keeper died in between; another one has everything, too
+      if (error < 0) {
+        const name = errnoName(error);
+        const hint = name === 'EMFILE' ? '; raise the limit of open files (ulimit -n)' : '';
+        throw new ShimError('SYSTEM_CALL_FAILED', `the channels cannot be taken over: ${name}${hint}`, name);
+      }
+      this.#link.send({kind: Kind.Claimed, generation: this.generation, value: channels.length});
+      return {channels, files: files.map((fd, index) => ({fd, was: were[index]!}))};
+    }
+  }
+
+  register(registration: Registration | undefined): void {
+    if (registration) this.#replan(registration);
+    this.#isRegistered = true;
+    this.#link.send({kind: Kind.Registered, generation: this.generation, extra: this.childId});
+    this.#leaveNote();
+  }
+
+  served(): void {
+    const value = process.hrtime.bigint();
+    this.#link.send({kind: Kind.Served, generation: this.generation, value: Number(value / 1000n) * 1000});
+  }
+
+  orderly(): void {
+    native().orderly();
+  }
+
+  // --- keepers --------------------------------------------------------------------------------------------------
+
+  /** 0 or a negative errno. The link becomes the keeper's; it stays open here because the table is shared. */
+  #cloneKeeper(link: number): number {
+    const {generation, supervisor, orphaned, door} = this.#birth;
+    const {error, pid} = native().keeperClone(generation, supervisor, orphaned, link, door);
+    if (error < 0) native().close(link);
+    this.keeperPid = pid;
+    return error;
+  }
+
+  #takeCharge(): void {
+    const error = native().takeCharge();
+    if (error < 0)
+      throw new ShimError('KEEPER_FAILED', `no memory for a keeper: ${errnoName(error)}`, errnoName(error));
+  }
+
+  // --- the decider ----------------------------------------------------------------------------------------------
+
+  #knock(): Link {
+    const {door} = this.#birth;
+    const link = native().linkKnock(door);
+    if (link >= 0) return new Link(link);
+    throw new ShimError(
+      'KEEPER_FAILED',
+      `the supervisor cannot be reached at ${door}: ${errnoName(link)}; a program between it and this process must pass on ` +
+        'the environment',
+      errnoName(link),
+    );
+  }
+
+  #listen(): void {
+    this.#link.listen(
+      word => {
+        // Nobody waits for it any more.
+        if (this.#onWord(word) === Kind.Hand && word.fd >= 0) native().close(word.fd);
+      },
+      () => this.#rejoinLater(),
+      false,
+    );
+  }
+
+  /** Handles what comes until one of these kinds has come. */
+  #until(...kinds: number[]): Received {
+    for (;;) {
+      const word = this.#link.wait();
+      if (!word) {
+        // Whoever started this process is dead, and somebody else starts another one in its place. Two must not run.
+        process.kill(process.pid, 'SIGKILL');
+        continue;
+      }
+      if (kinds.includes(this.#onWord(word))) return word;
+    }
+  }
+
+  /** What has been done with it. */
+  #onWord(word: Received): number {
+    switch (word.kind) {
+      case Kind.Keep: {
+        const error = this.#cloneKeeper(word.fd);
+        this.#link.send({kind: Kind.Cloned, pid: this.keeperPid, value: -error});
+        return Kind.Cloned;
+      }
+      case Kind.Keeper:
+        this.keeperPid = word.pid;
+        return word.kind;
+      default:
+        return word.kind;
+    }
+  }
+
+  /** Another supervisor may take the dead one's place, and wants to know who this is. */
+  #rejoinLater(): void {
+    const timer = setInterval(() => {
+      const link = native().linkKnock(this.#birth.door);
+      if (link < 0) return; // there is none, and nothing is wrong with that: keepers decide
+      clearInterval(timer);
+      this.#link = new Link(link);
+      this.#link.send({
+        kind: this.#isRegistered ? Kind.Registered : Kind.Member,
+        generation: this.generation,
+        pid: this.keeperPid,
+        extra: this.childId,
+      });
+      this.#listen();
+    }, REJOIN_MS).unref();
+  }
+
+  #replan({binPath, argv, envp, childId}: Registration): void {
+    const variables = [
+      ...environmentStrings(envp),
+      `ZLR_DOOR=${this.#birth.door}`,
+      `ZLR_CHILD_ID=${childId}`,
+    ];
+    const plan = native().planSeal(binPath, argv, variables);
+    if (plan < 0) {
+      throw new ShimError('KEEPER_FAILED', `no memory for the plan: ${errnoName(plan)}`, errnoName(plan));
+    }
+    this.#link.send({kind: Kind.Replan, generation: this.generation}, plan);
+    native().close(plan);
+  }
+
+  /** For the time without a supervisor. The service lives without it, too. */
+  #leaveNote(): void {
+    try {
+      writeServiceNote(dirname(this.#birth.door), {
+        pid: process.pid,
+        generation: this.generation,
+        startedAt: new Date(performance.timeOrigin).toISOString(),
+        startTicks: startTicks(process.pid)!,
+      });
+    } catch (error) {
+      console.error(`zlr: without a supervisor \`zlr status\` will not find this service: ${error}`);
+    }
+  }
+}
+
+/** Undefined: nobody started this process as a generation. */
+export function keeperBackend(): Backend | undefined {
+  const birth = readBirth();
+  return birth && new KeeperBackend(birth);
+}

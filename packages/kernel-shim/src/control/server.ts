@@ -1,0 +1,46 @@
+import {createServer, type Server} from 'node:net';
+import {native} from '../native.js';
+import {onMessages, send} from './lines.js';
+import type {Status} from './status.js';
+
+/** What may be asked of a supervisor. */
+export interface Commands {
+  status(): Promise<Status>;
+  stop(): Promise<void>;
+}
+
+/** Answers commands at a socket, of this user and of root. Rejects where it cannot listen. */
+export async function serveCommands(path: string, commands: Commands): Promise<Server> {
+  const server = createServer(socket => {
+    socket.on('error', () => socket.destroy()); // of a client that went away
+    const {fd} = (socket as unknown as {_handle: {fd: number}})._handle;
+    const {error, uid} = native().peer(fd);
+    if (error < 0 || (uid !== process.getuid!() && uid !== 0)) {
+      socket.destroy();
+      return;
+    }
+    const answer = (message: Promise<{type: string}>): void => {
+      message.then(
+        given => {
+          send(socket, given);
+          socket.end();
+        },
+        () => socket.destroy(),
+      );
+    };
+    onMessages(socket, ({type}) => {
+      if (type === 'status') answer(commands.status().then(status => ({type, status})));
+      else if (type === 'stop') answer(commands.stop().then(() => ({type: 'stopped'})));
+      else socket.destroy();
+    });
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(path, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+  server.unref();
+  return server;
+}

@@ -1,0 +1,252 @@
+import type {Server} from 'node:http';
+import {Socket} from 'node:net';
+import {constants as os} from 'node:os';
+import {
+  endOrderly,
+  generation,
+  getreginfo,
+  localAddress,
+  reportServed,
+  reregist,
+  ShimError,
+} from '@zlr/kernel-shim';
+import {errnoName, native} from '@zlr/kernel-shim/internal';
+import {HttpError} from '../errors.js';
+import {Answered} from './exchange-record.js';
+import {type House, openHouse, SLOT_SIZE} from './house.js';
+import type {AnsweredHow, Policy, Verdict} from './judge.js';
+import {descriptorOf, giveConnection, onListen} from './node-server.js';
+import {countAttempt, type Inherited, type Left, takeStock} from './recovery.js';
+import {selfTest} from './self-test.js';
+
+const REFUSAL =
+  'HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n';
+const VERBS: Record<Verdict['act'], string> = {
+  fresh: 'new',
+  idle: 'idle',
+  rerun: 'run again',
+  refuse: 'answered 503',
+  finish: 'ended',
+  close: 'closed',
+  reset: 'reset',
+};
+
+/** A connection that ended its output waits at most so long for the peer's end before it is cut. */
+const LINGER_MS = 2_000;
+/** What answers on their way may take when the program is to end and has no say of its own in it. */
+const DRAIN_MS = 10_000;
+
+/** Keeps the connections of this process' HTTP servers alive beyond it. */
+export class Keep {
+  readonly #house: House;
+  readonly #inherited: Inherited;
+  readonly #byFd = new Map<number, Left>();
+  readonly #servers = new Map<number, Server>();
+  readonly #unclaimed: Inherited['listeners'];
+  #served = false;
+
+  /** Takes over what a former generation left, and keeps what this one's servers accept. Call it once, before they listen. */
+  static async start(name: string, policy: Policy): Promise<Keep> {
+    const calls = native(); // first of all: without it nothing can be
+    const house = await openHouse(name);
+    try {
+      const inherited = takeStock(house, getreginfo()?.channels ?? [], policy);
+      const {byteOffset, stride, capacity} = house.layout('exchanges');
+      const error = calls.exchangeOpen(
+        house.memory.subarray(byteOffset, byteOffset + stride * capacity),
+        stride,
+        house.root.slots,
+        SLOT_SIZE,
+        inherited.freeRecords,
+        inherited.freeSlots,
+      );
+      const problem = error < 0 ? `its calls cannot be led by: ${errnoName(error)}` : await selfTest();
+      if (problem) throw new HttpError('NODE_UNSUITABLE', `Node ${process.version}: ${problem}`);
+      return new Keep(house, inherited);
+    } catch (error) {
+      calls.exchangeRestore();
+      house.destroy();
+      throw error;
+    }
+  }
+
+  private constructor(house: House, inherited: Inherited) {
+    this.#house = house;
+    this.#inherited = inherited;
+    this.#unclaimed = [...inherited.listeners];
+    native().exchangeOnReady(fd => this.#onReady(fd));
+    onListen(
+      (_, where) => this.#open(where),
+      (server, fd) => this.#opened(server, fd),
+    );
+    this.#endWithProcess();
+    reregist();
+    for (const left of inherited.connections) this.#takeOver(left);
+    if (generation() > 1) console.error(`zlr: ${this.#report()}`);
+  }
+
+  // --- listening ------------------------------------------------------------------------------------------------------
+
+  #open(where: {address: string | null; port: number; flags: number}): number | undefined {
+    const addresses = where.address === null ? ['::', '0.0.0.0'] : [where.address];
+    for (const {cookie, asked} of this.#house.root.listeners) {
+      if (asked !== where.port) continue;
+      const at = this.#unclaimed.findIndex(
+        each => each.cookie === cookie && addresses.includes(localAddress(each.fd)!.address),
+      );
+      if (at >= 0) return this.#unclaimed.splice(at, 1)[0]!.fd;
+    }
+    if (where.flags !== 0) return undefined;
+    for (const address of addresses) {
+      const fd = native().socketBind(address, where.port);
+      if (fd < 0) continue;
+      this.#house.root.listeners.insert({cookie: native().socketCookie(fd), asked: where.port});
+      return fd;
+    }
+    return undefined; // Node tries itself, and says what is wrong
+  }
+
+  #opened(server: Server, fd: number): void {
+    this.#servers.set(fd, server);
+    server.prependListener('connection', socket => {
+      const connection = descriptorOf(socket);
+      if (connection >= 0) native().exchangeBegin(connection);
+    });
+    server.once('close', () => this.#servers.delete(fd));
+    process.nextTick(() => {
+      for (const left of this.#byFd.values()) this.#advance(left);
+    });
+    // Idle connections wait outside of the server, whose own timers would take them for slow ones. It would end them after:
+    if (server.keepAliveTimeout > 0) {
+      setTimeout(() => {
+        for (const left of this.#byFd.values())
+          if (left.verdict.act === 'idle' && this.#serverOf(left.fd) === server) this.#drop(left);
+      }, server.keepAliveTimeout).unref();
+    }
+  }
+
+  /** The server whose socket accepted a connection. */
+  #serverOf(fd: number): Server | undefined {
+    const here = localAddress(fd)!;
+    for (const [listener, server] of this.#servers) {
+      const there = localAddress(listener);
+      if (there?.port === here.port && [here.address, '::', '0.0.0.0'].includes(there.address)) return server;
+    }
+    return undefined;
+  }
+
+  // --- recovery -------------------------------------------------------------------------------------------------------
+
+  #takeOver(left: Left): void {
+    const {fd, verdict, record, books} = left;
+    if (verdict.act === 'close' || verdict.act === 'reset') {
+      native().exchangeClose(fd, verdict.act === 'reset' ? 1 : 0);
+      return;
+    }
+    if (record >= 0) {
+      native().exchangeResume(fd, record, books.read, books.written, answeredBy(verdict));
+      if (verdict.act === 'rerun' && verdict.counts) countAttempt(this.#house, record);
+    }
+    this.#byFd.set(fd, left);
+    this.#advance(left);
+  }
+
+  /** Does the next thing that can be done for a connection no server has yet. */
+  #advance(left: Left): void {
+    const {fd, verdict} = left;
+    const owed = native().exchangeFlush(fd);
+    if (owed === -os.errno.EAGAIN) {
+      native().exchangeWait(fd, 1);
+      return;
+    }
+    if (owed < 0) this.#drop(left);
+    else if (verdict.act === 'refuse') this.#part(left, REFUSAL);
+    else if (verdict.act === 'finish') this.#part(left, '');
+    else if (verdict.act === 'idle' && native().exchangePeek(fd) < 0) native().exchangeWait(fd, 0);
+    else if (verdict.act === 'idle' && native().exchangePeek(fd) === 0) this.#drop(left);
+    else this.#give(left);
+  }
+
+  #onReady(fd: number): void {
+    const left = this.#byFd.get(fd);
+    if (left) this.#advance(left);
+  }
+
+  #give(left: Left): void {
+    const server = this.#serverOf(left.fd);
+    if (!server) return; // it may listen later
+    this.#byFd.delete(left.fd);
+    giveConnection(server, left.fd, left.held);
+    if (!this.#served) reportServed();
+    this.#served = true;
+  }
+
+  #drop(left: Left): void {
+    this.#byFd.delete(left.fd);
+    native().exchangeClose(left.fd, 0);
+  }
+
+  /** Says a last word and ends the connection so that it is heard: what still comes in is thrown away. */
+  #part(left: Left, word: string): void {
+    this.#byFd.delete(left.fd);
+    const socket = new Socket({fd: left.fd, allowHalfOpen: true});
+    socket.on('error', () => socket.destroy());
+    socket.on('end', () => socket.destroy());
+    socket.setTimeout(LINGER_MS, () => socket.destroy());
+    socket.end(word);
+    socket.resume();
+  }
+
+  /** What a human wants to know of a recovery: how many go on and how, and why others do not. */
+  #report(): string {
+    const counts = new Map<string, number>();
+    for (const {verdict} of this.#inherited.connections) {
+      const what = 'why' in verdict ? `${VERBS[verdict.act]} (${verdict.why})` : VERBS[verdict.act];
+      counts.set(what, (counts.get(what) ?? 0) + 1);
+    }
+    const text = [...counts].map(([what, count]) => `${count} ${what}`).join(', ');
+    return `generation ${generation()} goes on with ${this.#inherited.connections.length} HTTP connections${text && `: ${text}`}`;
+  }
+
+  // --- end ------------------------------------------------------------------------------------------------------------
+
+  #endWithProcess(): void {
+    let orderly = false;
+    process.on('SIGTERM', () => {
+      orderly = true;
+      endOrderly();
+      if (process.listenerCount('SIGTERM') > 1) return; // the program ends itself
+      const servers = [...this.#servers.values()];
+      let open = servers.length;
+      const end = (): never => process.exit(0);
+      for (const server of servers) {
+        server.close(() => {
+          if (--open === 0) end();
+        });
+        server.closeIdleConnections();
+      }
+      if (open === 0) end();
+      setTimeout(end, DRAIN_MS).unref();
+    });
+    process.on('exit', code => {
+      if (orderly || code === 0 || code === 78) this.#house.destroy();
+    });
+  }
+}
+
+function answeredBy(verdict: Verdict): AnsweredHow {
+  if (verdict.act === 'rerun' || verdict.act === 'idle') return verdict.answered;
+  return verdict.act === 'refuse' ? Answered.Anew : Answered.Stands;
+}
+
+/** As `Keep.start`; when it cannot be, that is said, and the program runs without. */
+export async function startKeeping(name: string, policy: Policy): Promise<void> {
+  try {
+    await Keep.start(name, policy);
+  } catch (error) {
+    console.error(`zlr: this program's HTTP connections are not kept: ${(error as Error).message}`);
+    if (error instanceof ShimError && error.code === 'NATIVE_MISSING') return;
+    for (const fd of getreginfo()?.channels ?? []) native().close(fd);
+    reregist(); // it is started again all the same
+  }
+}
