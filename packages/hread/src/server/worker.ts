@@ -16,6 +16,8 @@ export interface Handlers<D> {
 
 /** A unit that was there at so many faults is tried again alone. */
 const SUSPECT_FAULTS = 2;
+/** A try that lasts so long and ends nothing acquits: the others have waited enough. */
+const ALONE_MS = 2000;
 
 type Own<D> = Channel<OwnRecord<D>>;
 
@@ -114,6 +116,7 @@ export class Worker<D> {
     }
     channel.busy = true;
     this.#units.set(channel, unit);
+    if (isAlone) setTimeout(() => this.#acquit(channel), ALONE_MS).unref();
     const before = record.consumed;
     const heldBefore = channel.held;
     const settle = (): boolean => {
@@ -149,6 +152,7 @@ export class Worker<D> {
   /** It is no suspect any more: the next one is tried, or, where there is none, all go on. */
   #acquit(channel: Own<D>): void {
     if (!this.#suspects.delete(channel)) return;
+    if (!channel.closed) channel.record.flags &= ~Flag.Alone;
     const [suspect] = this.#suspects;
     if (suspect === undefined) this.#unpark();
     else if (this.#parked.delete(suspect)) this.#loop.done(suspect);
