@@ -82,6 +82,13 @@ export class Servers {
     return this.start(name, [serveMain, folder, '--port', '0', '--name', name]);
   }
 
+  /** `zlr run --http`: a node:http program whose connections are kept. @param {string} program */
+  kept(program) {
+    const name = this.name();
+    const node = ['--', process.execPath, program];
+    return this.start(name, [zlr, 'run', '--http', '--name', name, '--threshold', '0', ...node]);
+  }
+
   /**
    * Another program under a supervisor.
    * @param {readonly string[]} command

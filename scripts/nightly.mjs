@@ -1,7 +1,10 @@
-// The random tests of the store at length: thousands of kills, more steps cut off, more damage. About a quarter of an hour.
+// The random tests at length: of the store with thousands of kills, more steps cut off, more damage, about a quarter of an hour;
+// of kept HTTP connections with 500 kills and long fuzzing, a few minutes.
 process.env['ZLR_KILLS'] ??= '5000';
 process.env['ZLR_CUT_STEPS'] ??= '150';
 process.env['ZLR_FUZZ'] ??= '20000';
+process.env['ZLR_DROPIN_FAULTS'] ??= '500';
 const store = 'packages/state-store/test';
 process.argv.push(...['crash-sigkill', 'crash-every-store', 'fuzz'].map(name => `${store}/${name}.test.ts`));
+process.argv.push('test/dropin/torture.test.ts', 'packages/zlr-http/test/dropin/framing.test.ts');
 await import('./test.mjs');

@@ -104,6 +104,17 @@ test.serial('serve', async t => {
   }
 });
 
+test.serial('dropin', async t => {
+  const result = await run(t, [bench('run.mjs'), 'dropin', ...small]);
+  isHeaded(t, result, 'dropin');
+  const results = result['results'] as Record<string, unknown>[];
+  t.is(results.length, 4);
+  for (const each of results) {
+    t.is(each['errors'], 0);
+    for (const figure of ['plainUs', 'keptUs', 'kept', 'control']) isFigure(t, each[figure], figure);
+  }
+});
+
 test.serial('the load that is used where wrk is missing', async t => {
   const server = createServer((_request, response) => response.end(Buffer.alloc(100_000)));
   t.teardown(() => server.close());

@@ -104,11 +104,19 @@ export interface Native {
   };
   moduleForget(device: number): number;
 
+  /** sizes: of large and small extents, their counts, and the reserve. */
   heldOpen(
-    record: Uint8Array,
-    pool: Uint8Array,
-    slotSize: number,
-    stack: Int32Array,
+    buffers: readonly [
+      record: Uint8Array,
+      pool: Uint8Array,
+      extents: Uint32Array,
+      large: Int32Array,
+      small: Int32Array,
+      flow: Uint32Array,
+    ],
+    sizes: Uint32Array,
+    owner: number,
+    most: number,
     fd: number,
     read: number,
   ): HeldHandle;
@@ -117,22 +125,32 @@ export interface Native {
   /** Nanoseconds in `count` reads, in C alone; for bench/. */
   measureReads(held: HeldHandle, feeder: number, length: number, count: number, hold: 0 | 1): number;
 
+  /** The socket's SO_COOKIE. */
+  cookieOf(fd: number): bigint;
   readonly REACTOR_EVENTS: number;
+  readonly REACTOR_COMMANDS: number;
+  /** numbers: stride, capacity, those of heldOpen, bytes that may be held, bytes of output, in turn. */
   reactorCreate(
-    records: Uint8Array,
-    stride: number,
-    capacity: number,
-    pool: Uint8Array,
-    slotSize: number,
-    stack: Int32Array,
-    buffers: readonly [events: Uint32Array, commands: Uint32Array, control: Uint32Array],
+    buffers: readonly [
+      records: Uint8Array,
+      pool: Uint8Array,
+      extents: Uint32Array,
+      large: Int32Array,
+      small: Int32Array,
+      flows: Uint32Array,
+      events: Uint32Array,
+      commands: Uint32Array,
+      control: Uint32Array,
+    ],
+    numbers: Uint32Array,
     callback: (events: number) => void,
   ): ReactorHandle | number;
   reactorListen(reactor: ReactorHandle, fd: number): number;
   reactorUnlisten(reactor: ReactorHandle): void;
   reactorResume(reactor: ReactorHandle, channel: number, fd: number, read: number, written: number): number;
   reactorSubmit(reactor: ReactorHandle): void;
-  reactorIdle(reactor: ReactorHandle, seconds: number): void;
+  reactorPass(reactor: ReactorHandle): void;
+  reactorIdle(reactor: ReactorHandle, quietSeconds: number, unitSeconds: number): void;
   reactorClose(reactor: ReactorHandle): void;
 
   /** A TCP socket that does not listen yet, marked as a channel. */
@@ -152,7 +170,8 @@ export interface Native {
   exchangeRestore(): void;
   /** -ENOBUFS: no record is free, the connection stays plain. */
   exchangeBegin(fd: number): number;
-  exchangeResume(fd: number, record: number, read: number, written: number, anew: 0 | 1): number;
+  /** `answered`: the answer in progress stands, is made anew, or is whole; native/exchange/talk.h */
+  exchangeResume(fd: number, record: number, read: number, written: number, answered: 0 | 1 | 2): number;
   /** 0: all that was produced is the kernel's; -EAGAIN: not yet. */
   exchangeFlush(fd: number): number;
   exchangeClose(fd: number, reset: 0 | 1): number;
@@ -219,7 +238,18 @@ export interface ReactorHandle {
 }
 
 /** Kinds of the reactor's events; the same numbers as in native/reactor/reactor.h. */
-export const Event = {Accepted: 1, Input: 2, Ended: 3, Sent: 4, Failed: 5, Closed: 6, Idle: 7} as const;
+export const Event = {
+  Accepted: 1,
+  Input: 2,
+  Ended: 3,
+  Sent: 4,
+  Drained: 5,
+  Failed: 6,
+  Closed: 7,
+  Idle: 8,
+  Overdue: 9,
+  Starved: 10,
+} as const;
 /** Kinds of the reactor's commands; the same numbers as in native/reactor/reactor.h. */
 export const Command = {Attach: 1, Send: 2, Consumed: 3, Shutdown: 4, Close: 5} as const;
 

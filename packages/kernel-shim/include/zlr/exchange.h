@@ -23,7 +23,8 @@
  * An answer is complete when in_done has moved beyond its request. Of one that is not, the record has the framing, how
  * much body was produced, and a digest of it: another generation runs the request again, compares, and goes on behind
  * what the client has. `span` bytes behind out_pos may have been given to the kernel without being held; the digest
- * counts them.
+ * counts them. (When they are all the rest of the answer it does not: the kernel mostly takes them at once, and then nobody
+ * asks. A death between the kernel's taking a part of them and the next record leaves what cannot be gone on with.)
  */
 #ifndef ZLR_EXCHANGE_H
 #define ZLR_EXCHANGE_H
@@ -39,7 +40,7 @@ struct zlr_progress {
   uint64_t body_total; /* of the answer in progress: its Content-Length */
   uint64_t body_done;  /* bytes of its body up to out_pos */
   uint64_t chunk_left; /* bytes of its current chunk that are missing; its size, while that is being read */
-  uint64_t digest;     /* of its first body_done + span bytes */
+  uint64_t digest;     /* of its first body_done + span bytes; ZLR_SPAN_WHOLE: of its first body_done */
   uint32_t span;       /* bytes of its body behind out_pos that the kernel may have */
   uint32_t out_slot;   /* number of the output slot + 1; 0: none */
   uint16_t status;
@@ -47,7 +48,7 @@ struct zlr_progress {
   uint8_t framing;     /* enum zlr_framing */
   uint8_t chunk_state; /* enum zlr_chunk_state */
   uint8_t chunk_digits;
-  uint8_t flags;       /* ZLR_ANSWER_CLOSES, ZLR_ANSWERED_EARLY */
+  uint8_t flags;       /* ZLR_ANSWER_CLOSES, ... */
 };
 
 struct zlr_exchange {
@@ -64,6 +65,7 @@ enum zlr_framing { ZLR_NO_ANSWER, ZLR_LENGTH, ZLR_CHUNKED, ZLR_UNTIL_END };
 enum {
   ZLR_ANSWER_CLOSES = 1,  /* the connection ends with this answer */
   ZLR_ANSWERED_EARLY = 2, /* the oldest request was answered before all of it had come */
+  ZLR_SPAN_WHOLE = 4,     /* the span is all the rest of the answer, and the digest does not count it */
 };
 enum {
   ZLR_OPAQUE = 1, /* not HTTP/1.1 (any more), or beyond what is held: ends with its process */

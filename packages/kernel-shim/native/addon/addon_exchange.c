@@ -82,12 +82,12 @@ static napi_value begin(napi_env env, napi_callback_info info) {
   return make_int(env, -ENOBUFS);
 }
 
-/* exchangeResume(fd, record, read, written, anew): 0 or -errno */
+/* exchangeResume(fd, record, read, written, enum zlr_answered): 0 or -errno */
 static napi_value resume(napi_env env, napi_callback_info info) {
   struct args args = get_args(env, info);
   struct zlr_talk *talk = zlr_talk_resume(&house, &tally, get_int(env, args.at[0]), get_uint(env, args.at[1]),
                                           (uint64_t)get_double(env, args.at[2]), (uint64_t)get_double(env, args.at[3]),
-                                          get_int(env, args.at[4]));
+                                          (enum zlr_answered)get_int(env, args.at[4]));
   if (!talk) return make_int(env, -ENOMEM);
   if (zlr_calls_enter(talk)) return make_int(env, 0);
   zlr_talk_end(talk);

@@ -38,7 +38,7 @@ bool zlr_match_begin(struct zlr_talk *talk) {
   struct zlr_progress *now = &talk->now;
   zlr_digest_begin(&match->digest);
   match->interim = now->interim;
-  match->mark = now->body_done + now->span;
+  match->mark = now->body_done + (now->flags & ZLR_SPAN_WHOLE ? 0 : now->span);
   if (talk->written > now->out_pos) { /* some of the span was sent */
     const uint64_t more = talk->written - now->out_pos;
     now->out_pos = talk->written;
@@ -46,6 +46,7 @@ bool zlr_match_begin(struct zlr_talk *talk) {
     if (now->framing == ZLR_CHUNKED && (now->chunk_left -= more) == 0) now->chunk_state = ZLR_CHUNK_CR;
   }
   now->span = 0;
+  now->flags &= (uint8_t)~ZLR_SPAN_WHOLE;
   match->sent = now->body_done;
   talk->match = match;
   return true;

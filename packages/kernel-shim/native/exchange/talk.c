@@ -14,6 +14,7 @@ enum {
   HEAD_COPY = 4 * 1024,   /* what is copied of such a write in search of the body's beginning, */
   HEAD_MAX = 32 * 1024,   /* and how far that goes */
   PARTS_MAX = 16,
+  SPAN_MAX = 1 << 30,
 };
 
 /* As in reactor/hold.c: the next generation sees what was stored before the death, in order, if the compiler keeps it. */
@@ -370,60 +371,76 @@ int zlr_talk_flush(struct zlr_talk *talk) {
   return 0;
 }
 
-/*
- * Sends what is held and, behind it, body bytes straight from where they are. They are not held: before the first of them
- * leaves, the record says how many there may be and what their digest is. Returns whether all were taken.
- */
-static bool send_span(struct zlr_talk *talk, struct zlr_cursor *cursor, size_t *left) {
+/* Body bytes at out_pos that the kernel has taken. */
+static void sent_body(struct zlr_talk *talk, size_t count) {
   struct zlr_progress *now = &talk->now;
-  struct iovec parts[PARTS_MAX];
-  size_t most = talk->house->slot_size - ZLR_SEAM; /* the next generation holds as much before it sends on */
-  if (most > *left) most = *left;
-  if (most > body_ahead(now)) most = (size_t)body_ahead(now);
-  const size_t held = (size_t)(now->out_pos - talk->written);
-  int count = 0;
-  if (held) parts[count++] = (struct iovec){zlr_house_slot(talk->house, now->out_slot) + (talk->written - now->out_base), held};
-  struct zlr_cursor at = *cursor;
-  struct zlr_digest after = talk->digest;
-  size_t span = 0;
-  while (span < most && count < PARTS_MAX) {
-    size_t here = at.part->iov_len - at.offset;
-    if (here > most - span) here = most - span;
-    parts[count].iov_base = (unsigned char *)at.part->iov_base + at.offset;
-    parts[count].iov_len = here;
-    zlr_digest_more(&after, parts[count++].iov_base, here);
-    span += here;
-    zlr_cursor_skip(&at, here);
-  }
-  now->span = (uint32_t)span;
-  now->digest = zlr_digest_value(&after);
-  zlr_talk_publish(talk);
-  const struct msghdr message = {.msg_iov = parts, .msg_iovlen = (size_t)count};
-  const ssize_t n = sendmsg(talk->fd, &message, MSG_NOSIGNAL);
-  now->span = 0; /* from here on `written` tells */
-  if (n < 0) return false;
-  talk->written += (uint64_t)n;
-  if ((size_t)n <= held) return (size_t)n == held + span;
-  size_t sent = (size_t)n - held;
-  if (sent == span) talk->digest = after;
-  else
-    for (int i = held ? 1 : 0, rest = (int)sent; rest > 0; i++) {
-      const size_t here = (size_t)rest < parts[i].iov_len ? (size_t)rest : parts[i].iov_len;
-      zlr_digest_more(&talk->digest, parts[i].iov_base, here);
-      rest -= (int)here;
-    }
-  now->out_pos += sent;
-  now->body_done += sent;
+  now->out_pos += count;
+  now->body_done += count;
   now->digest = zlr_digest_value(&talk->digest);
   if (now->framing == ZLR_CHUNKED) {
     struct zlr_chunks chunks = chunks_of(now);
-    zlr_chunks_skip(&chunks, sent);
+    zlr_chunks_skip(&chunks, count);
     set_chunks(now, &chunks);
   }
-  if (now->framing == ZLR_LENGTH && now->body_done == now->body_total) {
-    answer_ends(talk, now->out_pos);
-    zlr_talk_publish(talk);
+}
+
+static void digest_parts(struct zlr_digest *digest, const struct iovec *parts, size_t count) {
+  for (; count > 0; parts++) {
+    const size_t here = count < parts->iov_len ? count : parts->iov_len;
+    zlr_digest_more(digest, parts->iov_base, here);
+    count -= here;
   }
+}
+
+/*
+ * Sends what is held and, behind it, body bytes straight from where they are. They are not held: before the first of them
+ * leaves, the record says how many there may be and what their digest is (but see ZLR_SPAN_WHOLE). Returns whether all were
+ * taken.
+ */
+static bool send_span(struct zlr_talk *talk, struct zlr_cursor *cursor, size_t *left) {
+  struct zlr_progress *now = &talk->now;
+  const bool whole = now->framing == ZLR_LENGTH && body_ahead(now) == *left && *left <= SPAN_MAX;
+  size_t most = talk->house->slot_size - ZLR_SEAM; /* the next generation holds as much before it sends on */
+  if (whole) most = *left;
+  if (most > *left) most = *left;
+  if (most > body_ahead(now)) most = (size_t)body_ahead(now);
+
+  struct iovec parts[PARTS_MAX + 1];
+  const size_t held = (size_t)(now->out_pos - talk->written);
+  if (held) parts[0] = (struct iovec){zlr_house_slot(talk->house, now->out_slot) + (talk->written - now->out_base), held};
+  struct iovec *const body = held ? parts + 1 : parts;
+  struct zlr_cursor at = *cursor;
+  size_t span = 0;
+  int count = 0;
+  while (span < most && count < PARTS_MAX) {
+    size_t here = at.part->iov_len - at.offset;
+    if (here > most - span) here = most - span;
+    body[count++] = (struct iovec){(unsigned char *)at.part->iov_base + at.offset, here};
+    span += here;
+    zlr_cursor_skip(&at, here);
+  }
+
+  const bool undigested = whole && span == most;
+  struct zlr_digest after = talk->digest;
+  if (!undigested) digest_parts(&after, body, span);
+  now->span = (uint32_t)span;
+  now->digest = zlr_digest_value(&after);
+  if (undigested) now->flags |= ZLR_SPAN_WHOLE;
+  zlr_talk_publish(talk);
+  const struct msghdr message = {.msg_iov = parts, .msg_iovlen = (size_t)count + (held ? 1 : 0)};
+  const ssize_t n = sendmsg(talk->fd, &message, MSG_NOSIGNAL);
+  now->span = 0;
+  now->flags &= (uint8_t)~ZLR_SPAN_WHOLE;
+  if (n < 0) return false;
+  talk->written += (uint64_t)n;
+  if ((size_t)n <= held) return false;
+  const size_t sent = (size_t)n - held;
+  const bool ends = now->framing == ZLR_LENGTH && now->body_done + sent == now->body_total;
+  if (!ends && sent == span) talk->digest = after;
+  else if (!ends) digest_parts(&talk->digest, body, sent);
+  sent_body(talk, sent);
+  if (ends) answer_ends(talk, now->out_pos);
+  if (ends || undigested) zlr_talk_publish(talk); /* else `written` tells */
   zlr_cursor_skip(cursor, sent);
   *left -= sent;
   return sent == span;
@@ -510,14 +527,14 @@ ssize_t zlr_talk_write(struct zlr_talk *talk, const struct iovec *parts, int cou
 /* --- going on ------------------------------------------------------------------------------------------------------ */
 
 struct zlr_talk *zlr_talk_resume(struct zlr_house *house, struct zlr_tally *tally, int fd, uint32_t number, uint64_t read,
-                                 uint64_t written, bool anew) {
+                                 uint64_t written, enum zlr_answered answered) {
   struct zlr_talk *talk = make(house, tally, fd, number);
   if (!talk) return NULL;
   struct zlr_progress *now = &talk->now;
   *now = talk->record->progress[talk->record->which];
   talk->read = read;
   talk->written = written;
-  if (anew) {
+  if (answered == ZLR_ANSWER_ANEW) {
     now->out_pos = now->out_start;
     now->framing = ZLR_NO_ANSWER;
   }
@@ -526,6 +543,14 @@ struct zlr_talk *zlr_talk_resume(struct zlr_house *house, struct zlr_tally *tall
   talk->scanned = now->in_done;
   if (read > now->in_done && !(talk->record->flags & ZLR_UNHELD))
     scan(talk, zlr_house_slot(house, talk->record->in_slot), talk->record->in_base);
+  if (answered == ZLR_ANSWERED_WHOLE) { /* the kernel has all of it, which the dead process did not live to record */
+    now->span = 0;
+    now->flags &= (uint8_t)~ZLR_SPAN_WHOLE;
+    now->out_pos = written;
+    answer_ends(talk, written);
+    zlr_talk_publish(talk);
+    settle(talk);
+  }
   if ((now->framing != ZLR_NO_ANSWER || now->interim > 0) && !zlr_match_begin(talk)) {
     free(talk);
     return NULL;

@@ -52,12 +52,19 @@ struct zlr_talk {
 /* A connection that was just accepted. NULL: there is no record or no memory for it, it stays plain. */
 struct zlr_talk *zlr_talk_begin(struct zlr_house *house, struct zlr_tally *tally, int fd, uint64_t cookie);
 
+/* What became of the answer in progress when its process died. */
+enum zlr_answered {
+  ZLR_ANSWER_STANDS, /* there is none, or the client has some of it, and it is gone on with */
+  ZLR_ANSWER_ANEW,   /* nothing of it was sent: another takes its place */
+  ZLR_ANSWERED_WHOLE,
+};
+
 /*
- * One of a former generation, as its record and the kernel's books have it: the caller has judged that they agree.
- * `anew`: nothing of the answer in progress was sent, another takes its place. NULL: no memory.
+ * One of a former generation, as its record and the kernel's books have it: the caller has judged that they agree. NULL: no
+ * memory.
  */
 struct zlr_talk *zlr_talk_resume(struct zlr_house *house, struct zlr_tally *tally, int fd, uint32_t number, uint64_t read,
-                                 uint64_t written, bool anew);
+                                 uint64_t written, enum zlr_answered answered);
 
 /* The connection is about to be closed: its record and slots are free. */
 void zlr_talk_end(struct zlr_talk *talk);

@@ -41,9 +41,12 @@ export const UNHELD = 2;
 /** Of a progress' `flags`. */
 export const ANSWER_CLOSES = 1;
 export const ANSWERED_EARLY = 2;
+export const SPAN_WHOLE = 4;
 /** Values of `framing`. */
 export const Framing = {None: 0, Length: 1, Chunked: 2, UntilEnd: 3} as const;
 /** Values of `chunkState` at which an answer can be gone on with; native/exchange/chunks.h has them all. */
 export const ChunkState = {Size: 0, Data: 3, Cr: 4, Lf: 5} as const;
+/** What became of the answer in progress, as `exchangeResume` takes it; native/exchange/talk.h. */
+export const Answered = {Stands: 0, Anew: 1, Whole: 2} as const;
 /** Of a request's flags, as `exchangeScan` gives them; native/exchange/request.h. */
 export const REQUEST_IDEMPOTENT = 2;

@@ -2,10 +2,12 @@ import type {Books} from '@zlr/kernel-shim';
 import {
   ANSWER_CLOSES,
   ANSWERED_EARLY,
+  Answered,
   ChunkState,
   Framing,
   OPAQUE,
   REQUEST_IDEMPOTENT,
+  SPAN_WHOLE,
   UNHELD,
 } from './exchange-record.js';
 
@@ -29,6 +31,8 @@ export interface Recorded {
     readonly outPos: number;
     readonly outBase: number;
     readonly outSlot: number;
+    readonly bodyTotal: number;
+    readonly bodyDone: number;
     readonly span: number;
     readonly framing: number;
     readonly chunkState: number;
@@ -44,14 +48,19 @@ export interface HeldRequest {
   readonly flags: number;
 }
 
+export type AnsweredHow = (typeof Answered)[keyof typeof Answered];
+
 /** What becomes of a connection that a former generation left. */
 export type Verdict =
   /** Accepted in the last instant, not a byte of it was read. */
   | {act: 'fresh'}
   /** Nothing is to be run; it waits for its next request. */
-  | {act: 'idle'}
-  /** What is held is given to the program again. `anew`: nothing of its answer was sent; `counts`: a request was begun. */
-  | {act: 'rerun'; anew: boolean; counts: boolean}
+  | {act: 'idle'; answered: AnsweredHow}
+  /**
+   * What is held, from the byte `from` on, is given to the program again. `counts`: a request had been begun; `resumes`: the
+   * client has a part of its answer.
+   */
+  | {act: 'rerun'; answered: AnsweredHow; from: number; counts: boolean; resumes: boolean}
   /** Answered 503, and ended. */
   | {act: 'refuse'; why: string}
   /** What is owed is sent, and it ends. */
@@ -111,22 +120,42 @@ export function judge(
   const wrong = misfit(recorded, books, slots);
   if (wrong) return {act: 'reset', why: wrong};
   const inAnswer = now.framing !== Framing.None;
-  if (!inAnswer && now.flags & ANSWER_CLOSES) return {act: 'finish', why: 'its last answer is complete'};
+  // Given to the kernel at once, with no digest of it: whole, or nothing that another answer could be compared with.
+  const isCut = (now.flags & SPAN_WHOLE) !== 0 && books.written > now.outPos;
+  const isWhole = isCut && books.written === now.outPos + (now.bodyTotal - now.bodyDone);
+  if (isCut && !isWhole) return {act: 'reset', why: 'a large answer was cut while the kernel took it'};
+  if ((!inAnswer || isWhole) && now.flags & ANSWER_CLOSES)
+    return {act: 'finish', why: 'its last answer is complete'};
   if (now.flags & ANSWERED_EARLY)
     return {act: 'finish', why: 'it was answered before all of the request had come'};
   if (books.read === now.inDone) {
     if (inAnswer) return {act: 'close', why: 'the answer belongs to no request'};
-    return books.peerEnded && books.unread === 0 ? {act: 'finish', why: 'the peer has ended'} : {act: 'idle'};
+    return books.peerEnded && books.unread === 0
+      ? {act: 'finish', why: 'the peer has ended'}
+      : {act: 'idle', answered: Answered.Stands};
   }
 
-  const isBegun = inAnswer && books.written > now.outStart;
+  const isBegun = inAnswer && !isWhole && books.written > now.outStart;
   const refuse = (why: string): Verdict => ({act: isBegun ? 'finish' : 'refuse', why});
-  if (flags & UNHELD) return refuse('the request is larger than what is held');
-  const held = requests();
+  if (flags & UNHELD)
+    return isWhole
+      ? {act: 'finish', why: 'it is answered'}
+      : refuse('the request is larger than what is held');
+  let held = requests();
   if (held.some(request => request.end < 0)) return {act: 'close', why: 'its requests cannot be framed'};
+  let from = 0;
+  if (isWhole) {
+    from = held[0]?.end ?? 0;
+    if (from === 0) return {act: 'finish', why: 'it was answered before all of the request had come'};
+    if (from === books.read - now.inDone) return {act: 'idle', answered: Answered.Whole};
+    held = held.slice(1);
+  }
   if (policy.rerun === 'idempotent' && held.some(request => (request.flags & REQUEST_IDEMPOTENT) === 0))
-    return refuse('the request may not be run again (--rerun idempotent)');
-  if (attempts >= policy.attempts) return refuse(`the request was run again ${attempts} times`);
+    return isWhole
+      ? {act: 'finish', why: 'what follows may not be run again'}
+      : refuse('the request may not be run again (--rerun idempotent)');
+  if (attempts >= policy.attempts && !isWhole) return refuse(`the request was run again ${attempts} times`);
   if (isBegun && !canGoOn(now)) return {act: 'reset', why: 'its answer was cut where no other can go on'};
-  return {act: 'rerun', anew: inAnswer && !isBegun, counts: held.length > 0};
+  const answered = isWhole ? Answered.Whole : inAnswer && !isBegun ? Answered.Anew : Answered.Stands;
+  return {act: 'rerun', answered, from, counts: held.length > 0, resumes: isBegun};
 }

@@ -12,14 +12,25 @@ import {
 } from '@zlr/kernel-shim';
 import {errnoName, native} from '@zlr/kernel-shim/internal';
 import {HttpError} from '../errors.js';
+import {Answered} from './exchange-record.js';
 import {type House, openHouse, SLOT_SIZE} from './house.js';
-import type {Policy} from './judge.js';
+import type {AnsweredHow, Policy, Verdict} from './judge.js';
 import {descriptorOf, giveConnection, onListen} from './node-server.js';
-import {countAttempt, type Inherited, type Left, takeStock} from './recovery.js';
+import {type Inherited, type Left, takeStock} from './recovery.js';
 import {selfTest} from './self-test.js';
 
 const REFUSAL =
   'HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n';
+const VERBS: Record<Verdict['act'], string> = {
+  fresh: 'new',
+  idle: 'idle',
+  rerun: 'run again',
+  refuse: 'answered 503',
+  finish: 'ended',
+  close: 'closed',
+  reset: 'reset',
+};
+
 /** A connection that ended its output waits at most so long for the peer's end before it is cut. */
 const LINGER_MS = 2_000;
 /** What answers on their way may take when the program is to end and has no say of its own in it. */
@@ -71,6 +82,7 @@ export class Keep {
     this.#endWithProcess();
     reregist();
     for (const left of inherited.connections) this.#takeOver(left);
+    this.#count();
     if (generation() > 1) console.error(`zlr: ${this.#report()}`);
   }
 
@@ -133,9 +145,8 @@ export class Keep {
       return;
     }
     if (record >= 0) {
-      const anew = verdict.act === 'refuse' || (verdict.act === 'rerun' && verdict.anew);
-      if (verdict.act === 'rerun' && verdict.counts) countAttempt(this.#house, record);
-      native().exchangeResume(fd, record, books.read, books.written, anew ? 1 : 0);
+      native().exchangeResume(fd, record, books.read, books.written, answeredBy(verdict));
+      if (verdict.act === 'rerun' && verdict.counts) left.countAttempt();
     }
     this.#byFd.set(fd, left);
     this.#advance(left);
@@ -187,12 +198,27 @@ export class Keep {
     socket.resume();
   }
 
+  #count(): void {
+    const {root} = this.#house;
+    const acts = this.#inherited.connections.map(({verdict}) => verdict);
+    const count = (is: (verdict: Verdict) => boolean) => acts.filter(is).length;
+    this.#house.transaction(() => {
+      root.runAgain += count(verdict => verdict.act === 'rerun' && verdict.counts);
+      root.resumed += count(verdict => verdict.act === 'rerun' && verdict.resumes);
+      root.refused += count(verdict => verdict.act === 'refuse');
+      root.reset += count(verdict => verdict.act === 'reset');
+    });
+  }
+
+  /** What a human wants to know of a recovery: how many go on and how, and why others do not. */
   #report(): string {
     const counts = new Map<string, number>();
-    for (const {verdict} of this.#inherited.connections)
-      counts.set(verdict.act, (counts.get(verdict.act) ?? 0) + 1);
-    const text = [...counts].map(([act, count]) => `${count} ${act}`).join(', ');
-    return `generation ${generation()} goes on with ${this.#inherited.connections.length} connections (${text})`;
+    for (const {verdict} of this.#inherited.connections) {
+      const what = 'why' in verdict ? `${VERBS[verdict.act]} (${verdict.why})` : VERBS[verdict.act];
+      counts.set(what, (counts.get(what) ?? 0) + 1);
+    }
+    const text = [...counts].map(([what, count]) => `${count} ${what}`).join(', ');
+    return `generation ${generation()} goes on with ${this.#inherited.connections.length} HTTP connections${text && `: ${text}`}`;
   }
 
   // --- end ------------------------------------------------------------------------------------------------------------
@@ -219,6 +245,11 @@ export class Keep {
       if (orderly || code === 0 || code === 78) this.#house.destroy();
     });
   }
+}
+
+function answeredBy(verdict: Verdict): AnsweredHow {
+  if (verdict.act === 'rerun' || verdict.act === 'idle') return verdict.answered;
+  return verdict.act === 'refuse' ? Answered.Anew : Answered.Stands;
 }
 
 /** As `Keep.start`; when it cannot be, that is said, and the program runs without. */

@@ -14,7 +14,7 @@ import test from 'ava';
 import * as record from '../../src/dropin/exchange-record.js';
 
 const native = fileURLToPath(new URL('../../../kernel-shim', import.meta.url));
-const headers = ['include/zlr/exchange.h', 'native/exchange/chunks.h', 'native/exchange/request.h'].map(
+const headers = ['include/zlr/exchange.h', 'native/exchange/chunks.h', 'native/exchange/talk.h'].map(
   name => `${native}/${name}`,
 );
 
@@ -23,6 +23,10 @@ const constants: Record<string, number> = {
   ZLR_UNHELD: record.UNHELD,
   ZLR_ANSWER_CLOSES: record.ANSWER_CLOSES,
   ZLR_ANSWERED_EARLY: record.ANSWERED_EARLY,
+  ZLR_SPAN_WHOLE: record.SPAN_WHOLE,
+  ZLR_ANSWER_STANDS: record.Answered.Stands,
+  ZLR_ANSWER_ANEW: record.Answered.Anew,
+  ZLR_ANSWERED_WHOLE: record.Answered.Whole,
   ZLR_NO_ANSWER: record.Framing.None,
   ZLR_LENGTH: record.Framing.Length,
   ZLR_CHUNKED: record.Framing.Chunked,

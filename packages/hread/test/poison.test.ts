@@ -1,0 +1,31 @@
+/*
+ * A client whose input ends the process each time, among others who are at work at the same time: after three crashes it
+ * is the one that is told so, and nobody else notices.
+ *
+ * To see it fail: let Worker.recover take everybody who was at work for a suspect of the first crash, or for poison.
+ */
+import {fileURLToPath} from 'node:url';
+import test from 'ava';
+import {Client} from './helpers/client.js';
+import {Supervised} from './helpers/supervised.js';
+
+const fixture = fileURLToPath(new URL('fixtures/crashing.mjs', import.meta.url));
+
+test('input that ends the process is found out, and no innocent is blamed', async t => {
+  const service = await Supervised.start(t, name => [process.execPath, fixture, name]);
+  const innocents = await Promise.all([1, 2, 3].map(() => Client.open(service.port)));
+  const crasher = await Client.open(service.port);
+  const late = await Client.open(service.port);
+  innocents.forEach((client, n) => {
+    client.send(`wait ${300 + n}\n`);
+  });
+  crasher.send('crash 50\n');
+  await crasher.untilEnded();
+  t.is(crasher.text, 'cannot do crash 50\n');
+  t.is(service.generation, 4, 'two crashes among the others, and one alone');
+  await Promise.all(innocents.map((client, n) => client.untilText(`wait ${300 + n}\n`)));
+  late.send('hello\n');
+  await late.untilText('hello\n');
+  for (const client of innocents) t.is(client.text.split('\n').length, 2);
+  await Promise.all([...innocents, crasher, late].map(client => client.close()));
+});
