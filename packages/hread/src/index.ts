@@ -3,6 +3,7 @@ export {Channel, type ChannelRecord} from './channels/channel.js';
 export {channelFields, channelStruct} from './channels/channel-record.js';
 export {Extents, type FileRange, LARGE, SMALL} from './channels/extents.js';
 export type {Span} from './channels/input.js';
+export type {Piece} from './channels/output.js';
 export {HreadError, type HreadErrorCode} from './errors.js';
 export {HeldStream} from './held-stream.js';
 export type {Address} from './reactor/listen.js';
