@@ -35,6 +35,14 @@ function isParseError(error: unknown): error is Error {
   return error instanceof Error && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS_');
 }
 
+/** A number above 0 of an option that may be left out. */
+export function positive(command: string, option: string, value: string | undefined): number | undefined {
+  if (value === undefined) return undefined;
+  const number = value.trim() === '' ? Number.NaN : Number(value);
+  if (Number.isFinite(number) && number > 0) return number;
+  throw usageError(command, `--${option} takes a number above 0, not '${value}'`);
+}
+
 /** --threshold: seconds, as the thesis counts it. */
 export function thresholdMs(command: string, value: string): number {
   const seconds = value.trim() === '' ? Number.NaN : Number(value);

@@ -11,7 +11,7 @@ const ENDING_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
  * Resolves with the exit code for this process.
  */
 export async function superviseInForeground(
-  options: Pick<SuperviseOptions, 'name' | 'command' | 'thresholdMs'>,
+  options: Pick<SuperviseOptions, 'name' | 'command' | 'thresholdMs' | 'hangMs' | 'aging'>,
 ): Promise<number> {
   // Before the service starts: a signal during its start must not end this process and leave the service behind.
   const asked = firstSignal();

@@ -1,11 +1,11 @@
-import {type Command, parse, thresholdMs, usageError} from './command.js';
+import {type Command, parse, positive, thresholdMs, usageError} from './command.js';
 import {DEFAULT_NAME, DEFAULT_THRESHOLD, superviseInForeground} from './foreground.js';
 import {ATTEMPTS_DEFAULT, keepHttp, RERUN_DEFAULT} from './kept-http.js';
 
 export const run: Command = {
   name: 'run',
   usage:
-    '[--name NAME] [--threshold SECONDS] [--http [--rerun WHICH] [--attempts N]] -- COMMAND [ARGUMENT...]',
+    '[--name NAME] [--threshold SECONDS] [--hang SECONDS] [--max-rss MB] [--http [--rerun WHICH] [--attempts N]] -- COMMAND [ARGUMENT...]',
   summary: 'run any service under a supervisor',
   help: `Starts COMMAND and starts it again, with the same arguments, environment, folder and channels, when it faults.
 Its standard input, output and error are this terminal's.
@@ -13,6 +13,9 @@ Its standard input, output and error are this terminal's.
   --name NAME          the service's name for status and stop (default ${DEFAULT_NAME})
   --threshold SECONDS  a fault sooner than this after the last restart counts as a software bug, and too many
                        of them in a row end the service (default ${DEFAULT_THRESHOLD}; 0: every fault is transient)
+  --hang SECONDS       a service whose event loop does not turn for so long is killed and started again (default: it may)
+  --max-rss MB         a service that has more resident memory is followed by a fresh one, before it fails, but not
+                       sooner after its start than the threshold
   --http               COMMAND is node with a program whose HTTP servers keep their connections, and the requests
                        that are not answered, beyond a fault: nothing of the program is changed
   --rerun WHICH        the requests that are run again after a fault: idempotent (GET, HEAD, PUT, DELETE, OPTIONS, and
@@ -30,6 +33,8 @@ Its standard input, output and error are this terminal's.
       options: {
         name: {type: 'string', default: DEFAULT_NAME},
         threshold: {type: 'string', default: DEFAULT_THRESHOLD},
+        hang: {type: 'string'},
+        'max-rss': {type: 'string'},
         http: {type: 'boolean', default: false},
         rerun: {type: 'string', default: RERUN_DEFAULT},
         attempts: {type: 'string', default: ATTEMPTS_DEFAULT},
@@ -42,10 +47,14 @@ Its standard input, output and error are this terminal's.
       );
     }
     if (command.length === 0) throw usageError('run', 'no command was given after --');
+    const hang = positive('run', 'hang', values.hang);
+    const maxRss = positive('run', 'max-rss', values['max-rss']);
     return superviseInForeground({
       name: values.name,
       command: values.http ? keepHttp(command, values) : command,
       thresholdMs: thresholdMs('run', values.threshold),
+      ...(hang !== undefined && {hangMs: hang * 1000}),
+      ...(maxRss !== undefined && {aging: {rssBytes: maxRss * 1e6}}),
     });
   },
 };

@@ -11,7 +11,7 @@ export const status: Command = {
   help: `  --name NAME  the service (may be left out while only one is running)
   --json       print one JSON object: name, supervisorPid, generation, pid, keepers, startedAt, channels, faultCount and
                faults, a list of the latest
-               {generation, class, signal, exitCode, at, downMs, channels}; downMs is the time from the fault to the
+               {generation, class, signal, exitCode, at, downMs, channels, uptimeMs, rssBytes, heapBytes}; downMs is the time from the fault to the
                first recovered channel that was served, null while there is none; and of a service under zlr run --http
                also http, {runAgain, resumed, refused, reset}: what became of requests and connections at its faults`,
 

@@ -66,7 +66,18 @@ test('a connection outlives a kill, and status tells of it', async t => {
   t.not(found.pid, pid);
   t.is(found.faults.length, 1);
   const [fault] = found.faults;
-  t.deepEqual(Object.keys(fault), ['generation', 'class', 'signal', 'exitCode', 'at', 'downMs', 'channels']);
+  t.deepEqual(Object.keys(fault), [
+    'generation',
+    'class',
+    'signal',
+    'exitCode',
+    'at',
+    'downMs',
+    'channels',
+    'uptimeMs',
+    'rssBytes',
+    'heapBytes',
+  ]);
   t.like(fault, {generation: 1, class: 'signal', signal: 'SIGKILL', exitCode: null});
   t.true(fault.downMs > 0);
   t.true(fault.channels >= 2, 'the listening socket and the connection');

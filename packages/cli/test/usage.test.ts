@@ -36,6 +36,7 @@ const wrong: [commandLine: string, message: string][] = [
     'run --threshold soon -- node a.js',
     "--threshold takes a number of seconds, 0 or more, not 'soon'; see zlr run --help",
   ],
+  ['run --hang 0 -- node a.js', "--hang takes a number above 0, not '0'; see zlr run --help"],
   ['status web', "Unexpected argument 'web'; see zlr status --help"],
   ['stop --json', "Unknown option '--json'; see zlr stop --help"],
 ];

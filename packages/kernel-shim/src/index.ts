@@ -16,4 +16,5 @@ export {
 } from './registration.js';
 export {type Books, type LocalAddress, listen, localAddress, readBooks} from './sockets.js';
 export {EX_CONFIG} from './supervisor/fault.js';
+export type {Aging} from './supervisor/health.js';
 export {type SuperviseOptions, type Supervisor, supervise} from './supervisor/supervisor.js';

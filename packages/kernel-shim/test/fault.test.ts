@@ -42,6 +42,7 @@ const life = (status: WaitStatus, number: number, ms: number): Life => ({
   lifeMs: ms,
   stillborn: false,
   plain: false,
+  planned: false,
 });
 
 test('an exit code is an exit, a signal is that signal by its usual name', t => {
@@ -184,4 +185,15 @@ test('a plain program that ends at once again and again is started with growing 
     pauses.push(decision.pauseMs);
   }
   t.deepEqual(pauses, [0, 50, 100, 200, 400, 800, 1600, 3200, 5000, 5000, 5000, 5000]);
+});
+
+test('a planned restart is no fault: it counts for nothing, however soon it comes', t => {
+  fc.assert(
+    fc.property(generation, lifeMs, fewFast, thresholdMs, (number, ms, fastFaults, threshold) => {
+      const history = {...none, fastFaults};
+      const limits = {thresholdMs: threshold, patienceMs};
+      const killed = {...life(waitStatus(true, constants.signals.SIGKILL), number, ms), planned: true};
+      t.deepEqual(decide(killed, history, limits, 0), {act: 'restart', history, pauseMs: 0});
+    }),
+  );
 });

@@ -46,7 +46,12 @@ interface Generation extends Process {
 
 /** Everything outside of the supervisor. */
 class World {
-  readonly state: State = initialState({thresholdMs: 0, patienceMs: 60_000});
+  readonly state: State = initialState({
+    thresholdMs: 0,
+    patienceMs: 60_000,
+    hangMs: 10_000,
+    aging: {rssBytes: 1e9},
+  });
   readonly generations: Generation[] = [];
   readonly keepers: KeeperProcess[] = [];
   /** What is under way to the supervisor, one queue a sender: these keep their order, others do not. */
@@ -206,6 +211,9 @@ class World {
         if (keeper) this.die(keeper, 'killed by the supervisor');
         return;
       }
+      case 'renew':
+        if (life?.alive && life.stage === 'up') this.end(life, 'SIGKILL');
+        return;
       case 'terminate':
       case 'sweep':
         if (life?.alive && life.pid === effect.root)
@@ -266,7 +274,17 @@ class World {
       life.stage = 'up';
       server.serving = false;
       this.send(`g${life.pid}`, {type: 'claimed', generation: life.number, pid: life.pid, channels: 3});
-    } else if (!life.registered) {
+    } else if (life.registered) {
+      // Beats come seldom beside what the rest of the family says.
+      if (this.#random.below(8) > 0 || (this.queues.get(`g${life.pid}`)?.length ?? 0) > 0) return;
+      const health = {
+        rssBytes: 2e9 * this.#random.below(2),
+        heapBytes: 0,
+        delayMs: 0,
+        descriptors: undefined,
+      };
+      this.send(`g${life.pid}`, {type: 'beat', generation: life.number, pid: life.pid, health});
+    } else {
       life.registered = true;
       this.send(`g${life.pid}`, {type: 'registered', generation: life.number, pid: life.pid});
     }
@@ -385,4 +403,46 @@ test('through all orders of two faults and more, one generation is in charge, an
   }
   t.log(`${RUNS} runs, ${generations} generations`);
   t.true(generations > RUNS * 1.5);
+});
+
+/** A first generation that has registered, and what was done since. */
+function registered(limits: {hangMs: number; thresholdMs: number}): {
+  state: State;
+  happen: (event: Event, atMs: number) => Effect[];
+} {
+  const state = initialState({patienceMs: 60_000, aging: {rssBytes: 1e9}, ...limits});
+  const happen = (event: Event, atMs: number): Effect[] => step(state, event, atMs);
+  happen({type: 'start'}, 0);
+  happen({type: 'spawned', number: 1, pid: 7, at: new Date(0).toISOString()}, 0);
+  happen({type: 'member', generation: 1, pid: 7}, 0);
+  happen({type: 'registered', generation: 1, pid: 7}, 0);
+  return {state, happen};
+}
+
+const beat = (rssBytes: number): Event => ({
+  type: 'beat',
+  generation: 1,
+  pid: 7,
+  health: {rssBytes, heapBytes: 0, delayMs: 0, descriptors: undefined},
+});
+
+test('silence is a hang only when no beat was waiting to be heard', t => {
+  const {happen} = registered({hangMs: 400, thresholdMs: 0});
+  const sweeps = (effects: Effect[]): number => effects.filter(effect => effect.do === 'sweep').length;
+  t.is(sweeps(happen({type: 'timer', timer: 'hang'}, 400)), 0);
+  happen(beat(0), 401);
+  t.is(sweeps(happen({type: 'timer', timer: 'hang'}, 900)), 0);
+  t.is(sweeps(happen({type: 'timer', timer: 'hang'}, 1_000)), 1);
+});
+
+test('age is three beats in a row beyond a limit, and not sooner than the threshold', t => {
+  const {state, happen} = registered({hangMs: 0, thresholdMs: 10_000});
+  const renews = (effects: Effect[]): boolean => effects.some(effect => effect.do === 'renew');
+  for (const atMs of [1, 2, 3, 4]) t.false(renews(happen(beat(2e9), atMs)));
+  t.false(renews(happen(beat(0), 10_000)));
+  t.false(renews(happen(beat(2e9), 10_001)));
+  t.false(renews(happen(beat(2e9), 10_002)));
+  t.true(renews(happen(beat(2e9), 10_003)));
+  t.is(state.life!.verdict, 'aging');
+  t.false(renews(happen(beat(2e9), 10_004)));
 });

@@ -8,7 +8,7 @@ import {createInterface} from 'node:readline';
 import type {Readable, Writable} from 'node:stream';
 import {fileURLToPath} from 'node:url';
 import type {ExecutionContext} from 'ava';
-import type {FaultRecord, Status} from '../dist/index.js';
+import type {Aging, FaultRecord, Status} from '../dist/index.js';
 import {native} from '../dist/native.js';
 
 const dist = fileURLToPath(new URL('../dist', import.meta.url));
@@ -48,6 +48,8 @@ export interface StartOptions {
   /** Replaces fixtures/service.mjs. */
   command?: readonly string[];
   thresholdMs?: number;
+  hangMs?: number;
+  aging?: Aging;
   runDir?: string;
   /** By default the run folder. */
   cwd?: string;
@@ -117,7 +119,8 @@ export class Supervised {
       at.dist,
       ...(options.plan ?? []),
     ];
-    const settings = {name: this.name, command, thresholdMs: options.thresholdMs};
+    const {thresholdMs, hangMs, aging} = options;
+    const settings = {name: this.name, command, thresholdMs, hangMs, aging};
     const [file, ...args] = [
       ...(options.wrap ?? []),
       node,

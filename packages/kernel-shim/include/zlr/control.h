@@ -17,6 +17,7 @@
  *       |      |   member, registered, claim,            +-----------------+            +------------+
  *       |      +-- claimed, served, replan ------------- | next generation |            | generation |
  *       +--------- hand, keep, keeper, begin ----------> +-----------------+            +------------+
+ *                                                        watch, renew -- to it, and beats from it, while it lives
  */
 #ifndef ZLR_CONTROL_H
 #define ZLR_CONTROL_H
@@ -56,11 +57,14 @@ enum zlr_kind {
   ZLR_SERVED = 36,    /* value: CLOCK_MONOTONIC in ns of the first recovered channel's service */
   ZLR_REPLAN = 37,    /* fd: what it wants its successors to be started as */
   ZLR_CLONED = 38,    /* the answer to KEEP; pid: the keeper's; value: errno when there is none */
+  ZLR_BEAT = 39,      /* its event loop turns; value: RSS, extra: V8's heap, in bytes; flags: ms that the beat came late */
   /* a decider to a generation */
   ZLR_HAND = 48,      /* fd: where to ask for the channels */
   ZLR_NOTHING = 49,   /* there is nothing to take over */
   ZLR_KEEP = 50,      /* fd: the link of the keeper that it shall clone: no other is left */
   ZLR_KEEPER = 51,    /* pid: its leading keeper's now, 0: there is none */
+  ZLR_WATCH = 52,     /* value: ms from beat to beat */
+  ZLR_RENEW = 53,     /* it has grown old: end between two turns of the event loop */
   /* the next generation and the keeper that serves it */
   ZLR_NEXT = 64,      /* value: the descriptor to go on at */
   ZLR_BATCH = 65,     /* fds; entries follow the word; extra: the descriptor to go on at, 0: that was all */

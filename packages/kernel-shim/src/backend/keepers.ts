@@ -6,6 +6,8 @@ import {Kind} from '../links/word.js';
 import {native} from '../native.js';
 import {type Backend, environmentStrings, type HandedOver, type Registration} from './backend.js';
 import {type Birth, readBirth} from './birth.js';
+import {reportFatalErrors} from './fatal-report.js';
+import {Heartbeat} from './heartbeat.js';
 import {ownRegistration} from './own-registration.js';
 
 /** How often a process whose supervisor has died looks whether there is another. */
@@ -20,6 +22,11 @@ class KeeperBackend implements Backend {
   readonly #birth: Birth;
   #link: Link;
   #isRegistered = false;
+  /** A beat that nobody reads is no loss. */
+  readonly #heartbeat = new Heartbeat(({rssBytes, heapBytes, lateMs}) => {
+    const {generation} = this;
+    this.#link.send({kind: Kind.Beat, generation, value: rssBytes, extra: heapBytes, flags: lateMs});
+  });
   /** What it wants its successors to be started as, if not as it was itself. */
   #registration: Registration | undefined;
 
@@ -72,7 +79,9 @@ class KeeperBackend implements Backend {
   register(registration: Registration | undefined): void {
     if (registration) this.#replan(registration);
     this.#isRegistered = true;
+    reportFatalErrors(dirname(this.#birth.door));
     this.#link.send({kind: Kind.Registered, generation: this.generation, extra: this.childId});
+    this.#heartbeat.beat(0);
     this.#leaveNote();
   }
 
@@ -150,6 +159,13 @@ class KeeperBackend implements Backend {
       }
       case Kind.Keeper:
         this.keeperPid = word.pid;
+        return word.kind;
+      case Kind.Watch:
+        this.#heartbeat.start(word.value);
+        return word.kind;
+      case Kind.Renew:
+        // As in a fault, but between two turns: what was begun in this one is done.
+        process.kill(process.pid, 'SIGKILL');
         return word.kind;
       default:
         return word.kind;

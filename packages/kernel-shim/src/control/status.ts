@@ -2,6 +2,7 @@
 export interface FaultRecord {
   /** The generation that died. */
   generation: number;
+  /** hang: its heartbeat stopped, and it was killed; aging: a limit was exceeded, and it was renewed; oom: it had no memory left. */
   class: 'signal' | 'exit' | 'hang' | 'aging' | 'oom';
   signal: NodeJS.Signals | null;
   exitCode: number | null;
@@ -11,6 +12,11 @@ export interface FaultRecord {
   downMs: number | null;
   /** Channels handed to the next generation. */
   channels: number;
+  /** From its start to its end. */
+  uptimeMs: number;
+  /** At its last heartbeat; null: there was none. */
+  rssBytes: number | null;
+  heapBytes: number | null;
 }
 
 /** What is known of a service. */

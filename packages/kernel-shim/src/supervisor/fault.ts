@@ -1,4 +1,5 @@
 import {constants} from 'node:os';
+import type {Aging} from './health.js';
 
 /** How a process ended, exactly as its parent was told; both null: the program between it and us did not say. */
 export interface WaitStatus {
@@ -48,6 +49,8 @@ export interface Life {
   stillborn: boolean;
   /** It was a program that takes nothing over and registers nothing. */
   plain: boolean;
+  /** It was ended so that a fresh one follows: nothing had failed. */
+  planned: boolean;
 }
 
 /** What went before. */
@@ -65,6 +68,9 @@ export interface Limits {
   thresholdMs: number;
   /** For so long it is tried again when a next generation does not come up. */
   patienceMs: number;
+  /** A registered generation whose heartbeat is silent for so long hangs, and is killed; 0: it may. */
+  hangMs: number;
+  aging: Aging;
 }
 
 export type Decision =
@@ -80,7 +86,7 @@ function pauseMs(failures: number): number {
 export function decide(
   life: Life,
   history: History,
-  {thresholdMs, patienceMs}: Limits,
+  {thresholdMs, patienceMs}: Pick<Limits, 'thresholdMs' | 'patienceMs'>,
   nowMs: number,
 ): Decision {
   const {exitCode} = life.status;
@@ -92,6 +98,7 @@ export function decide(
       return {act: 'end', exitCode: EX_CONFIG, reason: 'the service says that its configuration is wrong'};
     }
   }
+  if (life.planned) return {act: 'restart', history, pauseMs: 0};
   const isFast = life.generation > 1 && life.lifeMs < thresholdMs;
   // Without threshold, too, nothing is started again and again without a pause.
   const failedBoot = life.stillborn || (life.plain && life.lifeMs < 1_000);
@@ -117,7 +124,7 @@ export function decide(
 /** A generation could not even be started: for want of processes, memory or descriptors, or since its program is missing. */
 export function decideUnstarted(
   history: History,
-  {patienceMs}: Limits,
+  {patienceMs}: Pick<Limits, 'patienceMs'>,
   nowMs: number,
   why: string,
 ): Decision {

@@ -23,6 +23,7 @@ import {
   throughWrapper,
   type WaitStatus,
 } from './fault.js';
+import {AGED_BEATS, exceeded, type Health} from './health.js';
 
 export interface Keeper {
   readonly pid: number;
@@ -52,6 +53,14 @@ export interface Life {
   /** Its keepers have said that they are not in charge. */
   hasNothing: boolean;
   endedMs: number;
+  /** As it last said. */
+  health: Health | undefined;
+  /** Its heartbeat is overdue: if none comes now, it hangs. */
+  doubted: boolean;
+  /** Beats in a row beyond a limit. */
+  agedBeats: number;
+  /** Why it was, or is being, killed, if that is known better than from its wait status. */
+  verdict: 'hang' | 'aging' | 'oom' | undefined;
 }
 
 export type Phase = 'living' | 'freezing' | 'pausing' | 'ending' | 'ended';
@@ -64,6 +73,8 @@ export type Timer =
   | 'wrapper'
   | 'leave'
   | 'keep'
+  | 'hang'
+  | 'renew'
   | `twin ${number}`;
 
 export interface State {
@@ -98,7 +109,8 @@ export type Event =
   | {type: 'adopted'; number: number; pid: number; at: string; hasKeeper: boolean}
   | {type: 'spawned'; number: number; pid: number; at: string}
   | {type: 'unspawned'; number: number; why: string}
-  | {type: 'ended'; pid: number; status: WaitStatus | 'gone'}
+  | {type: 'ended'; pid: number; status: WaitStatus | 'gone'; outOfMemory?: boolean}
+  | {type: 'beat'; generation: number; pid: number; health: Health}
   /** A link that was given away for a keeper of that generation is closed, and no keeper has spoken on it. */
   | {type: 'link lost'; of: number}
   | {type: 'member'; generation: number; pid: number}
@@ -127,6 +139,9 @@ export type Effect =
   | {do: 'leave'; keeper: number}
   | {do: 'kill'; pid: number}
   | {do: 'terminate'; root: number}
+  /** The generation is to beat so often. */
+  | {do: 'watch'; everyMs: number}
+  | {do: 'renew'}
   | {do: 'sweep'; root: number}
   | {do: 'set timer'; timer: Timer; ms: number}
   | {do: 'clear timer'; timer: Timer}
@@ -142,6 +157,9 @@ const WRAPPER_MS = 1_000;
 const LEAVE_MS = 2_000;
 const CLONE_MS = 100;
 const CLONE_MAX_MS = 10_000;
+const BEAT_MS = 1_000;
+/** What a generation that has grown old may take to end between two turns of its event loop. */
+const RENEW_MS = 2_000;
 /** `zlr status` shows so many; a service that faults for months must not grow a list. */
 const FAULTS_MAX = 100;
 
@@ -207,11 +225,13 @@ class Step {
         this.#follow(event.number - 1, decideUnstarted(s.history, s.limits, this.#nowMs, event.why));
         return;
       case 'ended':
+        if (event.outOfMemory && life && s.phase === 'living') life.verdict ??= 'oom';
         this.#onEnded(event.pid, event.status);
         return;
       case 'link lost':
         this.#expect(event.of, -1);
-        this.#lookAgain(event.of);
+        if (s.phase === 'ending') this.#finishWhenAlone();
+        else this.#lookAgain(event.of);
         return;
       case 'member':
         if (life?.number !== event.generation || life.member !== 0) return;
@@ -222,7 +242,13 @@ class Step {
       case 'registered':
         if (!this.#isMember(event)) return;
         life!.registered = true;
+        this.#watch();
         if (s.stopping) this.#terminate();
+        return;
+      case 'beat':
+        if (!this.#isMember(event)) return;
+        life!.health = event.health; // the last one may be heard after its death
+        if (s.phase === 'living') this.#onBeat(event.health);
         return;
       case 'claim':
         if (!this.#isMember(event) || s.phase !== 'living') return;
@@ -292,7 +318,7 @@ class Step {
     s.life = newLife(number, pid, this.#nowMs, at);
     s.life.claimed = s.source === undefined;
     if (former) {
-      const died = `generation ${former.number} (pid ${former.member || former.root}) ${describe(statusOf(former))}`;
+      const died = `generation ${former.number} (pid ${former.member || former.root}) ${describe(statusOf(former))}${circumstances(former)}`;
       this.#log(
         s.source === undefined
           ? `${died} and no keeper holds its channels; starting afresh`
@@ -325,6 +351,57 @@ class Step {
     );
   }
 
+  // --- its health -----------------------------------------------------------------------------------------------
+
+  #watch(): void {
+    const {hangMs} = this.#s.limits;
+    this.#do({do: 'watch', everyMs: hangMs > 0 ? Math.max(1, Math.min(BEAT_MS, hangMs / 4)) : BEAT_MS});
+    this.#expectBeat();
+  }
+
+  #expectBeat(): void {
+    const {life, limits} = this.#s;
+    life!.doubted = false;
+    if (limits.hangMs > 0) this.#do({do: 'set timer', timer: 'hang', ms: limits.hangMs});
+  }
+
+  #onBeat(health: Health): void {
+    const s = this.#s;
+    const life = s.life!;
+    if (life.registered) this.#expectBeat();
+    if (!life.registered || !life.claimed || s.stopping || life.verdict !== undefined) return;
+    const why = exceeded(health, s.limits.aging);
+    life.agedBeats = why === undefined ? 0 : life.agedBeats + 1;
+    // What is beyond a limit so soon has not grown old: the limit is too low, and another life would be no better.
+    if (
+      why === undefined ||
+      life.agedBeats < AGED_BEATS ||
+      this.#nowMs - life.startedMs < s.limits.thresholdMs
+    )
+      return;
+    life.verdict = 'aging';
+    this.#log(`generation ${life.number} (pid ${life.member}) has grown old (${why}); a fresh one follows`);
+    this.#do({do: 'renew'});
+    this.#do({do: 'set timer', timer: 'renew', ms: RENEW_MS});
+  }
+
+  /** Twice: if this process stood still itself, what was said meanwhile is heard between the two. */
+  #onSilence(): void {
+    const s = this.#s;
+    if (s.phase !== 'living' || !s.life!.registered) return;
+    const life = s.life!;
+    if (!life.doubted) {
+      life.doubted = true;
+      this.#do({do: 'set timer', timer: 'hang', ms: s.limits.hangMs / 4});
+      return;
+    }
+    life.verdict ??= 'hang';
+    this.#log(
+      `generation ${life.number} (pid ${life.member}) hangs: no heartbeat for ${(s.limits.hangMs * 1.25) / 1000} s; killing it`,
+    );
+    this.#do({do: 'sweep', root: life.root});
+  }
+
   #onEnded(pid: number, status: WaitStatus | 'gone'): void {
     const {life} = this.#s;
     if (!life || this.#s.phase !== 'living') return;
@@ -337,7 +414,8 @@ class Step {
     }
     life.endedMs = this.#nowMs;
     this.#do({do: 'clear timer', timer: 'wrapper'});
-    for (const timer of ['boot', 'serve', 'keep'] as const) this.#do({do: 'clear timer', timer});
+    for (const timer of ['boot', 'serve', 'keep', 'hang', 'renew'] as const)
+      this.#do({do: 'clear timer', timer});
     this.#do({do: 'sweep', root: life.root});
     this.#s.phase = 'freezing';
     this.#ask();
@@ -435,6 +513,7 @@ class Step {
       lifeMs: life.endedMs - life.startedMs,
       stillborn: life.number > 1 && (!life.claimed || (life.member !== 0 && !life.registered)),
       plain: life.member === 0,
+      planned: classOf(life) === 'aging',
     };
     this.#follow(life.number, decide(over, s.history, s.limits, this.#nowMs));
   }
@@ -463,11 +542,14 @@ class Step {
     const status = statusOf(life);
     const record: FaultRecord = {
       generation: life.number,
-      class: status.signal || status.exitCode === null ? 'signal' : 'exit',
+      class: classOf(life),
       ...status,
       at: new Date(this.#wallMs(life.endedMs)).toISOString(),
       downMs: null,
       channels: s.source === undefined ? 0 : s.sourceChannels,
+      uptimeMs: Math.round(life.endedMs - life.startedMs),
+      rssBytes: life.health?.rssBytes ?? null,
+      heapBytes: life.health?.heapBytes ?? null,
     };
     s.faults.push({record, endedMs: life.endedMs});
     s.faultCount++;
@@ -658,7 +740,17 @@ class Step {
     if (s.phase === 'ending' || s.phase === 'ended') return;
     s.phase = 'ending';
     s.lastWord = {exitCode, reason};
-    for (const timer of ['freeze', 'serve', 'start', 'boot', 'stop', 'wrapper', 'keep'] as const) {
+    for (const timer of [
+      'freeze',
+      'serve',
+      'start',
+      'boot',
+      'stop',
+      'wrapper',
+      'keep',
+      'hang',
+      'renew',
+    ] as const) {
       this.#do({do: 'clear timer', timer});
     }
     for (const {pid} of s.keepers) this.#do({do: 'clear timer', timer: `twin ${pid}`});
@@ -669,7 +761,8 @@ class Step {
 
   #finishWhenAlone(): void {
     const s = this.#s;
-    if (s.keepers.length > 0) return;
+    // One that is being cloned and was not told to leave would be left behind.
+    if (s.keepers.length > 0 || s.expected.size > 0) return;
     s.phase = 'ended';
     this.#do({do: 'clear timer', timer: 'leave'});
     this.#do({do: 'finish', ...s.lastWord!});
@@ -716,11 +809,19 @@ class Step {
         this.#log(`the service did not end within ${STOP_MS / 1000} s of SIGTERM; killing it`);
         this.#do({do: 'sweep', root: life!.root});
         return;
+      case 'hang':
+        this.#onSilence();
+        return;
+      case 'renew':
+        if (s.phase === 'living') this.#do({do: 'sweep', root: life!.root});
+        return;
       case 'wrapper':
         if (s.phase === 'living') this.#do({do: 'sweep', root: life!.root});
         return;
       case 'leave':
         for (const {pid} of s.keepers) this.#do({do: 'kill', pid});
+        s.expected.clear(); // long enough
+        if (s.phase === 'ending') this.#finishWhenAlone();
         return;
       case 'keep':
         if (s.phase === 'living' && keepersOf(s, life!.number).length === 0) this.#keep();
@@ -757,7 +858,34 @@ function newLife(number: number, root: number, startedMs: number, startedAt: str
     servedBy: 0,
     hasNothing: false,
     endedMs: 0,
+    health: undefined,
+    doubted: false,
+    agedBeats: 0,
+    verdict: undefined,
   };
+}
+
+/** A verdict counts for what was killed: one that had ended by itself meanwhile says so. */
+function classOf(life: Life): FaultRecord['class'] {
+  const {exitCode} = statusOf(life);
+  if (exitCode !== null) return 'exit';
+  return life.verdict ?? 'signal';
+}
+
+/** What an operator asks next. */
+function circumstances(life: Life): string {
+  const kind = classOf(life);
+  const parts = [
+    ...(kind === 'signal' || kind === 'exit' ? [] : [kind]),
+    `after ${((life.endedMs - life.startedMs) / 1000).toFixed(1)} s`,
+    ...(life.health
+      ? [
+          `RSS ${Math.round(life.health.rssBytes / 1e6)} MB`,
+          `heap ${Math.round(life.health.heapBytes / 1e6)} MB`,
+        ]
+      : []),
+  ];
+  return ` (${parts.join(', ')})`;
 }
 
 function statusOf(life: Life): WaitStatus {

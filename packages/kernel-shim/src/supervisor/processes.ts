@@ -40,6 +40,17 @@ export function isBelow(pid: number, ancestor: number): boolean {
   return false;
 }
 
+/** Undefined: the process has gone, or is not ours to look into. */
+export function openDescriptors(pid: number): number | undefined {
+  try {
+    return readdirSync(`/proc/${pid}/fd`).length;
+  } catch (error) {
+    const {code} = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ESRCH' || code === 'EACCES') return undefined;
+    throw error;
+  }
+}
+
 /** Sends a signal; a process that has gone already is as well. */
 export function signal(pid: number, name: NodeJS.Signals): void {
   try {

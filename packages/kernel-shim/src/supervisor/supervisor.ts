@@ -1,5 +1,6 @@
 import {rmSync} from 'node:fs';
 import type {Server} from 'node:net';
+import {constants} from 'node:os';
 import {birthVariable} from '../backend/birth.js';
 import {readHistory, writeHistory} from '../control/history.js';
 import {
@@ -23,9 +24,11 @@ import {native} from '../native.js';
 import {anything, call, type Expected, listOf, mapOf, optional, systemText} from '../options.js';
 import {adoptOrphan, type Orphan} from './adoption.js';
 import {type WaitStatus, waitStatus} from './fault.js';
+import type {Aging} from './health.js';
 import {type Effect, type Event, initialState, keepersOf, type State, step, type Timer} from './machine.js';
+import {oomKills, ranOutOfHeap} from './memory.js';
 import {type Plan, readPlan, sealPlan} from './plan.js';
-import {endedChildren, isBelow, membersOf, signal} from './processes.js';
+import {endedChildren, isBelow, membersOf, openDescriptors, signal} from './processes.js';
 
 export interface SuperviseOptions {
   /** Names the service among those of this user. */
@@ -36,6 +39,10 @@ export interface SuperviseOptions {
   thresholdMs?: number;
   /** For so long it is tried again when a next generation does not come up (default 60,000). */
   patienceMs?: number;
+  /** A service whose event loop does not turn for so long (and a quarter more) is killed, and followed by another (default 0: never). */
+  hangMs?: number;
+  /** Beyond one of these limits a service that has lived for `thresholdMs` is followed by a fresh one, before it fails. */
+  aging?: Aging;
   env?: NodeJS.ProcessEnv;
   /** Receives one line an event; by default they go to stderr. */
   log?: (line: string) => void;
@@ -46,12 +53,19 @@ const milliseconds: Expected = {
   fits: value => Number.isFinite(value) && (value as number) >= 0,
 };
 
+const positive: Expected = {
+  what: 'a number above 0',
+  fits: value => Number.isFinite(value) && (value as number) > 0,
+};
+
 /** The compiler sees to it that none is missing. */
 const OPTIONS = {
   name: anything, // NAME_INVALID says what a name is
   command: listOf(systemText),
   thresholdMs: optional(milliseconds),
   patienceMs: optional(milliseconds),
+  hangMs: optional(milliseconds),
+  aging: optional(mapOf(positive)),
   env: optional(mapOf(optional(systemText))),
   log: optional(call),
 } satisfies Record<keyof SuperviseOptions, Expected>;
@@ -100,6 +114,8 @@ class ProcessSupervisor implements Supervisor {
   readonly #given = new Map<Link, {keeper: number; of: number}>();
   readonly #counts = new Map<number, (channels: number) => void>();
   #counted = 0;
+  /** Of this cgroup, when the generation was started. */
+  #oomKills = oomKills();
   /** Every generation leads a session; what is left in one of them is ours to end and to reap. */
   readonly #sessions = new Set<number>();
   #finish!: (end: {exitCode: number; reason: string}) => void;
@@ -114,7 +130,12 @@ class ProcessSupervisor implements Supervisor {
     this.#dir = dir;
     this.#unlock = unlock;
     this.#thresholdMs = options.thresholdMs ?? 60_000;
-    this.#state = initialState({thresholdMs: this.#thresholdMs, patienceMs: options.patienceMs ?? 60_000});
+    this.#state = initialState({
+      thresholdMs: this.#thresholdMs,
+      patienceMs: options.patienceMs ?? 60_000,
+      hangMs: options.hangMs ?? 0,
+      aging: options.aging ?? {},
+    });
     this.#log = options.log ?? (line => process.stderr.write(`zlr: ${line}\n`));
     this.#plan = planOf(options, dir);
     this.done = new Promise(resolve => {
@@ -186,6 +207,12 @@ class ProcessSupervisor implements Supervisor {
         return;
       case 'lead':
         this.#member?.send({kind: Kind.Keeper, pid: effect.keeper});
+        return;
+      case 'watch':
+        this.#member?.send({kind: Kind.Watch, value: Math.round(effect.everyMs)});
+        return;
+      case 'renew':
+        this.#member?.send({kind: Kind.Renew});
         return;
       case 'leave':
         this.#tell(effect.keeper, {kind: Kind.Leave});
@@ -286,6 +313,7 @@ class ProcessSupervisor implements Supervisor {
       return;
     }
     this.#member?.close();
+    this.#oomKills = oomKills();
     this.#sessions.add(pid);
     const at = new Date().toISOString();
     this.#happened({type: 'spawned', number, pid, at});
@@ -304,7 +332,10 @@ class ProcessSupervisor implements Supervisor {
       () => {
         const {error, signaled, number} = native().reap(pid);
         const status: WaitStatus | 'gone' = error < 0 ? 'gone' : waitStatus(signaled !== 0, number);
-        this.#happened({type: 'ended', pid, status});
+        const outOfMemory =
+          ranOutOfHeap(this.#dir.path, pid) ||
+          (signaled !== 0 && number === constants.signals.SIGKILL && oomKills() > this.#oomKills);
+        this.#happened({type: 'ended', pid, status, outOfMemory});
       },
       true,
     );
@@ -344,6 +375,13 @@ class ProcessSupervisor implements Supervisor {
       case Kind.Registered:
         this.#happened({type: 'registered', generation, pid});
         return;
+      case Kind.Beat: {
+        const hasLimit = this.#state.limits.aging.descriptors !== undefined;
+        const descriptors = hasLimit ? openDescriptors(pid) : undefined;
+        const health = {rssBytes: word.value, heapBytes: word.extra, delayMs: word.flags, descriptors};
+        this.#happened({type: 'beat', generation, pid, health});
+        return;
+      }
       case Kind.Claim:
         this.#happened({type: 'claim', generation, pid});
         return;
