@@ -4,6 +4,7 @@ export {CLOSE_AFTER, channelFields, channelStruct} from './channels/channel-reco
 export {Slots} from './channels/slots.js';
 export {HreadError, type HreadErrorCode} from './errors.js';
 export {HeldStream} from './held-stream.js';
+export {KernelStream} from './kernel-stream.js';
 export type {Address} from './reactor/listen.js';
 export {ChannelLoop, type ChannelStore, type ChannelTable, type Protocol, SLOT_SIZE} from './reactor/loop.js';
 export type {RecoveryReport} from './reactor/recovery.js';
