@@ -1,22 +1,19 @@
 /**
  * What holding costs: hread() beside read(2) of the same bytes from the same TCP socket, in C alone and from JavaScript.
  *
- * Goal: the price of one call for what the thesis' hread does, at 64 B to 64 KiB. No goal: throughput of a loop that
+ * Goal: the price of one call for what the thesis' hread does, at 64 B to 32 KiB. No goal: throughput of a loop that
  * serves many sockets (bench/serve.mjs), or the price of recovery (bench/restart.mjs).
  *
  *   npm run bench -- hread [--json] [--rounds N]
  */
 import {writeSync} from 'node:fs';
-import {channelStruct, HeldStream, Slots} from '@zlr/hread';
+import {channelBytes, channelSchema, channelStruct, Extents, HeldStream, LARGE} from '@zlr/hread';
 import {native} from '@zlr/kernel-shim/internal';
-import {openStore, t} from '@zlr/state-store';
+import {openStore} from '@zlr/state-store';
 import {interleave, ratio, readOptions, report, show, summarize, table, withScratch} from './harness.mjs';
 import {socketPair} from './hread/socket-pair.mjs';
 
-const SIZES = [64, 256, 1024, 4096, 16384, 65536];
-/** Twice the longest read: what is left over always fits before itself. */
-const SLOT_SIZE = 128 * 1024;
-const SLOTS = 4;
+const SIZES = [64, 256, 1024, 4096, 16384, 32768];
 /** Reads under one reading of the clock, so that it counts for little; few enough that most are not interrupted. */
 const BATCH = 32;
 const BATCH_BYTES = 16 * 1024;
@@ -35,36 +32,40 @@ function checked(result) {
 }
 
 const samples = await withScratch(async ({defer}) => {
+  const room = {connections: 4, large: 8, small: 4};
   const store = await openStore({
     name: `bench-hread-${process.pid}`,
-    size: SLOTS * SLOT_SIZE + 2 ** 20,
-    schema: {channels: t.table(channelStruct({}), {capacity: 4}), slots: t.raw(SLOTS * SLOT_SIZE)},
+    size: channelBytes(room),
+    schema: channelSchema(channelStruct({}), room),
   });
   defer(() => store.destroy());
   const {reader, feeder, close} = await socketPair();
   defer(close);
 
-  const slots = new Slots(store.root.slots, SLOT_SIZE);
-  slots.free(new Set());
-  const init = {cookie: 0n, fd: reader, consumed: 0, outBase: 0, fileFd: -1};
+  const extents = new Extents(store.root.zlrPool, store.root.zlrExtents);
+  extents.free(new Set());
+  const table = store.root.zlrChannels;
+  const layout = store.layout('zlrChannels');
+  const {memory, entries, large, small, numbers} = extents;
   // A record for each: one reader does not know how far the other one has come.
-  const record = store.root.channels.insert(init);
-  const {byteOffset, stride} = store.layout('channels');
+  const record = table.insert({fd: reader});
+  const {byteOffset, stride} = layout;
   const start = byteOffset + record.$index * stride;
   const handle = native().heldOpen(
-    store.memory.subarray(start, start + stride),
-    slots.memory,
-    SLOT_SIZE,
-    slots.stack,
+    [store.memory.subarray(start, start + stride), memory, entries, large, small, new Uint32Array(8)],
+    Uint32Array.from(numbers),
+    record.$index + 1,
+    2 * LARGE,
     reader,
     0,
   );
   const held = new HeldStream(
-    {memory: store.memory, layout: store.layout('channels')},
-    slots,
-    store.root.channels.insert(init),
+    {memory: store.memory, layout},
+    extents,
+    table.insert({fd: reader}),
     reader,
     0,
+    2 * LARGE,
   );
   const buffer = Buffer.alloc(Math.max(...SIZES));
 

@@ -1,10 +1,11 @@
-// A download that outlives its server's process, four times: run it with `npm run demo`.
+// A download that outlives its server's process, five times: run it with `npm run demo`.
 import {createHash} from 'node:crypto';
 import {mkdirSync, mkdtempSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
+import {fileURLToPath} from 'node:url';
 import {drawChart} from './demo/chart.mjs';
-import {runScenario, SCENARIOS} from './demo/scenarios.mjs';
+import {EXPRESS_SCENARIO, runScenario, SCENARIOS} from './demo/scenarios.mjs';
 import {Service} from './demo/service.mjs';
 import {shortcomings, table} from './demo/verdict.mjs';
 
@@ -25,24 +26,29 @@ function pseudoRandomBytes(/** @type {number} */ length) {
 }
 
 /**
- * @param {Service} service
+ * @param {{service: Service, scenarios: readonly import('./demo/scenarios.mjs').Scenario[]}[]} parts
  * @param {string} sha256
  * @param {AbortSignal} signal
  * @returns {Promise<string[]>} what did not hold
  */
-async function show(service, sha256, signal) {
-  const place = await service.listening(AbortSignal.any([signal, AbortSignal.timeout(START_MS)]));
-  console.log(`serving a file of ${FILE_BYTES.toLocaleString('en-US')} bytes at ${place.host}:${place.port}`);
+async function show(parts, sha256, signal) {
   const results = [];
-  for (const [index, scenario] of SCENARIOS.entries()) {
-    process.stdout.write(`${index + 1}/${SCENARIOS.length} ${scenario.title} ...`);
-    const progress = (/** @type {string} */ word) => process.stdout.write(` ${word}`);
-    try {
-      results.push(await runScenario(scenario, {...place, path: '/data.bin', service, signal, progress}));
-    } catch (error) {
-      throw new Error(`${scenario.title}: ${reasonOf(error)}`, {cause: error});
-    } finally {
-      process.stdout.write('\n');
+  const total = parts.reduce((sum, {scenarios}) => sum + scenarios.length, 0);
+  for (const {service, scenarios} of parts) {
+    const place = await service.listening(AbortSignal.any([signal, AbortSignal.timeout(START_MS)]));
+    console.log(
+      `a file of ${FILE_BYTES.toLocaleString('en-US')} bytes is served at ${place.host}:${place.port}`,
+    );
+    for (const scenario of scenarios) {
+      process.stdout.write(`${results.length + 1}/${total} ${scenario.title} ...`);
+      const progress = (/** @type {string} */ word) => process.stdout.write(` ${word}`);
+      try {
+        results.push(await runScenario(scenario, {...place, path: '/data.bin', service, signal, progress}));
+      } catch (error) {
+        throw new Error(`${scenario.title}: ${reasonOf(error)}`, {cause: error});
+      } finally {
+        process.stdout.write('\n');
+      }
     }
   }
   console.log(`\n${table(results, sha256)}\n`);
@@ -82,19 +88,37 @@ const content = pseudoRandomBytes(FILE_BYTES);
 mkdirSync(folder);
 writeFileSync(join(folder, 'data.bin'), content);
 
-const service = new Service(folder, join(scratch, 'run'));
+const runDir = join(scratch, 'run');
+const serve = new Service(
+  'serve',
+  name => ['serve', folder, '--port', '0', '--name', name, '--threshold', '0'],
+  runDir,
+);
+const express = new Service(
+  'express',
+  name => [
+    ...['run', '--http', '--name', name, '--threshold', '0', '--', process.execPath],
+    ...[fileURLToPath(new URL('demo/express-app.cjs', import.meta.url)), join(folder, 'data.bin')],
+  ],
+  runDir,
+);
+const parts = [
+  {service: serve, scenarios: SCENARIOS},
+  {service: express, scenarios: [EXPRESS_SCENARIO]},
+];
 /** @type {string[]} */
 let problems = [];
 try {
-  problems = await show(service, createHash('sha256').update(content).digest('hex'), interrupt.signal);
+  problems = await show(parts, createHash('sha256').update(content).digest('hex'), interrupt.signal);
 } catch (error) {
   problems = [reasonOf(error)];
 }
-problems.push(...(await service.stop()).map(each => `left behind: ${each}`));
+for (const {service} of parts) problems.push(...(await service.stop()).map(each => `left behind: ${each}`));
 rmSync(scratch, {recursive: true});
 
 if (problems.length > 0) {
-  if (service.log !== '') console.error(`what the service said:\n${service.log}`);
+  for (const {service} of parts)
+    if (service.log !== '') console.error(`what a service said:\n${service.log}`);
   for (const problem of problems) console.error(`FAILED: ${problem}`);
   process.exitCode = 1;
 } else {

@@ -15,7 +15,9 @@ const proved = [...proofs.matchAll(/^- ([a-z]): (\S+) "(.+)"$/gm)].map(([, lette
 for (const {letter, file, title} of proved) {
   test(`promise ${letter} is proved by a test that exists: ${title}`, t => {
     const source = readFileSync(fileURLToPath(new URL(file, root)), 'utf8');
-    const titles = [...source.matchAll(/^\s*test(?:\.serial)?\(\s*(['"`])(.*?)\1/gm)].map(match => match[2]!);
+    const titles = [...source.matchAll(/^\s*(?:test(?:\.serial)?|serial)\(\s*(['"`])(.*?)\1/gm)].map(
+      match => match[2]!,
+    );
     t.true(
       titles.some(each => each.includes(title)),
       `${file} has no test "${title}"`,

@@ -12,58 +12,72 @@ import {interleave, ratio, readOptions, report, show, summarize, table, withScra
 import {generator, load} from '../serve/load.mjs';
 import {cpuMs, Servers} from '../servers.mjs';
 
-/** @typedef {{cpuUs: number, perSecond: number, errors: number}} Sample */
+/** @typedef {{cpuUs: number, errors: number}} Sample */
 
 const ANSWERS = {'12 B': '/12', '1 KB JSON': '/json', '10 KiB': '/10240', '1 MiB': '/1048576'};
 const KINDS = ['plain', 'plain again', 'kept'];
-const WARM_UP_SECONDS = 2;
+const WARM_UP_SECONDS = 1;
 
 const options = readOptions({rounds: 9});
-const seconds = options.small ? 1 : 3;
+const seconds = options.small ? 1 : 2;
 const app = fileURLToPath(new URL('app.mjs', import.meta.url));
 
-const samples = await withScratch(async ({folder, defer}) => {
-  const servers = new Servers(join(folder, 'run'), options.signal);
-  defer(() => servers.stopAll());
-  /** @type {Record<string, import('../servers.mjs').Server>} */
-  const byKind = {};
-  for (const kind of KINDS)
-    byKind[kind] = await (kind === 'kept' ? servers.kept(app) : servers.start(servers.name(), [app]));
+/** @typedef {Record<string, Record<string, Sample>>} Round by answer and kind */
 
-  /** All at once. @param {string} path @param {number} time @returns {Promise<Record<string, Sample>>} */
-  async function measure(path, time) {
-    const samples = KINDS.map(async kind => {
-      const {port, pid} = /** @type {import('../servers.mjs').Server} */ (byKind[kind]);
-      const before = cpuMs(pid);
-      const {requests, perSecond, errors} = await load(
-        `http://127.0.0.1:${port}${path}`,
-        time,
-        options.signal,
-      );
-      return [kind, {cpuUs: ((cpuMs(pid) - before) * 1000) / requests, perSecond, errors}];
-    });
-    return Object.fromEntries(await Promise.all(samples));
-  }
-  if (!options.small) for (const path of Object.values(ANSWERS)) await measure(path, WARM_UP_SECONDS);
-  return interleave(
-    options,
-    Object.fromEntries(
-      Object.entries(ANSWERS).map(([answer, path]) => [answer, () => measure(path, seconds)]),
-    ),
-  );
+/** @type {Round[]} */
+const rounds = await withScratch(async ({folder, defer}) => {
+  const {launches = []} = await interleave(options, {
+    // New processes each time: two launches of the very same program lie up to 4 % apart, for as long as they live.
+    launches: async () => {
+      const servers = new Servers(join(folder, 'run'), options.signal);
+      const stop = once(() => servers.stopAll());
+      defer(stop);
+      /** @type {Record<string, import('../servers.mjs').Server>} */
+      const byKind = {};
+      for (const kind of KINDS)
+        byKind[kind] = await (kind === 'kept' ? servers.kept(app) : servers.start(servers.name(), [app]));
+
+      /** All at once. @param {string} path @param {number} time @returns {Promise<Record<string, Sample>>} */
+      async function measure(path, time) {
+        const samples = KINDS.map(async kind => {
+          const {port, pid} = /** @type {import('../servers.mjs').Server} */ (byKind[kind]);
+          const before = cpuMs(pid);
+          const url = `http://127.0.0.1:${port}${path}`;
+          const {requests, errors} = await load(url, time, options.signal);
+          return [kind, {cpuUs: ((cpuMs(pid) - before) * 1000) / requests, errors}];
+        });
+        return Object.fromEntries(await Promise.all(samples));
+      }
+      /** @type {Round} */
+      const round = {};
+      for (const [answer, path] of Object.entries(ANSWERS)) {
+        if (!options.small) await measure(path, WARM_UP_SECONDS);
+        round[answer] = await measure(path, seconds);
+      }
+      await stop();
+      return round;
+    },
+  });
+  return launches;
 });
 
+/** @param {() => Promise<void>} work */
+function once(work) {
+  /** @type {Promise<void> | undefined} */
+  let done;
+  return () => (done ??= work());
+}
+
 const results = Object.keys(ANSWERS).map(answer => {
-  const of = (/** @type {string} */ kind) =>
-    (samples[answer] ?? []).map(all => all[kind]?.cpuUs ?? Number.NaN);
+  const of = (/** @type {string} */ kind) => rounds.map(round => round[answer]?.[kind]?.cpuUs ?? Number.NaN);
   return {
     answer,
     plainUs: summarize(of('plain')),
     keptUs: summarize(of('kept')),
     control: ratio(of('plain again'), of('plain')),
     kept: ratio(of('kept'), of('plain')),
-    errors: (samples[answer] ?? [])
-      .flatMap(all => Object.values(all))
+    errors: rounds
+      .flatMap(round => Object.values(round[answer] ?? {}))
       .reduce((sum, {errors}) => sum + errors, 0),
   };
 });

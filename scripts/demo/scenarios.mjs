@@ -42,6 +42,14 @@ export const SCENARIOS = [
   },
 ];
 
+/** Of another service: an Express program, unchanged. @type {Scenario} */
+export const EXPRESS_SCENARIO = {
+  title: 'SIGKILL of an unchanged Express program',
+  kill: 'SIGKILL',
+  during: 'download',
+  expected: {class: 'signal', signal: 'SIGKILL', exitCode: null},
+};
+
 /** The thesis' figure 5.7 kills its server here. */
 export const FAULT_AT_BYTES = 3_000_000;
 const SCENARIO_MS = 30_000;

@@ -10,8 +10,6 @@ import {killAll, processesWith, segments, segmentsMadeBy} from '../leftovers.mjs
 const zlr = fileURLToPath(new URL('../../packages/cli/bin/zlr.js', import.meta.url));
 const faultOnSignal = new URL('fault-on-signal.mjs', import.meta.url).href;
 const MARK = 'ZLR_DEMO_RUN';
-/** Its own in every run: a service's state is found by its name wherever its run folder is. */
-const NAME = `demo-${process.pid}`;
 /** Longer than the service's own limit for an orderly end. */
 const STOP_MS = 30_000;
 
@@ -26,25 +24,26 @@ export class Service {
   /** What it said on standard error, shown if the demo fails. */
   log = '';
 
+  #name;
+
   /**
-   * @param {string} folder what to serve
+   * @param {string} name of its own in this run
+   * @param {(name: string) => string[]} command the arguments of `zlr`
    * @param {string} runDir
    */
-  constructor(folder, runDir) {
+  constructor(name, command, runDir) {
+    // And in every run: a service's state is found by its name wherever its run folder is.
+    this.#name = `demo-${name}-${process.pid}`;
     this.#env = {
       ...process.env,
       ZLR_RUN_DIR: runDir,
       [MARK]: this.#run,
       NODE_OPTIONS: `--import=${faultOnSignal}`,
     };
-    this.#child = spawn(
-      process.execPath,
-      [zlr, 'serve', folder, '--port', '0', '--name', NAME, '--threshold', '0'],
-      {
-        env: this.#env,
-        stdio: ['ignore', 'pipe', 'pipe'],
-      },
-    );
+    this.#child = spawn(process.execPath, [zlr, ...command(this.#name)], {
+      env: this.#env,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     this.#exited = once(this.#child, 'exit');
     this.#child.stderr.setEncoding('utf8').on('data', text => {
       this.log += text;
@@ -73,9 +72,13 @@ export class Service {
   async status() {
     // Without the import: it is for the service, and would only delay this.
     const {NODE_OPTIONS: _, ...env} = this.#env;
-    const {stdout} = await promisify(execFile)(process.execPath, [zlr, 'status', '--name', NAME, '--json'], {
-      env,
-    });
+    const {stdout} = await promisify(execFile)(
+      process.execPath,
+      [zlr, 'status', '--name', this.#name, '--json'],
+      {
+        env,
+      },
+    );
     const status = JSON.parse(stdout);
     for (const pid of [status.pid, status.supervisorPid]) if (pid !== null) this.#pids.add(pid);
     return status;

@@ -294,3 +294,19 @@ test.serial(
     wire.close();
   },
 );
+
+test.serial('zlr status counts what became of requests', async t => {
+  const wire = await Wire.open(all.port);
+  const before = JSON.parse(await all.zlr('status', '--json')).http;
+  wire.get('/chunks/s/40960/100');
+  await wire.until(11_000);
+  await all.replace();
+  await wire.answer();
+  const {http} = JSON.parse(await all.zlr('status', '--json'));
+  t.deepEqual(http, {...before, runAgain: before.runAgain + 1, resumed: before.resumed + 1});
+  t.regex(
+    await all.zlr('status'),
+    /^ {2}HTTP: \d+ requests run again, \d+ answers resumed, \d+ refused, \d+ connections? reset$/m,
+  );
+  wire.close();
+});

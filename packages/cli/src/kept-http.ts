@@ -8,6 +8,9 @@ export interface HttpOptions {
   readonly attempts: string;
 }
 
+/** The store in which a service keeps its connections. */
+export const exchangesOf = (service: string): string => `exchanges-${service}`;
+
 export const RERUN_DEFAULT = 'idempotent';
 export const ATTEMPTS_DEFAULT = '3';
 
@@ -24,7 +27,7 @@ export function keepHttp(command: readonly string[], {name, rerun, attempts}: Ht
   if (!/^\d{1,6}$/.test(attempts))
     throw usageError('run', `--attempts takes a number from 0 to 999999, not '${attempts}'`);
   Object.assign(process.env, {
-    ZLR_HTTP_NAME: name,
+    ZLR_HTTP_STORE: exchangesOf(name),
     ZLR_HTTP_RERUN: rerun,
     ZLR_HTTP_ATTEMPTS: attempts,
   });

@@ -6,11 +6,11 @@ import {t} from '@zlr/state-store';
 const server = await createServer({
   name: 'lines',
   state: {lines: t.uint},
-  input({held, state, reply}) {
+  input(connection, {held}) {
     const end = held.indexOf('\n');
     if (end < 0) return; // held until the rest is there
-    state.lines++;
-    reply(end + 1, `${state.lines} ${held.toString('utf8', 0, end)}\n`);
+    server.state.lines++;
+    connection.consume(end + 1).send(`${server.state.lines} ${held.toString('utf8', 0, end)}\n`);
   },
 });
 const {address, port} = await server.listen({port: Number(process.argv[2] ?? 0)});

@@ -6,8 +6,11 @@ export type HreadErrorCode =
   | 'HOST_UNKNOWN'
   | 'HOLD_EXCEEDED'
   | 'READ_FAILED'
-  | 'REPLY_TOO_LARGE'
-  | 'REPLY_TWICE';
+  | 'MEMORY_FULL'
+  | 'CONNECTION_CLOSED'
+  | 'REQUEST_OVER'
+  | 'POISON'
+  | 'CAPSULE_INVALID';
 
 /** An error of a channel or of the loop that serves them; `code` is stable. */
 export class HreadError extends Error {

@@ -1,7 +1,7 @@
 import {descriptor, errnoName, type HeldHandle, integer, native} from '@zlr/kernel-shim/internal';
 import type {TableLayout} from '@zlr/state-store';
-import type {ChannelRecord} from './channels/channel.js';
-import type {Slots} from './channels/slots.js';
+import {type ChannelRecord, FLOW_WORDS} from './channels/channel.js';
+import {type Extents, LARGE, Word} from './channels/extents.js';
 import {assertFits, HreadError} from './errors.js';
 
 const POSITION = integer(0, Number.MAX_SAFE_INTEGER);
@@ -14,26 +14,46 @@ const POSITION = integer(0, Number.MAX_SAFE_INTEGER);
 export class HeldStream {
   readonly #handle: HeldHandle;
   readonly #record: ChannelRecord;
-  readonly #slots: Slots;
+  readonly #extents: Extents;
   #read: number;
 
   /**
    * @param read position that the kernel's books tell for the socket (0 for a fresh one)
+   * @param most bytes that may be held, 32 KiB at least
    */
   constructor(
     store: {memory: Uint8Array; layout: TableLayout},
-    slots: Slots,
+    extents: Extents,
     record: ChannelRecord,
     fd: number,
     read: number,
+    most = LARGE,
   ) {
-    assertFits('HeldStream', {fd, read}, {fd: descriptor, read: POSITION});
+    assertFits(
+      'HeldStream',
+      {fd, read, most},
+      {fd: descriptor, read: POSITION, most: integer(LARGE, 2 ** 31)},
+    );
     const {byteOffset, stride} = store.layout;
     const start = byteOffset + record.$index * stride;
-    const bytes = store.memory.subarray(start, start + stride);
-    this.#handle = native().heldOpen(bytes, slots.memory, slots.size, slots.stack, fd, read);
+    const {memory, entries, large, small, numbers} = extents;
+    this.#handle = native().heldOpen(
+      [
+        store.memory.subarray(start, start + stride),
+        memory,
+        entries,
+        large,
+        small,
+        new Uint32Array(FLOW_WORDS),
+      ],
+      Uint32Array.from(numbers),
+      record.$index + 1,
+      most,
+      fd,
+      read,
+    );
     this.#record = record;
-    this.#slots = slots;
+    this.#extents = extents;
     this.#read = read;
   }
 
@@ -68,11 +88,18 @@ export class HeldStream {
     throw new HreadError('READ_FAILED', `hread: recv failed with ${name}`, name);
   }
 
-  /** What is held: a view of the shared segment, valid until the next hread. */
+  /** Bytes that are held. */
+  get length(): number {
+    return this.#read - this.#record.consumed;
+  }
+
+  /** What is held, as far as it lies in one piece (32 KiB always do): a view of the shared segment, valid until the next hread. */
   get held(): Buffer {
-    const {holdSlot, holdBase, consumed} = this.#record;
-    if (holdSlot === 0) return this.#slots.memory.subarray(0, 0);
-    const slot = (holdSlot - 1) * this.#slots.size;
-    return this.#slots.memory.subarray(slot + consumed - holdBase, slot + this.#read - holdBase);
+    const {holdHead, consumed} = this.#record;
+    const {memory} = this.#extents;
+    if (holdHead === 0) return memory.subarray(0, 0);
+    const into = consumed - this.#extents.getLong(holdHead - 1, Word.base);
+    const start = this.#extents.offsetOf(holdHead - 1) + into;
+    return memory.subarray(start, start + Math.min(this.length, this.#extents.sizeOf(holdHead - 1) - into));
   }
 }

@@ -6,14 +6,16 @@ import {once} from 'node:events';
 import {createServer, type Socket} from 'node:net';
 import {
   type ChannelRecord,
+  channelBytes,
+  channelSchema,
   channelStruct,
+  Extents,
   HeldStream,
   HreadError,
+  LARGE,
   readBooks,
-  SLOT_SIZE,
-  Slots,
 } from '@zlr/hread';
-import {openStore, t as type} from '@zlr/state-store';
+import {openStore} from '@zlr/state-store';
 import test, {type ExecutionContext} from 'ava';
 import fc from 'fast-check';
 import {Client} from './helpers/client.js';
@@ -25,25 +27,23 @@ interface Held {
   client: Client;
   fd: number;
   record: ChannelRecord;
-  slots: Slots;
+  extents: Extents;
   /** Another reader of the socket, as the next generation makes it. */
   open(): HeldStream;
   close(): Promise<void>;
 }
 
-async function openHeld(t: ExecutionContext, slotCount = 4): Promise<Held> {
+async function openHeld(t: ExecutionContext, large = 4): Promise<Held> {
+  const room = {connections: 4, large, small: 4};
   const store = await openStore({
     name: `held-test-${process.pid}-${nextNumber++}`,
     backend: 'memory',
-    size: slotCount * SLOT_SIZE + 2 ** 20,
-    schema: {
-      channels: type.table(channelStruct({}), {capacity: 4}),
-      slots: type.raw(slotCount * SLOT_SIZE),
-    },
+    size: channelBytes(room),
+    schema: channelSchema(channelStruct({}), room),
   });
   const {memory, root} = store;
-  const slots = new Slots(root.slots, SLOT_SIZE);
-  slots.free(new Set());
+  const extents = new Extents(root.zlrPool, root.zlrExtents);
+  extents.free(new Set());
   // Paused, so that nobody but hread reads from the socket.
   const server = createServer({pauseOnConnect: true});
   server.listen(0, '127.0.0.1');
@@ -54,8 +54,8 @@ async function openHeld(t: ExecutionContext, slotCount = 4): Promise<Held> {
   server.close();
   const {fd} = (socket as unknown as {_handle: {fd: number}})._handle;
   const {cookie} = readBooks(fd)!;
-  const record = root.channels.insert({cookie, fd, fileFd: -1});
-  const layout = store.layout('channels');
+  const record = root.zlrChannels.insert({cookie, fd});
+  const layout = store.layout('zlrChannels');
   let isClosed = false;
   const close = async (): Promise<void> => {
     if (isClosed) return;
@@ -69,8 +69,8 @@ async function openHeld(t: ExecutionContext, slotCount = 4): Promise<Held> {
     client,
     fd,
     record,
-    slots,
-    open: () => new HeldStream({memory, layout}, slots, record, fd, readBooks(fd)!.read),
+    extents,
+    open: () => new HeldStream({memory, layout}, extents, record, fd, readBooks(fd)!.read),
     close,
   };
 }
@@ -78,7 +78,7 @@ async function openHeld(t: ExecutionContext, slotCount = 4): Promise<Held> {
 const unread = (fd: number): number => readBooks(fd)!.unread;
 
 test('what is read is held until it is deleted', async t => {
-  const {client, fd, open, slots} = await openHeld(t);
+  const {client, fd, open, extents} = await openHeld(t);
   const stream = open();
   t.is(stream.hread(100), -1, 'there is nothing yet');
   t.is(stream.held.length, 0);
@@ -91,7 +91,7 @@ test('what is read is held until it is deleted', async t => {
   t.is(stream.held.toString(), 'world');
   t.is(stream.hread(0, 5), 0);
   t.is(stream.held.length, 0);
-  t.is(slots.freeCount, 4, 'no slot without held bytes');
+  t.is(extents.freeCount, 8, 'no extent without held bytes');
 });
 
 test('the next reader finds what was not deleted, and goes on behind it', async t => {
@@ -136,25 +136,26 @@ test('to delete more than is held is an error, and deletes nothing', async t => 
 test('a full hold is an error until something is deleted', async t => {
   const {client, fd, open} = await openHeld(t);
   const stream = open();
-  client.send('x'.repeat(SLOT_SIZE + 1));
-  await eventually(() => unread(fd) === SLOT_SIZE + 1);
-  t.is(stream.hread(2 * SLOT_SIZE), SLOT_SIZE, 'no more than a slot holds');
+  client.send('x'.repeat(LARGE + 1));
+  await eventually(() => unread(fd) === LARGE + 1);
+  t.is(stream.hread(2 * LARGE), LARGE, 'no more than an extent holds');
   const error = t.throws(() => stream.hread(1), {instanceOf: HreadError});
   t.is(error.code, 'HOLD_EXCEEDED');
   t.regex(error.message, /delete what is processed first/);
   // A hold is moved when half of it is free.
-  t.is(stream.hread(1, SLOT_SIZE / 2), 1);
-  t.is(stream.held.length, SLOT_SIZE / 2 + 1);
+  t.is(stream.hread(1, LARGE / 2), 1);
+  t.is(stream.held.length, LARGE / 2 + 1);
 });
 
-test('without a free slot nothing can be held', async t => {
-  const {client, fd, open, slots} = await openHeld(t, 1);
+test('without a free extent nothing can be held', async t => {
+  const {client, fd, open, extents} = await openHeld(t, 1);
   const stream = open();
-  const slot = slots.take();
+  extents.small[0] = 0;
+  const extent = extents.take(false);
   client.send('abc');
   await eventually(() => unread(fd) === 3);
   t.is(t.throws(() => stream.hread(10), {instanceOf: HreadError}).code, 'HOLD_EXCEEDED');
-  slots.give(slot);
+  extents.give(extent);
   t.is(stream.hread(10), 3);
 });
 
@@ -186,7 +187,7 @@ test('any sequence of reads, deletions and readers is what a list of bytes would
   );
   await fc.assert(
     fc.asyncProperty(fc.array(step, {maxLength: 30}), async steps => {
-      const {client, fd, open, slots, close} = await openHeld(t);
+      const {client, fd, open, extents, close} = await openHeld(t);
       let stream = open();
       let sent = Buffer.alloc(0) as Buffer;
       let read = 0;
@@ -217,12 +218,12 @@ test('any sequence of reads, deletions and readers is what a list of bytes would
             else {
               t.is(error.errno, 'ENOBUFS');
               deleted += dlen; // it is the reading that failed
-              t.true(read - deleted > SLOT_SIZE / 2, 'up to half a slot there is always room');
+              t.true(read - deleted > LARGE / 2, 'up to half an extent there is always room');
             }
           }
         }
         t.true(stream.held.equals(sent.subarray(deleted, read)));
-        t.true(slots.freeCount >= 3);
+        t.true(extents.freeCount >= 7);
       }
       await close();
     }),

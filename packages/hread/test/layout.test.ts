@@ -1,6 +1,6 @@
 /**
- * Proves that native code and TypeScript mean the same bytes by a channel's record: struct zlr_channel as the compiler
- * lays it out (zlr/channel.h) and `channelFields` as the state store does.
+ * Proves that native code and TypeScript mean the same bytes by a channel's record and an extent's entry: the structs as
+ * the compiler lays them out (zlr/channel.h), `channelFields` as the state store does, and the words of `Extents`.
  *
  * To see it fail: change a field's type or place on one side only, or add one.
  */
@@ -9,20 +9,23 @@ import {mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
-import {CLOSE_AFTER, channelFields, channelStruct} from '@zlr/hread';
+import {channelFields, channelStruct} from '@zlr/hread';
 import {openStore, t as type} from '@zlr/state-store';
 import test from 'ava';
+import {CHANNEL_VERSION, Flag, Kind} from '../dist/channels/channel-record.js';
+import {ENTRY, Word} from '../dist/channels/extents.js';
 
 const header = fileURLToPath(new URL('../../kernel-shim/include/zlr/channel.h', import.meta.url));
 
-/** What the compiler says, a name and numbers a line. */
-function compiled(fields: string[]): Map<string, number[]> {
+/** What the compiler says of a struct's members, a name and numbers a line; and of numbers by name. */
+function compiled(struct: string, fields: string[], numbers: string[] = []): Map<string, number[]> {
   const directory = mkdtempSync(join(tmpdir(), 'zlr-layout-'));
   const lines = fields.map(
     field =>
-      `printf("${field} %zu %zu\\n", offsetof(struct zlr_channel, ${field}), sizeof ((struct zlr_channel *)0)->${field});`,
+      `printf("${field} %zu %zu\\n", offsetof(struct ${struct}, ${field}), sizeof ((struct ${struct} *)0)->${field});`,
   );
-  lines.push('printf("size %zu\\nCLOSE_AFTER %d\\n", sizeof(struct zlr_channel), ZLR_CLOSE_AFTER);');
+  lines.push(`printf("size %zu\\n", sizeof(struct ${struct}));`);
+  lines.push(...numbers.map(number => `printf("${number} %d\\n", (int)${number});`));
   try {
     const program = join(directory, 'layout');
     writeFileSync(
@@ -41,9 +44,9 @@ function compiled(fields: string[]): Map<string, number[]> {
   }
 }
 
-/** The members of struct zlr_channel, in their order, so that one which was added to C alone is missed. */
-function members(): string[] {
-  const body = /struct zlr_channel \{(.*?)\n\};/s.exec(readFileSync(header, 'utf8'))![1]!;
+/** The members of a struct, in their order, so that one which was added to C alone is missed. */
+function members(struct: string): string[] {
+  const body = new RegExp(`struct ${struct} \\{(.*?)\\n\\};`, 's').exec(readFileSync(header, 'utf8'))![1]!;
   return [...body.matchAll(/^\s*u?int\d+_t (\w+);/gm)].map(match => match[1]!);
 }
 
@@ -51,7 +54,7 @@ const inC = (field: string): string => field.replace(/[A-Z]/g, letter => `_${let
 
 test('every field of a channel has one place and size on both sides', async t => {
   const fields = Object.keys(channelFields);
-  t.deepEqual(members(), fields.map(inC));
+  t.deepEqual(members('zlr_channel'), fields.map(inC));
 
   const store = await openStore({
     backend: 'memory',
@@ -60,7 +63,15 @@ test('every field of a channel has one place and size on both sides', async t =>
     schema: {channels: type.table(channelStruct({own: type.u32}), {capacity: 3})},
   });
   const layout = store.layout('channels');
-  const c = compiled(members());
+  const numbers = [
+    'ZLR_CHANNEL_VERSION',
+    'ZLR_TCP',
+    'ZLR_CLOSE_AFTER',
+    'ZLR_WORKING',
+    'ZLR_ALONE',
+    'ZLR_OPENED',
+  ];
+  const c = compiled('zlr_channel', members('zlr_channel'), numbers);
   for (const field of fields) {
     const {byteOffset, byteLength} = layout.fields[field]!;
     t.deepEqual([byteOffset, byteLength], c.get(inC(field)), field);
@@ -68,6 +79,17 @@ test('every field of a channel has one place and size on both sides', async t =>
   t.true(layout.fields['own']!.byteOffset >= c.get('size')![0]!, "the owner's fields come behind");
   t.is(layout.byteOffset % 8, 0, 'native code stores 64-bit words in one piece');
   t.is(layout.stride % 8, 0);
-  t.is(CLOSE_AFTER, c.get('CLOSE_AFTER')![0]!);
+  t.deepEqual(
+    [CHANNEL_VERSION, Kind.Tcp, Flag.CloseAfter, Flag.Working, Flag.Alone, Flag.Opened],
+    numbers.map(number => c.get(number)![0]!),
+  );
   store.close();
+});
+
+test("every word of an extent's entry has one place on both sides", t => {
+  const words = Object.keys(Word) as (keyof typeof Word)[];
+  t.deepEqual(members('zlr_extent'), words.map(inC));
+  const c = compiled('zlr_extent', members('zlr_extent'));
+  t.is(c.get('size')![0], ENTRY);
+  for (const word of words) t.is(c.get(inC(word))![0], Word[word] * 4, word);
 });

@@ -1,9 +1,8 @@
 /*
- * What is scarce is waited for and never lost: slots, records of the table, and room in the buffers of one batch
- * (768 events). Each test has more of something than there is room for, and ends when all of it was served.
+ * What is scarce is waited for and never lost: memory, records of the table, and room in the buffers of one batch
+ * (2,560 events). Each test has more of something than there is room for, and ends when all of it was served.
  */
-import {setImmediate as nextTurn} from 'node:timers/promises';
-import {readBooks} from '@zlr/hread';
+import {LARGE, SMALL} from '@zlr/hread';
 import test from 'ava';
 import {Client} from './helpers/client.js';
 import {eventually, LoopUnderTest, type TestChannel} from './helpers/loop-under-test.js';
@@ -18,120 +17,147 @@ const openMany = (under: LoopUnderTest, count: number): Promise<Client[]> =>
 const closeAll = (clients: readonly Client[]): Promise<unknown> =>
   Promise.all(clients.map(client => client.close()));
 
-/** Answers that wait until they are let go, so that each holds its slot for as long as a test needs. */
-class HeldAnswers {
-  readonly waiting: TestChannel[] = [];
-  readonly slots: number[] = [];
-  letAll = false;
+const LONG = SMALL + 100;
+const line = (n: number): string => `${String(n).padStart(LONG - 1, '.')}\n`;
 
-  readonly handlers = {
-    input: (channel: TestChannel, loop: LoopUnderTest): void => {
-      if (this.letAll) {
-        loop.echoLine(channel);
-        return;
-      }
-      const slot = loop.loop.takeSlot(channel);
-      if (slot < 0) return;
-      this.slots.push(slot);
-      this.waiting.push(channel);
-    },
-  };
-
-  release(under: LoopUnderTest): void {
-    this.letAll = true;
-    for (const slot of this.slots.splice(0)) under.loop.slots.give(slot);
-    for (const channel of this.waiting.splice(0)) under.echoLine(channel);
-  }
-}
-
-serial('more answers at a time than there are slots are all sent', async t => {
-  // Of 8 slots 2 are kept for answers: 6 held inputs, and the other clients' inputs wait in the kernel.
-  const held = new HeldAnswers();
-  const under = await LoopUnderTest.start(t, held.handlers, {slots: 8});
-  const clients = await openMany(under, 40);
-  clients.forEach((client, n) => {
-    client.send(`client ${n}\n`);
-  });
-  await eventually(() => under.loop.slots.freeCount === 0 && under.loop.size === 40);
-  t.is(held.waiting.length, 2);
-  held.release(under);
-  await Promise.all(clients.map((client, n) => client.untilText(`client ${n}\n`)));
-  await closeAll(clients);
-});
-
-serial('a client that ended its side while its answer waited for a slot still gets it', async t => {
-  const held = new HeldAnswers();
-  const endedEarly = new Set<TestChannel>();
-  const under: LoopUnderTest = await LoopUnderTest.start(
-    t,
-    {
-      ...held.handlers,
-      ended(channel) {
-        if (held.waiting.includes(channel)) endedEarly.add(channel);
-        else under.loop.close(channel);
-      },
-      sent(channel) {
-        if (endedEarly.has(channel)) under.loop.close(channel);
-      },
-    },
-    {slots: 8},
-  );
-  const clients = await openMany(under, 6);
-  for (const client of clients) {
-    client.send('x\n');
-    client.end();
-  }
-  // Each end is seen while four of the inputs wait for a slot.
-  await eventually(() => [...under.open].filter(({peerEnded}) => peerEnded).length === 6);
-  t.is(held.waiting.length, 2);
-  held.release(under);
-  await Promise.all(clients.map(client => client.untilEnded()));
-  t.deepEqual(
-    clients.map(client => client.text),
-    clients.map(() => 'x\n'),
-  );
-});
-
-serial('a slot whose answer is dropped, since its client has gone, goes to one that waits', async t => {
-  const taken: {channel: TestChannel; slot: number}[] = [];
+serial('more held input than there is memory for waits in the kernel, and is served in order', async t => {
+  // Of 8 large extents 2 are kept for output: 6 halves of long lines are held, and the other clients starve.
+  const order: string[] = [];
   const under = await LoopUnderTest.start(
     t,
     {
       input(channel, loop) {
-        if (taken.length === 2) {
-          loop.echoLine(channel);
-          return;
-        }
-        taken.push({channel, slot: loop.loop.takeSlot(channel)});
-        loop.loop.consume(channel, channel.held); // so that the hold gives its own slot back
+        const text = loop.line(channel);
+        if (text === undefined) return;
+        loop.echoLine(channel);
+        order.push(text);
       },
     },
-    {slots: 3},
+    {large: 8},
   );
-  const gone = await openMany(under, 2);
-  for (const [index, client] of gone.entries()) {
-    client.send('x\n');
-    await eventually(() => taken.length === index + 1 && under.loop.slots.freeCount === 2 - index);
+  const clients = await openMany(under, 20);
+  for (const [n, client] of clients.entries()) {
+    client.send(line(n).slice(0, SMALL + 50));
+    await eventually(() => under.loop.size === 20 && [...under.loop][n]!.held >= SMALL);
   }
-  await closeAll(gone);
-  await eventually(() => under.loop.size === 0);
-  const client = await Client.open(under.port);
-  client.send('waits\n');
-  // Its input took the last slot, so its answer has none.
-  await eventually(() => under.loop.slots.freeCount === 0 && under.open.size === 1);
-  for (const {channel, slot} of taken) {
-    under.loop.answer(channel, 0, {
-      slot,
-      length: 1,
-      fileFd: -1,
-      fileOffset: 0,
-      fileLength: 0,
-      close: false,
-    });
+  await eventually(() => under.loop.extents.freeLarge === 2);
+  const heldWhole = [...under.loop].filter(channel => channel.held === SMALL + 50);
+  t.is(heldWhole.length, 6);
+  for (const [n, client] of clients.entries()) client.send(line(n).slice(SMALL + 50));
+  await Promise.all(clients.map((client, n) => client.untilText(line(n))));
+  // Those that have memory at the same time are equals; nobody is overtaken by more than these.
+  t.is(order.length, clients.length);
+  for (const n of clients.keys()) t.true(Math.abs(order.indexOf(line(n).trimEnd()) - n) <= 6, `client ${n}`);
+  await closeAll(clients);
+});
+
+serial('those that hold memory longest without progress are told, while others wait for it', async t => {
+  const told: number[] = [];
+  const under: LoopUnderTest = await LoopUnderTest.start(
+    t,
+    {
+      ...echo,
+      overdue(channel) {
+        told.push(channel.index);
+        under.loop.close(channel);
+      },
+    },
+    {large: 4, unitSeconds: 10_000},
+  );
+  const slow = await openMany(under, 3);
+  for (const [n, client] of slow.entries()) {
+    client.send('x'.repeat(LONG));
+    await eventually(() => [...under.loop].filter(({held}) => held === LONG).length === n + 1);
   }
-  await client.untilText('waits\n');
-  t.is(under.loop.slots.freeCount, 3);
-  await client.close();
+  t.is(under.loop.extents.freeLarge, 1);
+  const late = await Client.open(under.port);
+  late.send(line(7));
+  await late.untilText(line(7));
+  t.deepEqual(told, [0], 'one was enough, and it was the first');
+  await closeAll([...slow, late]);
+});
+
+serial('output that finds no memory is made again when there is some', async t => {
+  const size = 6 * LARGE;
+  const answers = 60;
+  let refused = 0;
+  const under = await LoopUnderTest.start(
+    t,
+    {
+      input(channel, loop) {
+        try {
+          loop.answer(channel, 1, {text: 'x'.repeat(size)});
+        } catch (error) {
+          refused++;
+          throw error;
+        }
+      },
+    },
+    {large: 8},
+  );
+  const clients = await Promise.all(Array.from({length: 6}, () => Client.open(under.port, {read: false})));
+  for (const client of clients) client.send('g'.repeat(answers));
+  await eventually(() => refused > 0);
+  t.is([...under.loop].filter(({sending}) => sending).length, 1, 'there is memory for one');
+  for (const client of clients) client.socket.resume();
+  await Promise.all(clients.map(client => client.untilLength(answers * size)));
+  t.true(clients.every(client => client.length === answers * size));
+  await closeAll(clients);
+});
+
+serial('input that came in one piece is served in turns with that of others', async t => {
+  const order: number[] = [];
+  const under = await LoopUnderTest.start(
+    t,
+    {
+      input(channel, loop) {
+        if ([...loop.loop].filter(({held}) => held > 1000).length === 2) order.push(channel.index);
+        if (loop.loop.size === 2) loop.echoLine(channel);
+      },
+    },
+    {inTurn: false, mostOutput: 2 ** 20},
+  );
+  const lines = Array.from({length: 3000}, (_, n) => `${n}\n`).join('');
+  const hogs = await openMany(under, 2);
+  for (const hog of hogs) hog.send(lines);
+  await Promise.all(hogs.map(hog => hog.untilLength(lines.length)));
+  t.true(hogs.every(({text}) => text === lines));
+  t.true(order.length > 1000);
+  let run = 1;
+  let longest = 1;
+  for (const [at, index] of order.entries()) {
+    run = index === order[at - 1] ? run + 1 : 1;
+    longest = Math.max(longest, run);
+  }
+  t.true(longest <= 4, `${longest} in a row`);
+  await closeAll(hogs);
+});
+
+serial('an error of one channel does not keep the rest of the batch from what it must hear', async t => {
+  const errors: unknown[] = [];
+  const listener = (error: unknown): void => void errors.push(error);
+  process.prependListener('uncaughtException', listener);
+  const others = process.listeners('uncaughtException').filter(each => each !== listener);
+  for (const each of others) process.off('uncaughtException', each);
+  t.teardown(() => {
+    process.off('uncaughtException', listener);
+    for (const each of others) process.on('uncaughtException', each);
+  });
+  const under = await LoopUnderTest.start(t, {
+    input(channel, loop) {
+      if (loop.line(channel) === 'bad') throw new Error('of one client');
+      loop.echoLine(channel);
+    },
+  });
+  const clients = await openMany(under, 20);
+  await eventually(() => under.loop.size === 20);
+  clients.forEach((client, n) => {
+    client.send(n === 7 ? 'bad\n' : `${n}\n`);
+  });
+  await Promise.all(clients.map((client, n) => (n === 7 ? undefined : client.untilText(`${n}\n`))));
+  await eventually(() => errors.length === 1);
+  t.is((errors[0] as Error).message, 'of one client');
+  await closeAll(clients);
 });
 
 serial('a connection beyond the capacity of the table is served when another closes', async t => {
@@ -155,7 +181,7 @@ serial('a connection beyond the capacity of the table is served when another clo
 serial(
   'more connections than one batch has room for are accepted, answered and closed in one go',
   async t => {
-    const count = 2000;
+    const count = 3000;
     const waiting: TestChannel[] = [];
     let deferred = true;
     const under = await LoopUnderTest.start(
@@ -166,7 +192,7 @@ serial(
           else loop.echoLine(channel);
         },
       },
-      {capacity: count, slots: 2 * count + count},
+      {capacity: count},
     );
     const clients = await openMany(under, count);
     clients.forEach((client, n) => {
@@ -202,25 +228,3 @@ serial('every quiet connection is told, also where they are more than one batch 
   t.is(under.loop.size, count, 'what to do about it is for the protocol to say');
   await closeAll(clients);
 });
-
-serial(
-  'inputs that together need more slots than there are do not keep each other from being answered',
-  async t => {
-    // Each client has half a line in a hold slot; all of them go on one after the other.
-    const under = await LoopUnderTest.start(t, echo, {slots: 4});
-    const clients = await openMany(under, 3);
-    for (const client of clients) client.send('half ');
-    await eventually(() => [...under.open].filter(({held}) => held === 5).length === 3);
-    const late = await Client.open(under.port);
-    late.send('late\n');
-    await eventually(() => under.loop.size === 4);
-    await nextTurn();
-    for (const client of clients) {
-      client.send('line\n');
-      await client.untilText('half line\n');
-    }
-    await late.untilText('late\n');
-    t.true([...under.open].every(({record}) => readBooks(record.fd)?.unread === 0));
-    await closeAll([...clients, late]);
-  },
-);

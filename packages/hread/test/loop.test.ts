@@ -11,7 +11,7 @@ import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {setImmediate as nextTurn} from 'node:timers/promises';
 import {promisify} from 'node:util';
-import {HreadError, readBooks, SLOT_SIZE} from '@zlr/hread';
+import {HreadError, LARGE, readBooks} from '@zlr/hread';
 import {native} from '@zlr/kernel-shim/internal';
 import test, {type ExecutionContext} from 'ava';
 import fc from 'fast-check';
@@ -84,8 +84,8 @@ serial('a long line that follows consumed ones is moved to where its rest fits',
   });
   const client = await Client.open(under.port);
   // Half a slot and a bit consumed, then a line that the rest of the slot has no room for.
-  const first = `${'a'.repeat(SLOT_SIZE / 2 + 99)}\n`;
-  const long = 'b'.repeat(SLOT_SIZE - 100);
+  const first = `${'a'.repeat(LARGE / 2 + 99)}\n`;
+  const long = 'b'.repeat(LARGE - 100);
   client.send(first + long.slice(0, 500));
   await client.untilText(`${first.length - 1} a\n`);
   t.is(under.loop.size, 1);
@@ -99,11 +99,11 @@ serial(
   async t => {
     const under = await LoopUnderTest.start(t, {input() {}});
     const client = await Client.open(under.port);
-    client.send(`${'x'.repeat(SLOT_SIZE + 4)}!`);
-    await eventually(() => [...under.open].some(channel => channel.held === SLOT_SIZE));
+    client.send(`${'x'.repeat(LARGE + 4)}!`);
+    await eventually(() => [...under.open].some(channel => channel.held === LARGE));
     const [channel] = under.open;
     await eventually(() => readBooks(channel!.record.fd)?.unread === 5);
-    under.loop.consume(channel!, SLOT_SIZE);
+    under.loop.consume(channel!, LARGE);
     await eventually(() => channel!.held === 5);
     t.is(under.held(channel!).toString(), 'xxxx!');
     await client.close();
@@ -198,11 +198,11 @@ serial('a client that resets the connection in the middle of an answer leaves no
   client.send('big\n');
   await eventually(() => [...under.open].some(({sending}) => sending));
   t.is(big.timesOpen(), 1);
-  const free = under.loop.slots.freeCount;
+  const free = under.loop.extents.freeCount;
   client.reset();
   await eventually(() => under.loop.size === 0);
   t.is(under.records.size, 0);
-  t.is(under.loop.slots.freeCount, free + 1, 'of the answer; the input was consumed');
+  t.is(under.loop.extents.freeCount, free + 1, 'of the answer; the input was consumed');
   t.is(big.timesOpen(), 0);
 });
 
@@ -217,7 +217,7 @@ serial(
     idle.reset();
     half.reset();
     await eventually(() => under.loop.size === 0);
-    t.is(under.loop.slots.freeCount, under.loop.slots.count);
+    t.is(under.loop.extents.freeCount, under.loop.extents.count);
   },
 );
 
@@ -256,9 +256,8 @@ serial('an answer to a client that has gone is dropped, with its slot and its fi
   await client.close();
   await eventually(() => under.loop.size === 0);
   const file = {fd: big.open(), offset: 0, length: 1000};
-  t.true(under.answer(asked!, 9, {text: 'too late\n', file}));
-  t.false(asked!.sending);
-  t.is(under.loop.slots.freeCount, under.loop.slots.count);
+  under.answer(asked!, 0, {text: 'too late\n', file});
+  t.is(under.loop.extents.freeCount, under.loop.extents.count);
   t.is(big.timesOpen(), 0);
 });
 
@@ -279,10 +278,10 @@ serial(
     client.send('x\n');
     await client.untilEnded();
     await eventually(() => under.loop.size === 0);
-    t.is(under.loop.slots.freeCount, under.loop.slots.count);
-    const taken = Array.from({length: under.loop.slots.count}, () => under.loop.slots.take());
-    t.is(new Set(taken).size, taken.length, 'no slot is free twice');
-    for (const slot of taken) under.loop.slots.give(slot);
+    t.is(under.loop.extents.freeCount, under.loop.extents.count);
+    const taken = Array.from({length: under.loop.extents.count}, () => under.loop.extents.take(true));
+    t.is(new Set(taken).size, taken.length, 'no extent is free twice');
+    for (const slot of taken) under.loop.extents.give(slot);
   },
 );
 
@@ -301,7 +300,7 @@ sys.stdout.write(out.decode())`;
 
 serial('a last answer reaches a client that is still sending', async t => {
   const under = await LoopUnderTest.start(t, {
-    input: (channel, loop) => void loop.answer(channel, channel.held, {text: 'too large\n', close: true}),
+    input: (channel, loop) => loop.answer(channel, channel.held, {text: 'too large\n', close: true}),
   });
   const client = await Client.open(under.port);
   // The sender sees the answer only between its writes: a reset would take it away.
@@ -319,7 +318,7 @@ serial('a last answer reaches a client that is still sending', async t => {
 
 serial('a connection whose last answer is sent ends when the client has ended too', async t => {
   const under = await LoopUnderTest.start(t, {
-    input: (channel, loop) => void loop.answer(channel, channel.held, {text: 'bye\n', close: true}),
+    input: (channel, loop) => loop.answer(channel, channel.held, {text: 'bye\n', close: true}),
   });
   const client = await Client.open(under.port);
   client.send('x');
@@ -332,7 +331,7 @@ serial('a connection whose last answer is sent ends when the client has ended to
 serial('what a client sends after its last answer does not reset the connection', async t => {
   let isSent = false;
   const under = await LoopUnderTest.start(t, {
-    input: (channel, loop) => void loop.answer(channel, channel.held, {text: 'bye\n', close: true}),
+    input: (channel, loop) => loop.answer(channel, channel.held, {text: 'bye\n', close: true}),
     sent: () => {
       isSent = true;
     },
@@ -356,7 +355,7 @@ serial('what a client sends after its last answer does not reset the connection'
 
 serial('a client that goes on sending for ever after its last answer is cut', async t => {
   const under = await LoopUnderTest.start(t, {
-    input: (channel, loop) => void loop.answer(channel, channel.held, {text: 'bye\n', close: true}),
+    input: (channel, loop) => loop.answer(channel, channel.held, {text: 'bye\n', close: true}),
   });
   const client = await Client.open(under.port);
   while (under.closedCount === 0) {

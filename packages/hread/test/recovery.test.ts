@@ -36,7 +36,7 @@ async function startLines(t: ExecutionContext, capacity = 64): Promise<Lines> {
 interface Stats {
   connections: number;
   records: number;
-  usedSlots: number;
+  usedExtents: number;
   files: number;
   handedOver: number;
 }
@@ -48,13 +48,13 @@ async function readStats(client: Client): Promise<Stats> {
   return JSON.parse(client.take().toString()) as Stats;
 }
 
-/** All that is in use is this very connection, and the slot of its input while it is being answered. */
+/** All that is in use is this very connection, and the extent of its input while it is being answered. */
 async function expectNothingLeft(t: ExecutionContext, {service}: Lines): Promise<void> {
   const client = await Client.open(service.port);
   let stats = await readStats(client);
   // The service hears of the ends of other connections in its own time; what is leaked never goes.
   for (let tries = 0; stats.connections > 1 && tries < 100; tries++) stats = await readStats(client);
-  t.like(stats, {connections: 1, records: 1, usedSlots: 1, files: 0});
+  t.like(stats, {connections: 1, records: 1, usedExtents: 1, files: 0});
   await client.close();
 }
 
@@ -139,7 +139,8 @@ serial('connections that ended with the fault are dropped, and what they held wi
   await watcher.close();
   await lines.service.kill();
   t.regex(lines.service.lastRecovery, /"adopted":0/);
-  t.regex(lines.service.lastRecovery, /"dropped":[34]/);
+  // Of one that was reset with input the rest is served first; then it goes, too.
+  t.regex(lines.service.lastRecovery, /"dropped":[1-4]/);
   await expectNothingLeft(t, lines);
 });
 

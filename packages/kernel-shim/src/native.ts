@@ -47,6 +47,8 @@ export interface Native {
   linkDoor(path: string): number;
   linkAnswer(door: number): {link: number; pid: number; uid: number};
   linkKnock(path: string): number;
+  /** From here on what arrives says who sent it. */
+  askWho(link: number): number;
   /** Who is at the other end of a unix socket. */
   peer(fd: number): {error: number; pid: number; uid: number};
   /** Of the open file; a negative errno when the descriptor is not open. */
@@ -62,6 +64,8 @@ export interface Native {
     link: number,
     door: string,
   ): {error: number; pid: number};
+  /** The pids of this process' two keepers, 0: there has been none, and what they know of the plan. */
+  kept(): {older: number; younger: number; thresholdMs: number};
   /** There is nobody to take anything over from. */
   takeCharge(): number;
   /** Closes the link. `were`: the files' numbers in the former generation. */
@@ -107,11 +111,19 @@ export interface Native {
   moduleStream(device: number, fd: number): {error: number; read: number; deleted: number; written: number};
   moduleHread(device: number, fd: number, into: Uint8Array, rlen: number, dlen: number): number;
 
+  /** sizes: of large and small extents, their counts, and the reserve. */
   heldOpen(
-    record: Uint8Array,
-    pool: Uint8Array,
-    slotSize: number,
-    stack: Int32Array,
+    buffers: readonly [
+      record: Uint8Array,
+      pool: Uint8Array,
+      extents: Uint32Array,
+      large: Int32Array,
+      small: Int32Array,
+      flow: Uint32Array,
+    ],
+    sizes: Uint32Array,
+    owner: number,
+    most: number,
     fd: number,
     read: number,
   ): HeldHandle;
@@ -120,22 +132,32 @@ export interface Native {
   /** Nanoseconds in `count` reads, in C alone; for bench/. */
   measureReads(held: HeldHandle, feeder: number, length: number, count: number, hold: 0 | 1): number;
 
+  /** The socket's SO_COOKIE. */
+  cookieOf(fd: number): bigint;
   readonly REACTOR_EVENTS: number;
+  readonly REACTOR_COMMANDS: number;
+  /** numbers: stride, capacity, those of heldOpen, bytes that may be held, bytes of output, in turn. */
   reactorCreate(
-    records: Uint8Array,
-    stride: number,
-    capacity: number,
-    pool: Uint8Array,
-    slotSize: number,
-    stack: Int32Array,
-    buffers: readonly [events: Uint32Array, commands: Uint32Array, control: Uint32Array],
+    buffers: readonly [
+      records: Uint8Array,
+      pool: Uint8Array,
+      extents: Uint32Array,
+      large: Int32Array,
+      small: Int32Array,
+      flows: Uint32Array,
+      events: Uint32Array,
+      commands: Uint32Array,
+      control: Uint32Array,
+    ],
+    numbers: Uint32Array,
     callback: (events: number) => void,
   ): ReactorHandle | number;
   reactorListen(reactor: ReactorHandle, fd: number): number;
   reactorUnlisten(reactor: ReactorHandle): void;
   reactorResume(reactor: ReactorHandle, channel: number, fd: number, read: number, written: number): number;
   reactorSubmit(reactor: ReactorHandle): void;
-  reactorIdle(reactor: ReactorHandle, seconds: number): void;
+  reactorPass(reactor: ReactorHandle): void;
+  reactorIdle(reactor: ReactorHandle, quietSeconds: number, unitSeconds: number): void;
   reactorClose(reactor: ReactorHandle): void;
 
   /** A TCP socket that does not listen yet, marked as a channel. */
@@ -223,7 +245,18 @@ export interface ReactorHandle {
 }
 
 /** Kinds of the reactor's events; the same numbers as in native/reactor/reactor.h. */
-export const Event = {Accepted: 1, Input: 2, Ended: 3, Sent: 4, Failed: 5, Closed: 6, Idle: 7} as const;
+export const Event = {
+  Accepted: 1,
+  Input: 2,
+  Ended: 3,
+  Sent: 4,
+  Drained: 5,
+  Failed: 6,
+  Closed: 7,
+  Idle: 8,
+  Overdue: 9,
+  Starved: 10,
+} as const;
 /** Kinds of the reactor's commands; the same numbers as in native/reactor/reactor.h. */
 export const Command = {Attach: 1, Send: 2, Consumed: 3, Shutdown: 4, Close: 5} as const;
 

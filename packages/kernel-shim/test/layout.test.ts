@@ -1,6 +1,6 @@
 /**
  * Proves that the numbers which cross the language boundary are the same on both sides: the reactor's events and
- * commands, and its capacity, as the compiler sees native/reactor/reactor.h and as src/native.ts writes them down. (The layout
+ * commands, and its capacities, as the compiler sees native/reactor/reactor.h and as src/native.ts writes them down. (The layout
  * of a channel's record is compared in @zlr/hread, which declares its TypeScript side.)
  *
  * To see it fail: change a number, or add a kind on one side only.
@@ -25,7 +25,9 @@ const asInTypeScript = (name: string): string => name[4]! + name.slice(5).toLowe
 
 test("the kinds of events and commands, and the batch's size", async t => {
   const [events, commands] = [namesOf('zlr_event'), namesOf('zlr_command')];
-  const print = [...events, ...commands, 'ZLR_EVENTS'].map(name => `printf("${name} %d\\n", ${name});`);
+  const print = [...events, ...commands, 'ZLR_EVENTS', 'ZLR_COMMANDS'].map(
+    name => `printf("${name} %d\\n", ${name});`,
+  );
   const output = await compileAndRun(
     t,
     `#include <stdio.h>\n#include "${header}"\nint main(void) { ${print.join('\n')} return 0; }`,
@@ -36,6 +38,7 @@ test("the kinds of events and commands, and the batch's size", async t => {
   t.deepEqual<object, object>({...Event}, kinds(events));
   t.deepEqual<object, object>({...Command}, kinds(commands));
   t.is(native().REACTOR_EVENTS, numbers.get('ZLR_EVENTS')!);
+  t.is(native().REACTOR_COMMANDS, numbers.get('ZLR_COMMANDS')!);
 });
 
 test('the words between supervisor, keepers and generations', async t => {

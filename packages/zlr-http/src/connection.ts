@@ -1,4 +1,4 @@
-import {type Channel, channelStruct, SLOT_SIZE} from '@zlr/hread';
+import {type Channel, channelBytes, channelSchema, channelStruct} from '@zlr/hread';
 import {stages} from '@zlr/stages';
 import {openStore, type RecordOf, type TableMeta, t} from '@zlr/state-store';
 
@@ -7,8 +7,11 @@ export const exchange = stages('reading', 'processing', 'sending');
 
 /** Connections at a time. */
 export const CONNECTIONS = 16_384;
-/** Slots for held requests and for answers on their way; idle connections need none. */
-const SLOTS = 2_048;
+/**
+ * Memory for held requests and for answers on their way; idle connections need none. The small extents are enough for all
+ * connections at once.
+ */
+const ROOM = {connections: CONNECTIONS, small: 2 * CONNECTIONS, large: 2_048};
 
 const Connection = channelStruct({
   stage: exchange.field,
@@ -27,12 +30,9 @@ export type Connection = Channel<ConnectionRecord>;
 export async function openConnections(name: string) {
   const store = await openStore({
     name: `http-${name}`,
-    size: CONNECTIONS * 256 + SLOTS * SLOT_SIZE + 2 ** 20,
+    size: channelBytes(ROOM),
     logSize: '64KB',
-    schema: {
-      connections: t.table(Connection, {capacity: CONNECTIONS}),
-      slots: t.raw(SLOTS * SLOT_SIZE),
-    },
+    schema: channelSchema(Connection, ROOM),
   });
   return store;
 }

@@ -1,6 +1,6 @@
-import {ChannelLoop, type Protocol, type RecoveryReport, SLOT_SIZE} from '@zlr/hread';
+import {ChannelLoop, channelStore, type FileRange, LARGE, type Piece, type Protocol} from '@zlr/hread';
 import {endOrderly, isSupervised, reregist} from '@zlr/kernel-shim';
-import {complaint, systemText, text} from '@zlr/kernel-shim/internal';
+import {complaint, native, systemText, text} from '@zlr/kernel-shim/internal';
 import {
   type Connection,
   type ConnectionRecord,
@@ -31,8 +31,14 @@ const IDLE_SECONDS = 75;
 const DRAIN_SECONDS = 10;
 /** Of a request's body, which a static file has no use for; more is refused. */
 const BODY_MAX = 1024 * 1024;
+/** A request must be whole so soon after its first byte; nginx' client_header_timeout. */
+const HEAD_SECONDS = 60;
 /** Room for any head but that of a redirect, whose Location may be long. */
 const PLAIN_HEAD_MAX = 1024;
+/** Longer contents are put into the queue without a copy in between. */
+const COPIED_MAX = 1024;
+/** Pipelined requests that are answered in one turn: the others wait for theirs. */
+const A_TURN = 32;
 
 /** An HTTP/1.1 server for the files of a folder, whose connections outlive its process. */
 export class StaticServer implements Protocol<ConnectionRecord> {
@@ -48,18 +54,14 @@ export class StaticServer implements Protocol<ConnectionRecord> {
   private constructor(store: ConnectionStore, files: StaticFiles) {
     this.#store = store;
     this.#files = files;
-    this.#memory = store.root.slots;
-    this.#loop = new ChannelLoop<ConnectionRecord>(
-      {
-        memory: store.memory,
-        transaction: work => store.transaction(work),
-        table: store.root.connections,
-        layout: store.layout('connections'),
-        slots: store.root.slots,
-      },
-      this,
-      IDLE_SECONDS,
-    );
+    this.#memory = store.root.zlrPool;
+    this.#loop = new ChannelLoop<ConnectionRecord>(channelStore<ConnectionRecord>(store), this, {
+      idleSeconds: IDLE_SECONDS,
+      unitSeconds: HEAD_SECONDS,
+      mostHeld: LARGE, // so that a head lies in one piece
+      mostOutput: LARGE,
+      inTurn: true,
+    });
   }
 
   /** Opens the folder and the state. @throws HttpError OPTION_INVALID, ROOT_UNUSABLE; StoreError */
@@ -73,8 +75,8 @@ export class StaticServer implements Protocol<ConnectionRecord> {
   /** Becomes restartable (under a supervisor), and goes on with what a former generation left. */
   recover(): Recovered {
     reregist();
-    const atStages = exchange.census(this.#store.root.connections);
-    const {recovered, adopted, dropped}: RecoveryReport = this.#loop.recover();
+    const atStages = exchange.census(this.#store.root.zlrChannels);
+    const {recovered, adopted, dropped} = this.#loop.recover();
     return {recovered, adopted, dropped: dropped.length, stages: atStages};
   }
 
@@ -103,36 +105,41 @@ export class StaticServer implements Protocol<ConnectionRecord> {
     if (record.bodyPhase !== 0 && !this.#discardBody(connection)) return;
     if (connection.held === 0) return;
 
-    const {end} = connection;
-    let at = connection.start;
-    let length = 0;
-    let slot = -1;
-    let fileFd = -1;
+    const {start, end} = this.#loop.span(connection);
+    let at = start;
     let close = false;
+    let file: OpenedFile | undefined;
+    let total = 0;
+    this.#length = 0;
+    this.#pieces.length = 0;
     this.#nowSeconds = Math.floor(Date.now() / 1000);
     this.#body.phase = 0;
-    // Pipelined requests are answered together, as far as one slot holds their answers.
-    while (at < end && fileFd < 0 && !close && this.#body.phase === 0) {
+    this.#range = undefined;
+    // Pipelined requests are answered together, as far as there is room for their answers and nobody else waits too long.
+    for (let count = 0; count < A_TURN && at < end; count++) {
+      if (this.#range !== undefined || close || this.#body.phase !== 0) break;
       const status = parseRequest(this.#memory, at, end, this.#head);
       if (status === INCOMPLETE) break;
-      if (slot < 0) {
-        slot = this.#loop.takeSlot(connection);
-        if (slot < 0) return;
-        exchange.enter(record, 'processing');
-      }
-      const file = status === COMPLETE ? this.#planRequest() : undefined;
+      if (count === 0) exchange.enter(record, 'processing');
+      file = status === COMPLETE ? this.#planRequest() : undefined;
       if (status !== COMPLETE) planPage(this.#plan, this.#head, status);
       const plan = this.#plan;
-      const fileBytes = plan.bodyLength;
-      const inline = file?.content && fileBytes > 0 ? fileBytes : 0;
-      const need = inline + (plan.location === '' ? PLAIN_HEAD_MAX : MAX_RESPONSE);
-      if (length > 0 && length + need > SLOT_SIZE) break; // the next slot's, when this one is sent
+      const need = plan.location === '' ? PLAIN_HEAD_MAX : MAX_RESPONSE;
+      const inline = this.#isInline(file) ? plan.bodyLength : 0;
+      if (total > 0 && total + need + inline > LARGE) break; // the next turn's
 
-      if (fileBytes > 0 && inline === 0) {
-        const same = this.#files.openSame(file!);
-        if (same === undefined)
+      if (plan.bodyLength > 0 && inline === 0) {
+        const fd = this.#files.openSame(file!);
+        if (fd === undefined)
           planPage(plan, this.#head, 503); // replaced this very instant; worth another try
-        else fileFd = same;
+        else
+          this.#range = {
+            fd,
+            offset: plan.bodyOffset,
+            length: plan.bodyLength,
+            device: file!.device,
+            inode: file!.ino,
+          };
       }
       if (this.#loop.isDraining) plan.keepAlive = false;
       if (status === COMPLETE) {
@@ -141,16 +148,42 @@ export class StaticServer implements Protocol<ConnectionRecord> {
       } else {
         at = end;
       }
-      const base = slot * SLOT_SIZE;
-      length += writeResponse(this.#memory, base + length, plan, this.#nowSeconds);
-      if (inline > 0) {
-        const {content} = file!;
-        length += content!.copy(this.#memory, base + length, plan.bodyOffset, plan.bodyOffset + inline);
-      }
+      const from = this.#length;
+      this.#length += writeResponse(this.#heads, from, plan, this.#nowSeconds);
+      if (inline > 0 && inline <= COPIED_MAX)
+        this.#length += file!.content!.copy(
+          this.#heads,
+          this.#length,
+          plan.bodyOffset,
+          plan.bodyOffset + inline,
+        );
+      this.#addHeads(from);
+      if (inline > COPIED_MAX)
+        this.#pieces.push({bytes: file!.content!, start: plan.bodyOffset, end: plan.bodyOffset + inline});
+      total += need + inline;
       close = !plan.keepAlive;
     }
-    if (slot < 0) return;
-    this.#answer(connection, at - connection.start, slot, length, fileFd, close);
+    if (at > start) this.#answer(connection, at - start, close);
+  }
+
+  /** The heads of a turn's answers, with what is short. */
+  readonly #heads = Buffer.allocUnsafeSlow(2 * LARGE);
+  #length = 0;
+  /** All of these answers, in order. */
+  readonly #pieces: Piece[] = [];
+  /** And the part of a file that follows. */
+  #range: FileRange | undefined;
+
+  #addHeads(from: number): void {
+    const last = this.#pieces.at(-1);
+    if (last?.bytes === this.#heads) last.end = this.#length;
+    else this.#pieces.push({bytes: this.#heads, start: from, end: this.#length});
+  }
+
+  /** A small file is copied into the answer; but while memory is short, it is sent from the disk, which takes none. */
+  #isInline(file: OpenedFile | undefined): boolean {
+    const {extents} = this.#loop;
+    return file?.content !== undefined && extents.freeLarge > extents.largeCount / 2;
   }
 
   sent(connection: Connection): void {
@@ -163,18 +196,24 @@ export class StaticServer implements Protocol<ConnectionRecord> {
   }
 
   idle(connection: Connection): void {
-    if (connection.sending || connection.held === 0 || connection.record.bodyPhase !== 0) {
-      this.#loop.close(connection);
+    if (connection.sending || connection.held === 0) this.#loop.close(connection);
+    else this.overdue(connection);
+  }
+
+  overdue(connection: Connection): void {
+    if (connection.record.bodyPhase !== 0) {
+      this.#loop.close(connection); // its request is answered already
       return;
     }
-    const slot = this.#loop.takeSlot(connection);
-    if (slot < 0) return;
     this.#head.reset(this.#memory);
     planPage(this.#plan, this.#head, 408);
     exchange.enter(connection.record, 'processing');
-    const length = writeResponse(this.#memory, slot * SLOT_SIZE, this.#plan, Math.floor(Date.now() / 1000));
+    this.#length = writeResponse(this.#heads, 0, this.#plan, Math.floor(Date.now() / 1000));
+    this.#pieces.length = 0;
+    this.#addHeads(0);
+    this.#range = undefined;
     this.#body.phase = 0;
-    this.#answer(connection, connection.held, slot, length, -1, true);
+    this.#answer(connection, connection.held, true);
   }
 
   closed(): void {}
@@ -237,13 +276,14 @@ export class StaticServer implements Protocol<ConnectionRecord> {
     body.overhead = record.bodyOverhead;
     body.remaining = record.bodyRemaining;
     this.#bodySize = record.bodySize;
-    if (!this.#skipBody(connection.start, connection.end)) {
+    const {start, end} = this.#loop.span(connection);
+    if (!this.#skipBody(start, end)) {
       this.#loop.close(connection);
       return false;
     }
-    this.#store.transaction(() => {
+    this.#loop.transaction(() => {
       this.#recordBody(record);
-      this.#loop.consume(connection, body.next - connection.start);
+      this.#loop.consume(connection, body.next - start);
     });
     return body.phase === 0;
   }
@@ -257,21 +297,24 @@ export class StaticServer implements Protocol<ConnectionRecord> {
     record.bodySize = this.#bodySize;
   }
 
-  #answer(
-    connection: Connection,
-    consumed: number,
-    slot: number,
-    length: number,
-    fileFd: number,
-    close: boolean,
-  ): void {
+  #answer(connection: Connection, consumed: number, close: boolean): void {
     const {record} = connection;
-    const fileOffset = fileFd < 0 ? 0 : this.#plan.bodyOffset;
-    const fileLength = fileFd < 0 ? 0 : this.#plan.bodyLength;
-    this.#store.transaction(() => {
+    const range = this.#range;
+    let isHandedOver = false;
+    const commit = (): void => {
       exchange.enter(record, 'sending');
       this.#recordBody(record);
-      this.#loop.answer(connection, consumed, {slot, length, fileFd, fileOffset, fileLength, close});
-    });
+      this.#loop.consume(connection, consumed);
+      this.#loop.sendPieces(connection, this.#pieces);
+      isHandedOver = true;
+      if (range) this.#loop.sendFile(connection, range);
+      if (close) this.#loop.end(connection);
+    };
+    try {
+      this.#loop.transaction(commit);
+    } catch (error) {
+      if (range && !isHandedOver) native().close(range.fd);
+      throw error;
+    }
   }
 }

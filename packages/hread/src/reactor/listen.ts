@@ -1,15 +1,13 @@
 import {lookup} from 'node:dns/promises';
 import {isIP} from 'node:net';
 import {listen, localAddress, ShimError} from '@zlr/kernel-shim';
+import {native} from '@zlr/kernel-shim/internal';
+import type {InheritedListener} from '../channels/inheritance.js';
 import {HreadError} from '../errors.js';
 
 export interface Address {
   address: string;
   port: number;
-}
-
-export interface ListeningSocket extends Address {
-  fd: number;
 }
 
 export async function resolveHost(host: string): Promise<string> {
@@ -23,11 +21,11 @@ export async function resolveHost(host: string): Promise<string> {
 }
 
 /** @throws HreadError LISTEN_FAILED */
-export function openListener(host: string, port: number): ListeningSocket {
+export function openListener(host: string, port: number): InheritedListener {
   try {
     const fd = listen(host, port);
     const {address, port: own} = localAddress(fd)!;
-    return {fd, address, port: own};
+    return {fd, cookie: native().cookieOf(fd), address, port: own};
   } catch (error) {
     if (!(error instanceof ShimError) || error.code !== 'LISTEN_FAILED') throw error;
     throw new HreadError('LISTEN_FAILED', error.message, error.errno);

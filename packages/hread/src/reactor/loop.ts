@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import {getreginfo, readBooks, reportServed} from '@zlr/kernel-shim';
+import {readBooks, reportServed} from '@zlr/kernel-shim';
 import {
   Command,
   Event,
@@ -10,103 +10,87 @@ import {
   type ReactorHandle,
   text,
 } from '@zlr/kernel-shim/internal';
-import type {TableLayout} from '@zlr/state-store';
-import {type Answer, Channel, type ChannelRecord} from '../channels/channel.js';
-import {CLOSE_AFTER} from '../channels/channel-record.js';
-import {Slots} from '../channels/slots.js';
+import {Channel, type ChannelRecord, FLOW_WORDS} from '../channels/channel.js';
+import {CHANNEL_VERSION, Flag, Kind} from '../channels/channel-record.js';
+import {Extents, type FileRange} from '../channels/extents.js';
+import {Inheritance, type InheritedListener} from '../channels/inheritance.js';
+import {copyHeld, firstSpan, type Span} from '../channels/input.js';
+import {Output, type Piece} from '../channels/output.js';
+import {Pile} from '../channels/pile.js';
 import {assertFits, HreadError} from '../errors.js';
 import {Commands} from './commands.js';
-import {type Address, type ListeningSocket, openListener, resolveHost} from './listen.js';
-import {matchChannels, type RecoveryReport} from './recovery.js';
-
-/**
- * What a protocol does with its channels. A throw from any of these is a fault of the service: it ends the process, and
- * the next generation goes on from what was recorded.
- */
-export interface Protocol<R extends ChannelRecord> {
-  /** There is held input (some of it may be known from before), and no answer on its way. */
-  input(channel: Channel<R>): void;
-  /** The answer is in the kernel's hands; after a fault it may be told again. `input` follows when more is held. */
-  sent(channel: Channel<R>): void;
-  /** The peer has sent all it ever will; what is held stays. */
-  ended(channel: Channel<R>): void;
-  /** No byte came or went for the loop's idle time. */
-  idle(channel: Channel<R>): void;
-  /** The connection has gone; its record still stands. */
-  closed(channel: Channel<R>): void;
-}
-
-/** The table that the channels' records live in. */
-export interface ChannelTable<R extends ChannelRecord> extends Iterable<R> {
-  readonly size: number;
-  insert(init: {cookie: bigint; fd: number; consumed: number; outBase: number; fileFd: number}): R;
-  remove(record: R): boolean;
-}
-
-/** What the loop needs of the store that the channels live in. */
-export interface ChannelStore<R extends ChannelRecord> {
-  readonly memory: Uint8Array;
-  transaction<T>(work: () => T): T;
-  readonly table: ChannelTable<R>;
-  readonly layout: TableLayout;
-  /** The memory of the holds: a `t.raw` of the store. */
-  readonly slots: Buffer;
-}
-
-/** Enough for the longest head of a request twice over, see hold.c: what is left over always fits before itself. */
-export const SLOT_SIZE = 32 * 1024;
-
-/** @throws HreadError OPTION_INVALID, HOLD_EXCEEDED */
-function assertHeld(channel: Channel<ChannelRecord>, count: number): void {
-  if (!(count >= 0) || !Number.isInteger(count))
-    assertFits('consume', {count}, {count: integer(0, channel.held)});
-  if (count > channel.held)
-    throw new HreadError('HOLD_EXCEEDED', `cannot consume ${count} bytes, only ${channel.held} are held`);
-}
+import {type Address, openListener, resolveHost} from './listen.js';
+import type {ChannelStore, Limits, Protocol} from './protocol.js';
+import {type Match, type RecoveryReport, recover} from './recovery.js';
 
 /** A connection that ended its output waits at most so long for the peer's end before it is cut. */
 const LINGER_SECONDS = 10;
+const SWEEP_SECONDS = 1;
+
+/** What a transaction asks of native code for a channel, when it holds. */
+const CONSUMED = 1;
+const SEND = 2;
 
 /**
  * Serves channels: one native pass for all that are ready, one entry into JavaScript for the batch, one pass for all
- * that is sent. Input is received straight into shared memory and stays held until it is consumed; an answer is
- * recorded before its first byte is sent. Both positions come from the kernel, so a process that is killed anywhere
- * loses nothing and repeats nothing.
+ * that is sent. Input is received straight into shared memory and stays held until it is consumed; output is recorded
+ * before its first byte is sent. Both positions come from the kernel, so a process that is killed anywhere loses
+ * nothing and repeats nothing.
+ *
+ * Everybody gets a turn: a channel whose input holds more than one call of `input` consumes is called again when the
+ * others have been.
  */
 export class ChannelLoop<R extends ChannelRecord> {
-  readonly slots: Slots;
+  readonly extents: Extents;
+  readonly limits: Limits;
   readonly #store: ChannelStore<R>;
   readonly #protocol: Protocol<R>;
   readonly #reactor: ReactorHandle;
   readonly #commands = new Commands();
+  readonly #flows: Uint32Array;
+  readonly #output: Output<R>;
   readonly #channels: (Channel<R> | undefined)[] = [];
-  readonly #recoveredListeners: ListeningSocket[] = [];
-  readonly #idleTimer: NodeJS.Timeout;
-  /** Channels whose answer waits for a slot. */
-  readonly #waiting = new Set<Channel<R>>();
-  /** Of these, the ones whose peer ended meanwhile: the protocol hears of it behind its input. */
-  readonly #endedWaiting = new Set<Channel<R>>();
+  readonly #sweeper: NodeJS.Timeout;
+  /** Channels with input that wait for their turn. */
+  #waiting: Channel<R>[] = [];
+  /** Channels whose answer found no memory, oldest first. */
+  readonly #short = new Set<Channel<R>>();
   /** Channels that ended their output, and when they did (performance.now). */
   readonly #lingering = new Map<Channel<R>, number>();
+  /** What the transaction that goes on asks for. */
+  readonly #asked = new Pile<Channel<R>>();
+  readonly #tell = (channel: Channel<R>): void => {
+    if (!channel.closed)
+      this.#commands.push(channel.asked >= SEND ? Command.Send : Command.Consumed, channel.index);
+    channel.asked = 0;
+  };
+  #inTransaction = false;
+  #matches: Match<R>[] = [];
+  #listeners: InheritedListener[] = [];
+  #isStarted = false;
   #size = 0;
   #draining: (() => void) | undefined;
 
-  /**
-   * @param idleSeconds after which `protocol.idle` is called for a quiet channel
-   */
-  constructor(store: ChannelStore<R>, protocol: Protocol<R>, idleSeconds: number) {
+  constructor(store: ChannelStore<R>, protocol: Protocol<R>, limits: Limits) {
     this.#store = store;
     this.#protocol = protocol;
-    this.slots = new Slots(store.slots, SLOT_SIZE);
+    this.limits = limits;
+    this.extents = new Extents(store.pool, store.extents);
+    this.#output = new Output(this.extents);
     const {byteOffset, stride, capacity} = store.layout;
+    this.#flows = new Uint32Array(capacity * FLOW_WORDS);
+    const {large, small, entries, numbers} = this.extents;
     const reactor = native().reactorCreate(
-      store.memory.subarray(byteOffset, byteOffset + stride * capacity),
-      stride,
-      capacity,
-      store.slots,
-      SLOT_SIZE,
-      this.slots.stack,
-      this.#commands.buffers,
+      [
+        store.memory.subarray(byteOffset, byteOffset + stride * capacity),
+        store.pool,
+        entries,
+        large,
+        small,
+        this.#flows,
+        ...this.#commands.buffers,
+      ],
+      Uint32Array.of(stride, capacity, ...numbers, limits.mostHeld, limits.mostOutput, limits.inTurn ? 1 : 0),
       count => this.#onEvents(count),
     );
     if (typeof reactor === 'number') {
@@ -118,9 +102,8 @@ export class ChannelLoop<R extends ChannelRecord> {
     }
     this.#reactor = reactor;
     this.#commands.connect(reactor);
-    const seconds = Math.min(idleSeconds, LINGER_SECONDS);
-    this.#idleTimer = setInterval(() => this.#sweep(idleSeconds), (seconds * 1000) / 2);
-    this.#idleTimer.unref();
+    this.#sweeper = setInterval(() => this.#sweep(), SWEEP_SECONDS * 1000);
+    this.#sweeper.unref();
   }
 
   /** Connections that are open. */
@@ -132,67 +115,37 @@ export class ChannelLoop<R extends ChannelRecord> {
     return this.#draining !== undefined;
   }
 
+  *[Symbol.iterator](): IterableIterator<Channel<R>> {
+    for (const channel of this.#channels) if (channel && !channel.closed) yield channel;
+  }
+
   // --- beginning ------------------------------------------------------------------------------------------------
 
   /**
-   * Takes over what the former generation left: each socket is matched with its record, each answer goes on at its
-   * next byte, each held input is served. Call it once, before `listen`.
+   * Takes over what the former generation left: each socket is matched with its record, and what does not fit is ended.
+   * Call it once, before `listen`; they are served when that has resolved.
    */
-  recover(): RecoveryReport {
-    const info = getreginfo();
-    const {report, matches, usedSlots, usedFiles} = matchChannels(this.#store.table, info?.channels ?? []);
-    this.slots.free(usedSlots);
-    const files = new Map<number, number>();
-    for (const {fd, was} of info?.files ?? []) {
-      if (usedFiles.has(was)) files.set(was, fd);
-      else native().close(fd);
-    }
-    for (const listener of report.listeners) this.#recoveredListeners.push(listener);
+  recover(): RecoveryReport<R> {
+    const {table, listeners} = this.#store;
+    const {
+      report,
+      matches,
+      listeners: own,
+    } = recover(
+      table,
+      [...listeners].map(({cookie}) => cookie),
+      this.extents,
+    );
+    this.#matches = matches;
+    this.#listeners = own;
+    const kept = new Set(own.map(({cookie}) => cookie));
     this.#store.transaction(() => {
-      for (const record of report.dropped) this.#store.table.remove(record);
-      // What is called otherwise in this process: once, and for all together.
-      for (const {fd, record} of matches) {
-        if (!record) continue;
-        if (record.fd !== fd) record.fd = fd;
-        const file = files.get(record.fileFd);
-        if (file !== undefined && file !== record.fileFd) record.fileFd = file;
-      }
+      for (const record of report.dropped) table.remove(record);
+      for (const listener of [...listeners]) if (!kept.has(listener.cookie)) listeners.remove(listener.$id);
     });
-
-    for (const {fd, books, record: known} of matches) {
-      const record = known ?? this.#insert(books.cookie, fd, books.read, books.written);
-      if (!record) {
-        native().close(fd); // the table is full of connections that are alive
-        continue;
-      }
-      const channel = this.#add(record);
-      const error = native().reactorResume(this.#reactor, channel.index, fd, books.read, books.written);
-      if (error < 0)
-        throw new HreadError('READ_FAILED', `channel ${fd} cannot be resumed: ${errnoName(error)}`);
-      this.#resume(channel, books.read, books.written);
-    }
-    this.#commands.submit();
-    if (matches.length > 0 || report.listeners.length > 0) reportServed();
+    for (const match of matches) if (match.record) this.#add(match.record, match).recovered = true;
+    for (const line of report.refused) console.error(`zlr: ${line}`);
     return report;
-  }
-
-  #resume(channel: Channel<R>, read: number, written: number): void {
-    const {record} = channel;
-    const slot = (record.holdSlot - 1) * SLOT_SIZE;
-    if (record.holdSlot !== 0) {
-      channel.start = slot + record.consumed - record.holdBase;
-      channel.end = slot + read - record.holdBase;
-    }
-    if (written < record.outBase + record.outLength + record.fileLength) {
-      channel.outSlot = record.outSlot - 1;
-      channel.fileFd = record.fileFd;
-      this.#send(channel);
-      return;
-    }
-    // Sent whole, but perhaps not seen to be: to hear of it twice must do no harm.
-    if (record.outLength + record.fileLength > 0) this.#protocol.sent(channel);
-    if (record.flags & CLOSE_AFTER) this.#finish(channel);
-    else if (channel.held > 0) this.#protocol.input(channel);
   }
 
   /** Listens, or goes on listening on the socket that the former generation had there. */
@@ -200,64 +153,137 @@ export class ChannelLoop<R extends ChannelRecord> {
     assertFits('listen', where, {port: portNumber, host: text});
     const {host, port} = where;
     const address = await resolveHost(host);
-    const known = this.#recoveredListeners.findIndex(
+    const known = this.#listeners.findIndex(
       listener => listener.address === address && (port === 0 || listener.port === port),
     );
-    const listener = known < 0 ? openListener(address, port) : this.#recoveredListeners.splice(known, 1)[0]!;
+    const listener =
+      (known < 0 ? undefined : this.#listeners.splice(known, 1)[0]) ??
+      Inheritance.get().listenerAt(address, port) ??
+      openListener(address, port);
     const error = native().reactorListen(this.#reactor, listener.fd);
     if (error < 0)
       throw new HreadError('LISTEN_FAILED', `cannot watch the listening socket: ${errnoName(error)}`);
+    const cookie = native().cookieOf(listener.fd);
+    if (![...this.#store.listeners].some(each => each.cookie === cookie))
+      this.#store.listeners.insert({cookie});
+    // Behind what awaits this: no input reaches a program that is not ready for it.
+    setImmediate(() => this.#start());
     return {address: listener.address, port: listener.port};
+  }
+
+  #start(): void {
+    if (this.#isStarted) return;
+    this.#isStarted = true;
+    Inheritance.get().closeTheRest();
+    for (const match of this.#matches) this.#resume(match);
+    if (this.#matches.length > 0 || this.#listeners.length > 0) reportServed();
+    this.#matches = [];
+    this.#commands.submit();
+    this.#commands.othersWait = this.#waiting.length > 0;
+  }
+
+  #resume(match: Match<R>): void {
+    const {fd, books} = match.connection;
+    const record = match.record ?? this.#insert(books.cookie, fd, books.read, books.written);
+    if (!record) {
+      native().close(fd); // the table is full of connections that are alive
+      return;
+    }
+    const channel = this.#channels[record.$index] ?? this.#add(record, match);
+    const error = native().reactorResume(this.#reactor, channel.index, fd, books.read, books.written);
+    if (error < 0)
+      throw new HreadError('READ_FAILED', `channel ${fd} cannot be resumed: ${errnoName(error)}`);
+    this.#open(channel);
+    if (channel.sending) {
+      this.#commands.push(Command.Send, channel.index);
+      if (this.limits.inTurn) return;
+    }
+    // Sent whole, but perhaps not seen to be: to hear of it twice must do no harm.
+    else if (record.outEnd > 0) this.guard(channel, () => this.#protocol.sent?.(channel));
+    if (record.flags & Flag.CloseAfter && !channel.sending) this.#finish(channel);
+    else this.#queue(channel);
   }
 
   // --- what a protocol does -----------------------------------------------------------------------------------------
 
-  /** A free slot for an answer, or -1: then leave the input held; `input` is called again when there is one. */
-  takeSlot(channel: Channel<R>): number {
-    const slot = this.slots.take();
-    if (slot < 0) this.#waiting.add(channel);
-    return slot;
-  }
-
   /**
-   * Consumes the first `consumed` held bytes and sends an answer to them, as one: whatever kills the process, either
-   * both or neither has happened. May be called inside a transaction of the store, and then belongs to it.
-   * An answer to a connection that has gone is dropped.
+   * All that `work` does, also to channels, happens or does not, whatever kills the process; a throw undoes it. In
+   * another transaction it joins that one.
    */
-  answer(channel: Channel<R>, consumed: number, answer: Answer): void {
-    if (channel.sending)
-      throw new HreadError('REPLY_TWICE', 'one answer at a time: the one before is on its way');
-    channel.outSlot = answer.slot;
-    channel.fileFd = answer.fileFd;
-    if (channel.closed) {
-      this.#releaseOutput(channel);
-      setImmediate(() => this.#feedWaiting()); // no event may ever tell of this slot
-      return;
+  transaction<T>(work: () => T): T {
+    if (this.#inTransaction) return this.#store.transaction(work);
+    this.#inTransaction = true;
+    let result: T;
+    try {
+      result = this.#store.transaction(work);
+    } catch (error) {
+      this.#output.undo();
+      this.#asked.each(unask);
+      this.#asked.clear();
+      throw error;
+    } finally {
+      this.#inTransaction = false;
     }
-    assertHeld(channel, consumed);
-    const {record} = channel;
-    this.#store.transaction(() => {
-      // The former answer is sent whole (that is when the next may come), so its end is where this one begins.
-      record.outBase = record.outBase + record.outLength + record.fileLength;
-      record.outSlot = answer.slot + 1;
-      record.outLength = answer.length;
-      record.fileFd = answer.fileFd;
-      record.fileOffset = answer.fileOffset;
-      record.fileLength = answer.fileLength;
-      record.flags = answer.close ? CLOSE_AFTER : 0;
-      record.consumed = record.consumed + consumed;
-    });
-    channel.start += consumed;
-    this.#send(channel);
+    this.#output.forget();
+    this.#asked.each(this.#tell);
+    this.#asked.clear();
+    return result;
   }
 
-  /** Deletes the first `count` held bytes without an answer. */
+  /** Where held input lies in `extents.memory`, as far as in one piece; until the next event of this channel. */
+  span(channel: Channel<R>): Span {
+    return firstSpan(this.extents, channel);
+  }
+
+  /** A copy of the first `length` held bytes. */
+  copy(channel: Channel<R>, length = channel.held): Buffer {
+    return copyHeld(this.extents, channel, length);
+  }
+
+  /** Deletes the first `count` held bytes. @throws HreadError OPTION_INVALID, HOLD_EXCEEDED */
   consume(channel: Channel<R>, count: number): void {
     if (channel.closed) return; // its record may be another's by now
     assertHeld(channel, count);
-    channel.record.consumed = channel.record.consumed + count;
-    channel.start += count;
-    this.#commands.push(Command.Consumed, channel.index);
+    if (count === 0) return;
+    this.#within(() => {
+      channel.record.consumed = channel.record.consumed + count;
+      this.#ask(channel, CONSUMED);
+    });
+  }
+
+  /** Sends bytes behind what waits already. For a connection that has gone they are dropped. @throws HreadError MEMORY_FULL */
+  send(channel: Channel<R>, bytes: Uint8Array): void {
+    this.sendPieces(channel, [{bytes, start: 0, end: bytes.length}]);
+  }
+
+  /** The same, of several pieces, one after the other. */
+  sendPieces(channel: Channel<R>, pieces: readonly Piece[]): void {
+    if (!this.#takesOutput(channel)) return;
+    this.#within(() => {
+      this.#output.append(channel, pieces);
+      this.#ask(channel, SEND);
+    });
+  }
+
+  /** Sends a part of a file behind what waits already; the loop closes its descriptor. @throws HreadError MEMORY_FULL */
+  sendFile(channel: Channel<R>, range: FileRange): void {
+    if (!this.#takesOutput(channel) || range.length === 0) {
+      native().close(range.fd);
+      return;
+    }
+    this.#within(() => {
+      this.#output.appendFile(channel, range);
+      this.#ask(channel, SEND);
+    });
+  }
+
+  /** Ends the connection when all of its output is sent. */
+  end(channel: Channel<R>): void {
+    if (channel.closed || channel.record.flags & Flag.CloseAfter) return;
+    this.#within(() => {
+      channel.record.flags |= Flag.CloseAfter;
+      this.#ask(channel, SEND);
+    });
   }
 
   /** Cuts the connection. */
@@ -267,23 +293,47 @@ export class ChannelLoop<R extends ChannelRecord> {
     this.#commands.push(Command.Close, channel.index);
   }
 
+  /** What was `busy` is done: its input gets another turn, if there is anything new in it. */
+  done(channel: Channel<R>, isNew = true): void {
+    channel.busy = false;
+    if (channel.closed) return;
+    if (isNew) this.#queue(channel);
+    else this.#tellEnd(channel);
+  }
+
+  #takesOutput(channel: Channel<R>): boolean {
+    return !channel.closed && !channel.failed && (channel.record.flags & Flag.CloseAfter) === 0;
+  }
+
+  /** In the transaction that goes on, or in one of its own. */
+  #within(work: () => void): void {
+    if (this.#inTransaction) work();
+    else this.transaction(work);
+  }
+
+  #ask(channel: Channel<R>, what: number): void {
+    if (channel.asked === 0) this.#asked.push(channel);
+    channel.asked |= what;
+  }
+
+  // --- ending -------------------------------------------------------------------------------------------------------
+
   /**
    * Ends the connection when all of its answers are sent and in-flight requests are done, the listening sockets at
    * once; resolves when none is left. After `seconds` those that remain are cut.
    */
   drain(seconds: number): Promise<void> {
     return new Promise(resolve => {
+      this.#start();
       native().reactorUnlisten(this.#reactor);
       const timer = setTimeout(() => {
-        for (const channel of this.#channels) if (channel) this.close(channel);
+        for (const channel of this) this.close(channel);
       }, seconds * 1000);
       this.#draining = () => {
         clearTimeout(timer);
         resolve();
       };
-      for (const channel of this.#channels) {
-        if (channel && !channel.sending && this.#isAllRead(channel)) this.close(channel);
-      }
+      for (const channel of this) if (this.#isAllDone(channel)) this.close(channel);
       if (this.#size === 0) this.#draining();
     });
   }
@@ -291,10 +341,16 @@ export class ChannelLoop<R extends ChannelRecord> {
   /** Lets go of everything. After `drain`. */
   destroy(): void {
     assert(this.#size === 0, 'drain first');
-    assert(this.slots.freeCount === this.slots.count, 'each slot was given back');
-    clearInterval(this.#idleTimer);
-    for (const {fd} of this.#recoveredListeners) native().close(fd);
+    assert(this.extents.freeCount === this.extents.count, 'each extent was given back');
+    clearInterval(this.#sweeper);
+    for (const {fd} of this.#listeners) native().close(fd);
+    this.#commands.disconnect();
     native().reactorClose(this.#reactor);
+  }
+
+  #isAllDone(channel: Channel<R>): boolean {
+    if (channel.sending || channel.busy || channel.lingering || channel.held > 0) return false;
+    return readBooks(channel.record.fd)?.unread === 0;
   }
 
   // --- events -------------------------------------------------------------------------------------------------------
@@ -304,93 +360,160 @@ export class ChannelLoop<R extends ChannelRecord> {
     for (let at = 0; at < count * 4; at += 4) {
       const kind = events[at]!;
       const a = events[at + 1]!;
-      const b = events[at + 2]!;
-      const c = events[at + 3]!;
       if (kind === Event.Accepted) {
-        this.#accept(a, (BigInt(c) << 32n) | BigInt(b));
+        this.#accept(a, (BigInt(events[at + 3]!) << 32n) | BigInt(events[at + 2]!));
         continue;
       }
       const channel = this.#channels[a]!;
-      // A close that was not asked for in this batch is still to be carried out.
+      // A close that was asked for in this batch is still to be carried out.
       if (channel.closed && kind !== Event.Closed) continue;
-      switch (kind) {
-        case Event.Input:
-          channel.start = b;
-          channel.end = c;
-          this.#onInput(channel);
-          break;
-        case Event.Sent:
-          channel.start = b;
-          channel.end = c;
-          this.#onSent(channel);
-          break;
-        case Event.Ended:
-          channel.start = b;
-          channel.end = c;
-          channel.peerEnded = true;
-          if (channel.lingering) this.close(channel);
-          else if (this.#waiting.has(channel)) this.#endedWaiting.add(channel);
-          else this.#protocol.ended(channel);
-          break;
-        case Event.Failed:
-          this.close(channel);
-          break;
-        case Event.Closed:
-          this.#onClosed(channel);
-          break;
-        case Event.Idle:
-          channel.start = b;
-          channel.end = c;
-          if (!channel.lingering) this.#protocol.idle(channel);
-          break;
-      }
+      this.#onEvent(kind, channel);
     }
-    this.#feedWaiting();
+    if (this.#commands.isTurn) this.#takeTurns();
+    this.#feedShort();
+    this.#commands.othersWait = this.#waiting.length > 0;
     this.#commands.refill();
   }
 
-  #feedWaiting(): void {
-    for (const channel of this.#waiting) {
-      if (this.slots.freeCount === 0) break;
-      this.#waiting.delete(channel);
-      if (channel.closed) continue;
-      this.#protocol.input(channel);
-      this.#tellEnd(channel);
+  #onEvent(kind: number, channel: Channel<R>): void {
+    switch (kind) {
+      case Event.Input:
+        if (!channel.queued) this.#serve(channel);
+        break;
+      case Event.Sent:
+        this.#onSent(channel);
+        break;
+      case Event.Drained:
+        this.guard(channel, () => this.#protocol.drained?.(channel));
+        break;
+      case Event.Ended:
+        channel.peerEnded = true;
+        if (channel.lingering) this.close(channel);
+        else this.#tellEnd(channel);
+        break;
+      case Event.Failed:
+        channel.failed = true;
+        this.guard(channel, () => this.#protocol.failed?.(channel));
+        if (channel.lingering) this.close(channel);
+        else this.#queue(channel);
+        break;
+      case Event.Closed:
+        this.#onClosed(channel);
+        break;
+      case Event.Idle:
+        if (!channel.lingering && !channel.busy) this.guard(channel, () => this.#protocol.idle(channel));
+        break;
+      case Event.Overdue:
+        if (this.#isOverdue(channel)) this.guard(channel, () => this.#protocol.overdue(channel));
+        break;
     }
+  }
+
+  /** Each that waits gets one, in the order in which they came. */
+  #takeTurns(): void {
+    const turn = this.#waiting;
+    if (turn.length === 0) return;
+    this.#waiting = [];
+    for (const channel of turn) {
+      channel.queued = false;
+      this.#serve(channel);
+    }
+  }
+
+  #queue(channel: Channel<R>): void {
+    if (channel.queued) return;
+    channel.queued = true;
+    this.#waiting.push(channel);
+    this.#commands.othersWait = true;
+  }
+
+  /** Offers what is held, and what follows from it. */
+  #serve(channel: Channel<R>): void {
+    if (channel.closed || channel.busy) return;
+    if (channel.lingering) {
+      this.consume(channel, channel.held);
+      return;
+    }
+    const {record} = channel;
+    if (this.#isOffered(channel)) {
+      const before = record.consumed;
+      this.guard(channel, () => this.#protocol.input(channel));
+      if (channel.closed || channel.busy) return;
+      if (record.consumed > before && this.#isOffered(channel)) {
+        this.#queue(channel);
+        return;
+      }
+    }
+    this.#tellEnd(channel);
+  }
+
+  #isOffered(channel: Channel<R>): boolean {
+    if (this.#short.has(channel) || channel.held === 0 || channel.record.flags & Flag.CloseAfter)
+      return false;
+    return !(this.limits.inTurn && channel.sending);
   }
 
   /** Tells what was put off until the input before it is answered. */
   #tellEnd(channel: Channel<R>): void {
-    if (channel.sending || channel.closed || this.#waiting.has(channel)) return;
-    if (this.#endedWaiting.delete(channel)) this.#protocol.ended(channel);
+    if (channel.closed || channel.busy || channel.queued || this.#short.has(channel)) return;
+    if (channel.failed) this.close(channel);
+    else if (channel.peerEnded && !(this.limits.inTurn && channel.sending))
+      this.guard(channel, () => this.#protocol.ended(channel));
+  }
+
+  /** It is the client that keeps its input from becoming whole, and nobody else. */
+  #isOverdue(channel: Channel<R>): boolean {
+    return !channel.lingering && !channel.busy && !channel.queued && this.#isOffered(channel);
+  }
+
+  /** No error of one channel keeps the rest of the batch from what it must hear; a lack of memory is waited out. */
+  guard(channel: Channel<R>, work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      if (error instanceof HreadError && error.code === 'MEMORY_FULL') this.#short.add(channel);
+      else
+        queueMicrotask(() => {
+          throw error;
+        });
+    }
+  }
+
+  #feedShort(): void {
+    for (const channel of this.#short) {
+      if (this.extents.freeLarge === 0) break;
+      this.#short.delete(channel);
+      this.#serve(channel);
+      if (this.#short.has(channel)) break; // it needs more than there is; those behind it wait, too
+    }
   }
 
   #accept(fd: number, cookie: bigint): void {
     const record = this.#insert(cookie, fd, 0, 0);
     assert(record, 'native code accepts only what the table has room for');
-    const {index} = this.#add(record);
-    this.#commands.push(Command.Attach, index, fd);
+    const channel = this.#add(record);
+    this.#commands.push(Command.Attach, channel.index, fd);
+    this.#open(channel);
   }
 
-  #onInput(channel: Channel<R>): void {
-    if (channel.lingering) this.consume(channel, channel.held);
-    else this.#protocol.input(channel);
+  #open(channel: Channel<R>): void {
+    if (!this.#protocol.accepted || channel.record.flags & Flag.Opened) return;
+    const open = (): void => {
+      channel.record.flags |= Flag.Opened;
+      this.#protocol.accepted!(channel);
+    };
+    this.guard(channel, () => this.transaction(open));
   }
 
   #onSent(channel: Channel<R>): void {
-    channel.sending = false;
-    this.#releaseOutput(channel);
-    this.#protocol.sent(channel);
-    if (channel.record.flags & CLOSE_AFTER || (this.isDraining && this.#isAllRead(channel))) {
+    this.guard(channel, () => this.#protocol.sent?.(channel));
+    if (channel.closed) return;
+    if (channel.record.flags & Flag.CloseAfter || (this.isDraining && this.#isAllDone(channel))) {
       this.#finish(channel);
       return;
     }
-    if (channel.held > 0) this.#protocol.input(channel);
-    this.#tellEnd(channel);
-  }
-
-  #isAllRead(channel: Channel<R>): boolean {
-    return channel.held === 0 && readBooks(channel.record.fd)?.unread === 0;
+    if (this.limits.inTurn && channel.held > 0) this.#queue(channel);
+    else this.#tellEnd(channel);
   }
 
   /**
@@ -398,24 +521,22 @@ export class ChannelLoop<R extends ChannelRecord> {
    * (RFC 9112 section 9.6). So only our side ends, and what still comes is thrown away until the peer ends too.
    */
   #finish(channel: Channel<R>): void {
-    if (channel.peerEnded) {
+    if (channel.lingering) return;
+    if (channel.peerEnded || channel.failed) {
       this.close(channel);
       return;
     }
     channel.lingering = true;
     this.#lingering.set(channel, performance.now());
     channel.record.consumed = channel.record.consumed + channel.held;
-    channel.start = channel.end;
     this.#commands.push(Command.Shutdown, channel.index);
   }
 
   #onClosed(channel: Channel<R>): void {
     channel.closed = true;
-    this.#releaseOutput(channel);
     this.#lingering.delete(channel);
-    this.#waiting.delete(channel);
-    this.#endedWaiting.delete(channel);
-    this.#protocol.closed(channel);
+    this.#short.delete(channel);
+    this.guard(channel, () => this.#protocol.closed(channel));
     this.#channels[channel.index] = undefined;
     this.#size--;
     this.#store.table.remove(channel.record);
@@ -423,34 +544,37 @@ export class ChannelLoop<R extends ChannelRecord> {
     if (this.#draining && this.#size === 0) setImmediate(this.#draining);
   }
 
-  #sweep(idleSeconds: number): void {
+  #sweep(): void {
     const before = performance.now() - LINGER_SECONDS * 1000;
     for (const [channel, since] of this.#lingering) if (since <= before) this.close(channel);
-    native().reactorIdle(this.#reactor, idleSeconds);
+    native().reactorIdle(this.#reactor, this.limits.idleSeconds, this.limits.unitSeconds);
   }
 
   // --- the rest -----------------------------------------------------------------------------------------------------
 
   #insert(cookie: bigint, fd: number, read: number, written: number): R | undefined {
     if (this.#store.table.size === this.#store.layout.capacity) return undefined;
-    return this.#store.table.insert({cookie, fd, consumed: read, outBase: written, fileFd: -1});
+    const positions = {consumed: read, outEnd: written};
+    return this.#store.table.insert({cookie, fd, ...positions, version: CHANNEL_VERSION, kind: Kind.Tcp});
   }
 
-  #add(record: R): Channel<R> {
-    const channel = new Channel(record);
+  #add(record: R, match?: Match<R>): Channel<R> {
+    const channel = new Channel(record, this.#flows);
+    if (match) channel.begin(match.connection.books, match);
     this.#channels[channel.index] = channel;
     this.#size++;
     return channel;
   }
+}
 
-  #send(channel: Channel<R>): void {
-    channel.sending = true;
-    this.#commands.push(Command.Send, channel.index);
-  }
+function unask(channel: {asked: number}): void {
+  channel.asked = 0;
+}
 
-  #releaseOutput(channel: Channel<R>): void {
-    if (channel.outSlot >= 0) this.slots.give(channel.outSlot);
-    if (channel.fileFd >= 0) native().close(channel.fileFd);
-    channel.outSlot = channel.fileFd = -1;
-  }
+/** @throws HreadError OPTION_INVALID, HOLD_EXCEEDED */
+function assertHeld(channel: Channel<ChannelRecord>, count: number): void {
+  const {held} = channel;
+  if (!(count >= 0) || !Number.isInteger(count)) assertFits('consume', {count}, {count: integer(0, held)});
+  if (count > held)
+    throw new HreadError('HOLD_EXCEEDED', `cannot consume ${count} bytes, only ${held} are held`);
 }

@@ -1,15 +1,20 @@
 import assert from 'node:assert/strict';
-import {readdirSync, readlinkSync} from 'node:fs';
+import {fstatSync, readdirSync, readlinkSync} from 'node:fs';
 import {setImmediate as nextTurn} from 'node:timers/promises';
 import {
   type Channel,
   ChannelLoop,
   type ChannelRecord,
+  type ChannelStore,
+  channelBytes,
+  channelSchema,
+  channelStore,
   channelStruct,
+  LARGE,
+  type Limits,
   type Protocol,
-  SLOT_SIZE,
 } from '@zlr/hread';
-import {openStore, t as type} from '@zlr/state-store';
+import {openStore} from '@zlr/state-store';
 import type {ExecutionContext} from 'ava';
 
 export type TestChannel = Channel<ChannelRecord>;
@@ -18,6 +23,12 @@ export interface Content {
   text?: string | Buffer;
   file?: {fd: number; offset: number; length: number};
   close?: boolean;
+}
+
+interface Sizes {
+  capacity: number;
+  large: number;
+  small: number;
 }
 
 type Handlers = Partial<Omit<Protocol<ChannelRecord>, 'input'>> & {
@@ -47,27 +58,19 @@ export function timesOpen(path: string): number {
 /** A loop in this process, over memory that dies with it: all that needs no fault to be seen. */
 export class LoopUnderTest {
   readonly loop: ChannelLoop<ChannelRecord>;
-  readonly memory: Buffer;
   readonly records: {readonly size: number};
   port = 0;
   /** Channels that have told anything and are not closed. */
   readonly open = new Set<TestChannel>();
   closedCount = 0;
 
-  private constructor(
-    store: {memory: Uint8Array; transaction<T>(work: () => T): T},
-    table: ConstructorParameters<typeof ChannelLoop<ChannelRecord>>[0]['table'],
-    layout: ConstructorParameters<typeof ChannelLoop<ChannelRecord>>[0]['layout'],
-    slots: Buffer,
-    handlers: Handlers,
-    idleSeconds: number,
-  ) {
-    this.memory = slots;
-    this.records = table;
+  private constructor(store: ChannelStore<ChannelRecord>, handlers: Handlers, limits: Limits) {
+    this.records = store.table;
     const protocol: Protocol<ChannelRecord> = {
       sent() {},
-      ended: channel => this.loop.close(channel),
+      ended: channel => this.loop.end(channel),
       idle() {},
+      overdue() {},
       ...handlers,
       input: channel => {
         this.open.add(channel);
@@ -79,43 +82,36 @@ export class LoopUnderTest {
         handlers.closed?.(channel);
       },
     };
-    this.loop = new ChannelLoop<ChannelRecord>(
-      {memory: store.memory, transaction: work => store.transaction(work), table, layout, slots},
-      protocol,
-      idleSeconds,
-    );
+    this.loop = new ChannelLoop<ChannelRecord>(store, protocol, limits);
   }
 
-  /** It is ended with the test, and must then have all of its slots and records back. */
+  /** It is ended with the test, and must then have all of its extents and records back. */
   static async start(
     t: ExecutionContext,
     handlers: Handlers,
-    {capacity = 64, slots = 32, idleSeconds = 300} = {},
+    {capacity = 64, large = 32, small = 2 * capacity, ...limits}: Partial<Limits & Sizes> = {},
   ): Promise<LoopUnderTest> {
+    const room = {connections: capacity, large, small};
     const store = await openStore({
       name: `hread-test-${process.pid}-${nextNumber++}`,
       backend: 'memory',
-      size: capacity * 256 + slots * SLOT_SIZE + 2 ** 20,
+      size: channelBytes(room),
       logSize: '64KB',
-      schema: {
-        channels: type.table(channelStruct({}), {capacity}),
-        slots: type.raw(slots * SLOT_SIZE),
-      },
+      schema: channelSchema(channelStruct({}), room),
     });
-    const {root} = store;
-    const started = new LoopUnderTest(
-      {memory: store.memory, transaction: work => store.transaction(work)},
-      root.channels,
-      store.layout('channels'),
-      root.slots,
-      handlers,
-      idleSeconds,
-    );
+    const started = new LoopUnderTest(channelStore(store), handlers, {
+      idleSeconds: 300,
+      unitSeconds: 300,
+      mostHeld: LARGE,
+      mostOutput: LARGE,
+      inTurn: true,
+      ...limits,
+    });
     started.loop.recover();
     started.port = (await started.loop.listen({host: '127.0.0.1', port: 0})).port;
     t.teardown(async () => {
       await started.loop.drain(0);
-      started.loop.destroy(); // asserts that each slot was given back
+      started.loop.destroy(); // asserts that each extent was given back
       assert.equal(started.records.size, 0, 'each record is removed');
       store.destroy();
     });
@@ -123,28 +119,20 @@ export class LoopUnderTest {
   }
 
   held(channel: TestChannel): Buffer {
-    return this.memory.subarray(channel.start, channel.end);
+    return this.loop.copy(channel);
   }
 
-  /** False: there was no slot, and the input stays held. */
-  answer(channel: TestChannel, consumed: number, {text = '', file, close = false}: Content): boolean {
-    let slot = -1;
-    let length = 0;
-    if (text.length > 0) {
-      slot = this.loop.takeSlot(channel);
-      if (slot < 0) return false;
-      const bytes = typeof text === 'string' ? Buffer.from(text, 'latin1') : text;
-      length = bytes.copy(this.memory, slot * SLOT_SIZE);
-    }
-    this.loop.answer(channel, consumed, {
-      slot,
-      length,
-      fileFd: file?.fd ?? -1,
-      fileOffset: file?.offset ?? 0,
-      fileLength: file?.length ?? 0,
-      close,
+  answer(channel: TestChannel, consumed: number, {text = '', file, close = false}: Content): void {
+    const {loop} = this;
+    loop.transaction(() => {
+      loop.consume(channel, consumed);
+      loop.send(channel, typeof text === 'string' ? Buffer.from(text, 'latin1') : text);
+      if (file) {
+        const {dev: device, ino: inode} = fstatSync(file.fd);
+        loop.sendFile(channel, {...file, device, inode});
+      }
+      if (close) loop.end(channel);
     });
-    return true;
   }
 
   /** The first held line without its end, or undefined while it is not whole. */

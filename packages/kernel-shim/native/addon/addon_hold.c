@@ -8,11 +8,13 @@
 #include "../reactor/hold.h"
 #include "napi.h"
 
+/* What JavaScript sees, too, in the order in which heldOpen gets it. */
+enum buffer { RECORD, POOL, EXTENTS, LARGE, SMALL, FLOW, BUFFERS };
+
 struct held {
   struct zlr_pool pool;
-  struct zlr_channel *record;
-  struct zlr_flow flow;
-  napi_ref record_buffer, pool_buffer, stack_buffer;
+  struct zlr_held stream;
+  napi_ref buffers[BUFFERS]; /* keep their memory alive */
 };
 
 static struct held *get_held(napi_env env, napi_value value) {
@@ -24,28 +26,30 @@ static struct held *get_held(napi_env env, napi_value value) {
 static void finalize(napi_env env, void *data, void *hint) {
   (void)hint;
   struct held *held = data;
-  MUST(napi_delete_reference(env, held->record_buffer));
-  MUST(napi_delete_reference(env, held->pool_buffer));
-  MUST(napi_delete_reference(env, held->stack_buffer));
+  for (int i = 0; i < BUFFERS; i++) MUST(napi_delete_reference(env, held->buffers[i]));
   free(held);
 }
 
-/* heldOpen(record, pool, slotSize, stack, fd, read): external. The typed array `record` begins at the record. */
+/*
+ * heldOpen(buffers, sizes, owner, most, fd, read): external. The typed array of the record begins at the record, sizes
+ * are those of zlr_pool_of, `owner` is the record's number + 1.
+ */
 static napi_value open_held(napi_env env, napi_callback_info info) {
   struct args args = get_args(env, info);
   struct held *held = calloc(1, sizeof *held);
   if (!held) abort();
-  size_t bytes;
-  MUST(napi_get_typedarray_info(env, args.at[1], NULL, &bytes, NULL, NULL, NULL));
-  held->record = get_bytes(env, args.at[0]);
-  held->pool.base = get_bytes(env, args.at[1]);
-  held->pool.slot_size = get_uint(env, args.at[2]);
-  held->pool.slot_count = (uint32_t)(bytes / held->pool.slot_size);
-  held->pool.stack = get_bytes(env, args.at[3]);
-  held->flow = (struct zlr_flow){.fd = get_int(env, args.at[4]), .read = (uint64_t)get_double(env, args.at[5])};
-  MUST(napi_create_reference(env, args.at[0], 1, &held->record_buffer));
-  MUST(napi_create_reference(env, args.at[1], 1, &held->pool_buffer));
-  MUST(napi_create_reference(env, args.at[3], 1, &held->stack_buffer));
+  void *memory[BUFFERS];
+  for (uint32_t i = 0; i < BUFFERS; i++) {
+    napi_value each;
+    MUST(napi_get_element(env, args.at[0], i, &each));
+    MUST(napi_create_reference(env, each, 1, &held->buffers[i]));
+    memory[i] = get_bytes(env, each);
+  }
+  held->pool = zlr_pool_of(memory[POOL], memory[EXTENTS], memory[LARGE], memory[SMALL], get_bytes(env, args.at[1]));
+  held->stream = (struct zlr_held){.pool = &held->pool, .record = memory[RECORD], .flow = memory[FLOW],
+                                   .owner = get_uint(env, args.at[2]), .most = get_uint(env, args.at[3])};
+  *held->stream.flow = (struct zlr_flow){.fd = get_int(env, args.at[4]), .read = (uint64_t)get_double(env, args.at[5])};
+  zlr_hold_resume(held->stream);
   napi_value external;
   MUST(napi_create_external(env, held, finalize, NULL, &external));
   return external;
@@ -54,8 +58,7 @@ static napi_value open_held(napi_env env, napi_callback_info info) {
 /* hread(held, rlen, dlen): bytes read, 0 at the end, or -errno */
 static napi_value hread(napi_env env, napi_callback_info info) {
   struct args args = get_args(env, info);
-  struct held *held = get_held(env, args.at[0]);
-  const ssize_t n = zlr_hread(&held->pool, held->record, &held->flow, get_uint(env, args.at[1]), get_uint(env, args.at[2]));
+  const ssize_t n = zlr_hread(get_held(env, args.at[0])->stream, get_uint(env, args.at[1]), get_uint(env, args.at[2]));
   return make_int(env, n < 0 ? -errno : n);
 }
 
@@ -92,8 +95,8 @@ static napi_value measure_reads(napi_env env, napi_callback_info info) {
     uint64_t begin = uv_hrtime();
     for (size_t left = batch * length; left > 0;) {
       const size_t rlen = left < length ? left : length;
-      const ssize_t n = hold ? zlr_hread(&held->pool, held->record, &held->flow, rlen, held_bytes)
-                             : read(held->flow.fd, bytes, rlen);
+      const ssize_t n = hold ? zlr_hread(held->stream, rlen, held_bytes)
+                             : read(held->stream.flow->fd, bytes, rlen);
       held_bytes = n > 0 ? (size_t)n : 0;
       if (n > 0) {
         left -= (size_t)n;
@@ -101,7 +104,7 @@ static napi_value measure_reads(napi_env env, napi_callback_info info) {
       }
       if (n == 0 || errno != EAGAIN) return make_int(env, n < 0 ? -errno : -EPIPE);
       spent += uv_hrtime() - begin;
-      struct pollfd wait = {held->flow.fd, POLLIN, 0};
+      struct pollfd wait = {held->stream.flow->fd, POLLIN, 0};
       if (poll(&wait, 1, WAIT_MS) == 0) return make_int(env, -ETIMEDOUT);
       begin = uv_hrtime();
     }
@@ -109,7 +112,7 @@ static napi_value measure_reads(napi_env env, napi_callback_info info) {
     done += (uint32_t)batch;
   }
   /* What the last read left held: the next measurement begins with an empty hold, as this one did. */
-  if (hold && zlr_hread(&held->pool, held->record, &held->flow, 0, held_bytes) < 0) return make_int(env, -errno);
+  if (hold && zlr_hread(held->stream, 0, held_bytes) < 0) return make_int(env, -errno);
   return make_int(env, (int64_t)spent);
 }
 

@@ -1,50 +1,48 @@
-/* Slots of a shared segment that hold input until it is processed, and answers until they are sent. */
+/* Input in shared memory, from the moment it is read until it is consumed. */
 #ifndef ZLR_HOLD_H
 #define ZLR_HOLD_H
 
-#include <stdbool.h>
 #include <sys/types.h>
 
-#include "../../include/zlr/channel.h"
+#include "pool.h"
+
+/* One stream as the functions below need it. */
+struct zlr_held {
+  const struct zlr_pool *pool;
+  struct zlr_channel *record;
+  struct zlr_flow *flow;
+  uint32_t owner; /* the record's number + 1 */
+  uint64_t most;  /* bytes that may be held; a large extent at least */
+};
+
+/* Finds the chain's last extent: of a record that a former generation wrote, and that was checked. */
+void zlr_hold_resume(struct zlr_held held);
 
 /*
- * The slots lie in the segment; which of them are free does not: a new generation finds it out from the
- * records. The stack of free slots is shared with TypeScript, which takes slots for answers:
- * stack[0] is the count, stack[1..count] the slot numbers.
+ * Bytes that recv() may add now, of which about `wanted` are hoped for. Makes room first where it can.
+ * 0: as much is held as may be; -ENOBUFS: there is no free extent.
  */
-struct zlr_pool {
-  unsigned char *base;
-  uint32_t slot_size;
-  uint32_t slot_count;
-  uint32_t reserve; /* slots that input leaves for answers: held requests must never keep each other from being answered */
-  int32_t *stack;
-};
-
-/* What this generation knows of a stream beside its record; the next one asks the kernel. */
-struct zlr_flow {
-  int fd;
-  uint64_t read;
-  uint64_t written;
-};
-
-static inline unsigned char *zlr_slot(const struct zlr_pool *pool, uint32_t slot_plus_1) {
-  return pool->base + (size_t)(slot_plus_1 - 1) * pool->slot_size;
-}
-
-/* Bytes that recv() may add now. Makes room first where it can; takes a slot where there is none (0: none is free). */
-size_t zlr_hold_room(const struct zlr_pool *pool, struct zlr_channel *record, const struct zlr_flow *flow);
+ssize_t zlr_hold_room(struct zlr_held held, size_t wanted);
 
 /* recv() straight into the hold, at most `most` bytes. As recv(); the caller has asked zlr_hold_room. */
-ssize_t zlr_hold_recv(const struct zlr_pool *pool, struct zlr_channel *record, struct zlr_flow *flow, size_t most);
+ssize_t zlr_hold_recv(struct zlr_held held, size_t most);
 
-/* Gives the slot back when all that was read is consumed. Must follow every change of `consumed`. */
-bool zlr_hold_settle(const struct zlr_pool *pool, struct zlr_channel *record, const struct zlr_flow *flow);
+/* Gives back the extents before the delete position. Must follow every change of `consumed`. */
+void zlr_hold_settle(struct zlr_held held);
+
+/* Gives back all of them: the stream is closed. */
+void zlr_hold_release(struct zlr_held held);
+
+/* True: zlr_hold_room would find room, if there are free extents. */
+bool zlr_hold_may_grow(struct zlr_held held);
+
+/* True: a small extent is full. There may be more to read than the first bytes of something long. */
+bool zlr_hold_is_outgrown(struct zlr_held held);
 
 /*
  * Data-holding read (thesis, hread): deletes the first dlen held bytes, then reads at most rlen more.
  * Returns what recv() returns; -1 with ENOBUFS when there is no room; -1 with EINVAL when dlen exceeds what is held.
  */
-ssize_t zlr_hread(const struct zlr_pool *pool, struct zlr_channel *record, struct zlr_flow *flow, size_t rlen,
-                  size_t dlen);
+ssize_t zlr_hread(struct zlr_held held, size_t rlen, size_t dlen);
 
 #endif

@@ -3,16 +3,16 @@
  *
  *   read-loop KILLS SEED
  *
- * Peers write streams whose every byte is known, all the while. A child receives them into the slots of a shared pool
+ * Peers write streams whose every byte is known, all the while. A child receives them into the extents of a shared pool
  * (hold.c) and consumes random amounts. After each kill the parent asks the kernel (books.c) how far reading came and
- * expects [consumed, read) in the slot, byte for byte; the next child goes on from there. Bytes are compared again
+ * expects [consumed, read) in the chain, byte for byte; the next child goes on from there. Bytes are compared again
  * when they are consumed, at the position that `consumed` names, so a lost or doubled byte anywhere fails.
- * There are fewer slots than channels want, and they are short: rests are moved to the slot's start all the time, and
- * channels starve in front of the reserve.
+ * There are fewer extents than channels want: what is held is moved and chained all the time, and channels starve in
+ * front of the reserve.
  */
-#include "harness.h"
+#include "pool-under-test.h"
 
-enum { CHANNELS = 4, SLOTS = 5, RESERVE = 2, SLOT_SIZE = 8192 };
+enum { CHANNELS = 4, LARGE = 6, SMALL = 3, RESERVE = 2, MOST = 2 * LARGE_SIZE };
 enum { TRICKLE }; /* this channel's peer is slower than its reader, so that bytes always arrive; the others fill all buffers */
 
 static struct shared_memory {
@@ -20,9 +20,9 @@ static struct shared_memory {
   struct zlr_flow flow[CHANNELS]; /* what the child had noted when it was killed */
   uint64_t sent[CHANNELS];        /* by the peer, in all */
   uint32_t stop;
-  uint64_t moves, starvings, full;
+  uint64_t moves, chains, starvings, full;
 } * all;
-static unsigned char *pool_memory;
+static struct shared_pool memory;
 static struct connection connections[CHANNELS];
 static uint64_t kills, seed;
 
@@ -41,73 +41,82 @@ static _Noreturn void be_peer(uint64_t channel) {
   _exit(0);
 }
 
-/* The stack of free slots is each generation's own: it follows from the records. */
-static struct zlr_pool make_pool(int32_t *stack) {
-  bool used[SLOTS] = {false};
-  for (int c = 0; c < CHANNELS; c++)
-    if (all->record[c].hold_slot != 0) used[all->record[c].hold_slot - 1] = true;
-  stack[0] = 0;
-  for (int slot = SLOTS - 1; slot >= 0; slot--)
-    if (!used[slot]) stack[++stack[0]] = slot;
-  return (struct zlr_pool){pool_memory, SLOT_SIZE, SLOTS, RESERVE, stack};
-}
-
 static uint64_t held(int c) { return all->flow[c].read - all->record[c].consumed; }
 
-/* Processing: looks at what `consumed` will pass. */
-static void check_next(int c, uint64_t length) {
-  if (length == 0) return;
+/* [consumed, to) in the chain, byte for byte: the first position that is wrong, or `to`. */
+static uint64_t differs_in_chain(const struct zlr_pool *pool, int c, uint64_t to) {
   const struct zlr_channel *record = &all->record[c];
-  const unsigned char *from = pool_memory + (size_t)(record->hold_slot - 1) * SLOT_SIZE + (record->consumed - record->hold_base);
-  const size_t same = differs_at(from, (uint64_t)c, record->consumed, length);
-  if (same != length) die("channel %d: consumed a wrong byte at position %lu", c, record->consumed + same);
+  uint64_t at = record->consumed;
+  for (uint32_t each = record->hold_head; at < to; each = pool->extents[each - 1].next) {
+    if (each == 0) die("channel %d: [%lu, %lu) is held nowhere", c, at, to);
+    const struct zlr_extent *entry = &pool->extents[each - 1];
+    const uint64_t end = entry->base + zlr_size_of(pool, each - 1);
+    if (entry->base > at) die("channel %d: an extent starts at %lu, after %lu", c, entry->base, at);
+    if (end <= at) continue; /* consumed, but not given back yet */
+    const uint64_t length = (to < end ? to : end) - at;
+    const size_t same = differs_at(zlr_memory_of(pool, each - 1) + (at - entry->base), (uint64_t)c, at, length);
+    if (same != length) return at + same;
+    at += length;
+  }
+  return to;
+}
+
+/* Processing: looks at what `consumed` will pass. */
+static void check_next(const struct zlr_pool *pool, int c, uint64_t length) {
+  const uint64_t to = all->record[c].consumed + length, wrong = differs_in_chain(pool, c, to);
+  if (wrong != to) die("channel %d: consumed a wrong byte at position %lu", c, wrong);
 }
 
 static _Noreturn void serve(uint64_t random, bool until_end) {
-  int32_t stack[SLOTS + 1];
-  const struct zlr_pool pool = make_pool(stack);
+  struct stacks stacks = {.large = {0}};
+  struct zlr_pool pool = pool_of(&memory, &stacks, RESERVE);
   bool ended[CHANNELS] = {false};
+  struct zlr_held streams[CHANNELS];
   for (int c = 0; c < CHANNELS; c++) {
     const struct zlr_books books = read_books(connections[c].service);
-    all->flow[c] = (struct zlr_flow){connections[c].service, books.read, books.written};
-    zlr_hold_settle(&pool, &all->record[c], &all->flow[c]);
+    all->flow[c] = (struct zlr_flow){.fd = connections[c].service, .read = books.read, .written = books.written};
+    streams[c] = (struct zlr_held){&pool, &all->record[c], &all->flow[c], (uint32_t)c + 1, MOST};
+    mark_chain(&pool, &stacks, all->record[c].hold_head, (uint32_t)c + 1, "the hold");
   }
+  free_the_rest(&pool, &stacks);
+  for (int c = 0; c < CHANNELS; c++) zlr_hold_resume(streams[c]);
   int quiet = 0; /* turns in a row that found nothing to do */
   for (;;) {
     const int c = (int)chance(&random, CHANNELS);
     struct zlr_channel *record = &all->record[c];
-    struct zlr_flow *flow = &all->flow[c];
     const uint64_t length = held(c) == 0 ? 0 : chance(&random, 3) == 0 ? held(c) : 1 + chance(&random, held(c));
     const uint64_t kind = chance(&random, 3);
     if (kind == 0) { /* the two steps as the reactor and TypeScript take them */
-      check_next(c, length);
+      check_next(&pool, c, length);
       __atomic_store_n(&record->consumed, record->consumed + length, __ATOMIC_RELEASE);
-      zlr_hold_settle(&pool, record, flow);
+      zlr_hold_settle(streams[c]);
       quiet = length > 0 ? 0 : quiet + 1;
     } else {
-      const size_t most = 1 + chance(&random, chance(&random, 2) ? SLOT_SIZE : 200);
-      const uint64_t base = record->hold_base;
+      const size_t most = 1 + chance(&random, chance(&random, 2) ? 2 * LARGE_SIZE : 200);
+      const uint32_t head = record->hold_head;
+      const uint64_t base = head != 0 ? memory.extents[head - 1].base : 0;
       const bool holds = held(c) > 0;
       ssize_t n = -1;
       if (kind == 1) {
-        check_next(c, length);
+        check_next(&pool, c, length);
         errno = 0;
-        n = zlr_hread(&pool, record, flow, most, length);
+        n = zlr_hread(streams[c], most, length);
         if (n < 0 && errno == ENOBUFS) errno = EAGAIN;
-      } else if (zlr_hold_room(&pool, record, flow) > 0) {
-        n = zlr_hold_recv(&pool, record, flow, most);
       } else {
-        if (record->hold_slot == 0) all->starvings++;
-        else all->full++;
-        errno = EAGAIN;
+        const ssize_t room = zlr_hold_room(streams[c], chance(&random, 2) ? 1 : LARGE_SIZE);
+        if (room > 0) n = zlr_hold_recv(streams[c], most);
+        else errno = EAGAIN;
+        if (room == -ENOBUFS) all->starvings++;
+        if (room == 0) all->full++;
       }
-      if (holds && record->hold_base != base) all->moves++;
+      if (holds && record->hold_head != 0 && kind == 2 && (record->hold_head != head || memory.extents[head - 1].base != base)) all->moves++;
+      if (record->hold_head != 0 && memory.extents[record->hold_head - 1].next != 0) all->chains++;
       if (n < 0 && errno != EAGAIN) die("channel %d: recv: %s", c, strerror(errno));
       if (n == 0) ended[c] = true;
-      zlr_hold_settle(&pool, record, flow);
+      zlr_hold_settle(streams[c]);
       quiet = n > 0 || length > 0 ? 0 : quiet + 1;
     }
-    if (stack[0] < RESERVE) die("input took a slot of the reserve");
+    if (stacks.large[0] < RESERVE) die("input took an extent of the reserve");
     if (quiet < 16 * CHANNELS) continue;
     struct pollfd wait[CHANNELS];
     int waiting = 0;
@@ -121,28 +130,13 @@ static _Noreturn void serve(uint64_t random, bool until_end) {
   }
 }
 
-static void check_slot(int c, const struct zlr_books *books) {
-  const struct zlr_channel *record = &all->record[c];
-  if (books->read < record->consumed) die("channel %d: read %lu, but %lu are consumed", c, books->read, record->consumed);
-  const uint64_t length = books->read - record->consumed;
-  if (length == 0) return;
-  if (record->hold_slot == 0 || record->hold_slot > SLOTS) die("channel %d: %lu bytes are held nowhere", c, length);
-  if (record->hold_base > record->consumed || books->read - record->hold_base > SLOT_SIZE)
-    die("channel %d: [%lu, %lu) lies outside its slot, which starts at %lu", c, record->consumed, books->read, record->hold_base);
-  const unsigned char *from = pool_memory + (size_t)(record->hold_slot - 1) * SLOT_SIZE + (record->consumed - record->hold_base);
-  const size_t same = differs_at(from, (uint64_t)c, record->consumed, length);
-  if (same != length)
-    die("channel %d: a wrong byte is held at position %lu of [%lu, %lu)", c, record->consumed + same, record->consumed, books->read);
-}
-
 static void torture(void) {
   all = shared(sizeof *all);
-  pool_memory = shared(SLOTS * SLOT_SIZE);
+  memory = make_shared_pool(LARGE, SMALL);
   pid_t peers[CHANNELS];
   for (int c = 0; c < CHANNELS; c++) {
     connections[c] = make_connection(0);
     all->record[c].cookie = read_books(connections[c].service).cookie;
-    all->record[c].file_fd = -1;
     peers[c] = fork_child();
     if (peers[c] == 0) be_peer((uint64_t)c);
     close(connections[c].peer);
@@ -153,8 +147,8 @@ static void torture(void) {
     const pid_t child = fork_child();
     if (child == 0) serve(mix(seed + (kill << 32)), false);
     kill_somewhen(child, &random);
-    bool used[SLOTS] = {false};
-    int in_use = 0;
+    struct stacks stacks = {.large = {0}};
+    const struct zlr_pool pool = pool_of(&memory, &stacks, RESERVE);
     for (int c = 0; c < CHANNELS; c++) {
       const int fd = connections[c].service;
       const bool arrives = kill % 8 == 0 && c == TRICKLE;
@@ -162,14 +156,14 @@ static void torture(void) {
       if (books.written != 0) die("kill %lu, channel %d: %lu bytes written, but none was", kill, c, books.written);
       if (books.cookie != all->record[c].cookie) die("kill %lu, channel %d: another cookie", kill, c);
       if (books.read != all->flow[c].read) unnoted++;
-      check_slot(c, &books);
-      const uint32_t slot = all->record[c].hold_slot;
-      if (slot == 0) continue;
-      if (used[slot - 1]) die("kill %lu, channel %d: slot %u is held twice", kill, c, slot - 1);
-      used[slot - 1] = true;
-      in_use++;
+      const struct zlr_channel *record = &all->record[c];
+      if (books.read < record->consumed) die("channel %d: read %lu, but %lu are consumed", c, books.read, record->consumed);
+      mark_chain(&pool, &stacks, record->hold_head, (uint32_t)c + 1, "the hold");
+      const uint64_t wrong = differs_in_chain(&pool, c, books.read);
+      if (wrong != books.read) die("channel %d: a wrong byte is held at position %lu of [%lu, %lu)", c, wrong, record->consumed, books.read);
     }
-    if (in_use > SLOTS - RESERVE) die("kill %lu: %d slots hold input", kill, in_use);
+    free_the_rest(&pool, &stacks);
+    if (stacks.large[0] < RESERVE) die("kill %lu: %d large extents are left", kill, stacks.large[0]);
   }
   __atomic_store_n(&all->stop, 1, __ATOMIC_RELEASE);
   const pid_t last = fork_child();
@@ -183,8 +177,8 @@ static void torture(void) {
       die("channel %d: sent %lu, read %lu, consumed %lu", c, all->sent[c], books.read, all->record[c].consumed);
     bytes += all->sent[c];
   }
-  printf("{\"kills\":%lu,\"bytes\":%lu,\"readings\":%lu,\"naiveWrong\":%lu,\"alive\":%lu,\"unnoted\":%lu,\"moves\":%lu,\"starvings\":%lu,\"full\":%lu}\n",
-         kills, bytes, readings.count, readings.naive_wrong, readings.alive, unnoted, all->moves, all->starvings, all->full);
+  printf("{\"kills\":%lu,\"bytes\":%lu,\"readings\":%lu,\"naiveWrong\":%lu,\"alive\":%lu,\"unnoted\":%lu,\"moves\":%lu,\"chains\":%lu,\"starvings\":%lu,\"full\":%lu}\n",
+         kills, bytes, readings.count, readings.naive_wrong, readings.alive, unnoted, all->moves, all->chains, all->starvings, all->full);
 }
 
 int main(int count, char **arguments) {

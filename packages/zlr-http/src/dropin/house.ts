@@ -13,13 +13,18 @@ const Listener = struct('Listener', {cookie: t.u64, asked: t.u32});
 /** What outlives the process: its HTTP connections, and what they hold. The pages of a slot are touched when it is used. */
 export async function openHouse(name: string) {
   const store = await openStore({
-    name: `exchanges-${name}`,
+    name,
     size: CONNECTIONS * 256 + SLOTS * SLOT_SIZE + 2 ** 20,
     logSize: '64KB',
     schema: {
       exchanges: t.table(Exchange, {capacity: CONNECTIONS}),
       listeners: t.table(Listener, {capacity: 64}),
       slots: t.raw(SLOTS * SLOT_SIZE),
+      // What became of connections at faults, all generations together; `zlr status` shows them.
+      runAgain: t.uint,
+      resumed: t.uint,
+      refused: t.uint,
+      reset: t.uint,
     },
   });
   const {exchanges} = store.root;

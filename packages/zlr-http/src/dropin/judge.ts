@@ -56,8 +56,11 @@ export type Verdict =
   | {act: 'fresh'}
   /** Nothing is to be run; it waits for its next request. */
   | {act: 'idle'; answered: AnsweredHow}
-  /** What is held, from the byte `from` on, is given to the program again. `counts`: a request had been begun. */
-  | {act: 'rerun'; answered: AnsweredHow; from: number; counts: boolean}
+  /**
+   * What is held, from the byte `from` on, is given to the program again. `counts`: a request had been begun; `resumes`: the
+   * client has a part of its answer.
+   */
+  | {act: 'rerun'; answered: AnsweredHow; from: number; counts: boolean; resumes: boolean}
   /** Answered 503, and ended. */
   | {act: 'refuse'; why: string}
   /** What is owed is sent, and it ends. */
@@ -154,5 +157,5 @@ export function judge(
   if (attempts >= policy.attempts && !isWhole) return refuse(`the request was run again ${attempts} times`);
   if (isBegun && !canGoOn(now)) return {act: 'reset', why: 'its answer was cut where no other can go on'};
   const answered = isWhole ? Answered.Whole : inAnswer && !isBegun ? Answered.Anew : Answered.Stands;
-  return {act: 'rerun', answered, from, counts: held.length > 0};
+  return {act: 'rerun', answered, from, counts: held.length > 0, resumes: isBegun};
 }

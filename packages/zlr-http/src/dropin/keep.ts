@@ -16,7 +16,7 @@ import {Answered} from './exchange-record.js';
 import {type House, openHouse, SLOT_SIZE} from './house.js';
 import type {AnsweredHow, Policy, Verdict} from './judge.js';
 import {descriptorOf, giveConnection, onListen} from './node-server.js';
-import {countAttempt, type Inherited, type Left, takeStock} from './recovery.js';
+import {type Inherited, type Left, takeStock} from './recovery.js';
 import {selfTest} from './self-test.js';
 
 const REFUSAL =
@@ -82,6 +82,7 @@ export class Keep {
     this.#endWithProcess();
     reregist();
     for (const left of inherited.connections) this.#takeOver(left);
+    this.#count();
     if (generation() > 1) console.error(`zlr: ${this.#report()}`);
   }
 
@@ -145,7 +146,7 @@ export class Keep {
     }
     if (record >= 0) {
       native().exchangeResume(fd, record, books.read, books.written, answeredBy(verdict));
-      if (verdict.act === 'rerun' && verdict.counts) countAttempt(this.#house, record);
+      if (verdict.act === 'rerun' && verdict.counts) left.countAttempt();
     }
     this.#byFd.set(fd, left);
     this.#advance(left);
@@ -195,6 +196,18 @@ export class Keep {
     socket.setTimeout(LINGER_MS, () => socket.destroy());
     socket.end(word);
     socket.resume();
+  }
+
+  #count(): void {
+    const {root} = this.#house;
+    const acts = this.#inherited.connections.map(({verdict}) => verdict);
+    const count = (is: (verdict: Verdict) => boolean) => acts.filter(is).length;
+    this.#house.transaction(() => {
+      root.runAgain += count(verdict => verdict.act === 'rerun' && verdict.counts);
+      root.resumed += count(verdict => verdict.act === 'rerun' && verdict.resumes);
+      root.refused += count(verdict => verdict.act === 'refuse');
+      root.reset += count(verdict => verdict.act === 'reset');
+    });
   }
 
   /** What a human wants to know of a recovery: how many go on and how, and why others do not. */

@@ -12,6 +12,8 @@ export interface Left {
   readonly record: number;
   /** What the program is to be given again; empty: nothing. */
   readonly held: Buffer;
+  /** Records that the request which was being worked on is begun once more. */
+  countAttempt(): void;
 }
 
 export interface Inherited {
@@ -73,7 +75,10 @@ export function takeStock(house: House, fds: readonly number[], policy: Policy):
     });
     if (verdict.act === 'rerun') held = held.subarray(verdict.from);
     else held = Buffer.alloc(0);
-    connections.push({fd, books, verdict, record, held});
+    const countAttempt = (): void => {
+      rows[record]!.attempts++;
+    };
+    connections.push({fd, books, verdict, record, held, countAttempt});
     if (!recorded || verdict.act === 'close' || verdict.act === 'reset') continue;
     usedRecords.add(record);
     if (recorded.inSlot > 0) usedSlots.add(recorded.inSlot - 1);
@@ -89,10 +94,4 @@ export function takeStock(house: House, fds: readonly number[], policy: Policy):
     freeRecords: Uint32Array.from(freeRecords.reverse()),
     freeSlots: Uint32Array.from(freeSlots.reverse()),
   };
-}
-
-/** The request that was being worked on is begun once more. */
-export function countAttempt(house: House, record: number): void {
-  const row = [...house.root.exchanges][record]!;
-  row.attempts++;
 }

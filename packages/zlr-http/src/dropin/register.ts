@@ -14,7 +14,7 @@ if (!isMainThread || cluster.isWorker) {
   sayWhatIsNotKept(`of a ${isMainThread ? 'cluster worker' : 'worker thread'}`);
 } else if (isSupervised()) {
   await startKeeping(
-    env['ZLR_HTTP_NAME'] ?? 'zlr',
+    env['ZLR_HTTP_STORE'] ?? 'exchanges',
     policyFrom(env['ZLR_HTTP_RERUN'], env['ZLR_HTTP_ATTEMPTS']),
   );
 }
