@@ -16,7 +16,7 @@ let device: number | undefined;
  * stream may be a socket, a pipe, a FIFO or a terminal. After a fault the next generation finds all bytes since the delete
  * position. How much may be held is the module's parameter hold_file_max.
  */
-export class KernelStream implements Pick<HeldStream, 'hread' | 'held'> {
+export class KernelStream implements Pick<HeldStream, 'hread' | 'held' | 'length'> {
   readonly #fd: number;
   /** What the module holds and this life has read lies from #start to #end; behind it is room for more. */
   #bytes = Buffer.allocUnsafe(4096);
