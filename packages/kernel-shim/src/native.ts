@@ -47,6 +47,8 @@ export interface Native {
   linkDoor(path: string): number;
   linkAnswer(door: number): {link: number; pid: number; uid: number};
   linkKnock(path: string): number;
+  /** From here on what arrives says who sent it. */
+  askWho(link: number): number;
   /** Who is at the other end of a unix socket. */
   peer(fd: number): {error: number; pid: number; uid: number};
   /** Of the open file; a negative errno when the descriptor is not open. */
@@ -62,6 +64,8 @@ export interface Native {
     link: number,
     door: string,
   ): {error: number; pid: number};
+  /** The pids of this process' two keepers, 0: there has been none, and what they know of the plan. */
+  kept(): {older: number; younger: number; thresholdMs: number};
   /** There is nobody to take anything over from. */
   takeCharge(): number;
   /** Closes the link. `were`: the files' numbers in the former generation. */
