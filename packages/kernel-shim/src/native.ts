@@ -47,6 +47,8 @@ export interface Native {
   linkDoor(path: string): number;
   linkAnswer(door: number): {link: number; pid: number; uid: number};
   linkKnock(path: string): number;
+  /** From here on what arrives says who sent it. */
+  askWho(link: number): number;
   /** Who is at the other end of a unix socket. */
   peer(fd: number): {error: number; pid: number; uid: number};
   /** Of the open file; a negative errno when the descriptor is not open. */
@@ -62,6 +64,8 @@ export interface Native {
     link: number,
     door: string,
   ): {error: number; pid: number};
+  /** The pids of this process' two keepers, 0: there has been none, and what they know of the plan. */
+  kept(): {older: number; younger: number; thresholdMs: number};
   /** There is nobody to take anything over from. */
   takeCharge(): number;
   /** Closes the link. `were`: the files' numbers in the former generation. */
@@ -78,7 +82,7 @@ export interface Native {
   readAt(fd: number, into: Uint8Array, offset: number, length: number, position: number): number;
   close(fd: number): number;
 
-  /** A descriptor of /dev/zlr, whose ABI is ours. */
+  /** A descriptor of /dev/zlr, whose ABI is ours, that does not wait. */
   moduleOpen(): number;
   moduleRegister(
     device: number,
@@ -87,7 +91,7 @@ export interface Native {
     envp: readonly string[],
     childId: number,
     thresholdMs: number,
-  ): number;
+  ): {error: number; service: bigint};
   moduleInfo(device: number): {
     error: number;
     restarted: number;
@@ -97,8 +101,15 @@ export interface Native {
     code: number;
     pid: number;
     channels: number;
+    segments: {shmid: number; address: bigint; size: number}[];
   };
   moduleForget(device: number): number;
+  /** 0: this process lives the service now; -EAGAIN: it stands by until the device is readable. */
+  moduleStandby(device: number, service: bigint): number;
+  moduleSegments(device: number): number;
+  /** The file does not wait from here on. */
+  moduleStream(device: number, fd: number): {error: number; read: number; deleted: number; written: number};
+  moduleHread(device: number, fd: number, into: Uint8Array, rlen: number, dlen: number): number;
 
   /** sizes: of large and small extents, their counts, and the reserve. */
   heldOpen(

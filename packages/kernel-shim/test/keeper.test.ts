@@ -222,6 +222,22 @@ test.serial('supervisor and one keeper killed: the other starts the next generat
   }
 });
 
+test.serial(
+  'supervisor and both keepers killed: the service clones another, which starts the next generation',
+  async t => {
+    const {service, up} = await Supervised.start(t);
+    const client = await Client.open(t, up.port);
+    const both = await twoKeepers(service);
+    await service.killSupervisor();
+    for (const pid of both) process.kill(pid, 'SIGKILL');
+    await Promise.all(both.map(exited));
+    for (let keeper = both[0]; both.includes(keeper); ) ({keeper} = await client.who());
+    process.kill(up.pid, 'SIGKILL');
+    t.like(await client.who(), {generation: 2});
+    await service.next('up');
+  },
+);
+
 test.serial('supervisor and service killed at once: the keeper starts the next generation', async t => {
   const {service, up} = await Supervised.start(t);
   const client = await Client.open(t, up.port);

@@ -177,6 +177,7 @@ class World {
           sequence: effect.sequence,
           channels: 3,
           inCharge: generation.charged,
+          orderly: false,
         });
         return;
       }

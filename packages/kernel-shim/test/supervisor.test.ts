@@ -112,14 +112,16 @@ async function refusal(t: Parameters<typeof makeRunDir>[0], options: StartOption
   return {...error, service};
 }
 
-test.serial('a name that is in use is refused, also while only the service lives', async t => {
+test.serial('a name that is in use is refused, and of two that start at one instant one gets it', async t => {
   const {service} = await Supervised.start(t);
   const {runDir} = service;
-  t.is((await refusal(t, {runDir})).code, 'NAME_IN_USE');
-  await service.killSupervisor();
   const {code, message} = await refusal(t, {runDir});
   t.is(code, 'NAME_IN_USE');
   t.regex(message, /'service' runs already; stop it \(`zlr stop --name service`\)/);
+  const two = [1, 2].map(() => new Supervised(t, {runDir, name: 'other'}));
+  const first = await Promise.race(two.flatMap((each, index) => [each.next('up').then(() => index)]));
+  const {error} = await two[1 - first]!.next('error');
+  t.is(error.code, 'NAME_IN_USE');
 });
 
 test.serial('a name that is none is refused before anything is made', async t => {

@@ -45,7 +45,7 @@ enum zlr_kind {
   /* a keeper to its decider */
   ZLR_KEEPING = 16,   /* pid: the generation's; extra: its elder's pid or 0; flags: ZLR_IN_CHARGE */
   ZLR_TWINNED = 17,   /* pid: the new keeper's; value: errno when there is none */
-  ZLR_FROZEN = 18,    /* value: channels; flags: ZLR_IN_CHARGE */
+  ZLR_FROZEN = 18,    /* value: channels; flags: ZLR_IN_CHARGE, ZLR_ORDERLY */
   ZLR_COUNTED = 19,   /* value: channels */
   ZLR_RELEASED = 20,  /* the next generation has everything; value: channels */
   /* a generation to its decider */
@@ -70,7 +70,10 @@ enum zlr_kind {
   ZLR_STOP = 81,      /* no further generation, please */
 };
 
-enum zlr_flags { ZLR_IN_CHARGE = 1 };
+enum zlr_flags {
+  ZLR_IN_CHARGE = 1, /* this generation's keepers, and no others, hold the channels for good */
+  ZLR_ORDERLY = 2,   /* the generation has said that its end is no fault */
+};
 
 enum { ZLR_BATCH_MAX = 250 }; /* descriptors of a message; the kernel's SCM_MAX_FD is 253 */
 

@@ -87,6 +87,12 @@ static napi_value link_knock(napi_env env, napi_callback_info info) {
   return make_int(env, link);
 }
 
+/* askWho(link): 0 or -errno */
+static napi_value ask_who(napi_env env, napi_callback_info info) {
+  struct args args = get_args(env, info);
+  return make_int(env, zlr_ask_who(get_int(env, args.at[0])));
+}
+
 /* peer(fd): {error, pid, uid} of whoever is at the other end of a unix socket */
 static napi_value peer(napi_env env, napi_callback_info info) {
   struct args args = get_args(env, info);
@@ -152,6 +158,17 @@ static napi_value keeper_clone(napi_env env, napi_callback_info info) {
   MUST(napi_create_object(env, &out));
   set(env, out, "error", error);
   set(env, out, "pid", pid);
+  return out;
+}
+
+/* kept(): {older, younger, thresholdMs}; pids, 0: there has been none */
+static napi_value kept(napi_env env, napi_callback_info info) {
+  (void)info;
+  napi_value out;
+  MUST(napi_create_object(env, &out));
+  set(env, out, "older", page ? page->keepers[0] : 0);
+  set(env, out, "younger", page ? page->keepers[1] : 0);
+  set(env, out, "thresholdMs", page ? page->threshold_ms : 0);
   return out;
 }
 
@@ -240,11 +257,13 @@ void zlr_export_keeper(napi_env env, napi_value exports) {
   export_function(env, exports, "linkDoor", link_door);
   export_function(env, exports, "linkAnswer", link_answer);
   export_function(env, exports, "linkKnock", link_knock);
+  export_function(env, exports, "askWho", ask_who);
   export_function(env, exports, "peer", peer);
   export_function(env, exports, "inode", inode);
   export_function(env, exports, "closeOnExec", close_on_exec);
   export_function(env, exports, "planSeal", plan_seal);
   export_function(env, exports, "keeperClone", keeper_clone);
+  export_function(env, exports, "kept", kept);
   export_function(env, exports, "takeCharge", take_charge);
   export_function(env, exports, "takeOver", take_over);
   export_function(env, exports, "inherited", inherited);

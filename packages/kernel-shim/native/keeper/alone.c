@@ -240,6 +240,18 @@ static int wait_ms(const struct zlr_keeper *k) {
 
 static int or_none(const struct zlr_own *own) { return zlr_is_own(own) ? own->fd : -1; }
 
+/* Takes note of a death that has happened already: nothing is begun for a generation that is over. */
+static void look_after(struct zlr_watched *watched) {
+  struct pollfd look = {zlr_watching(watched), POLLIN, 0};
+  if (look.fd >= 0 && poll(&look, 1, 0) == 1) zlr_forget(watched);
+}
+
+static void look_after_next(struct zlr_shared *shared) {
+  const pid_t pid = shared->next.pid;
+  look_after(&shared->next);
+  if (pid != 0 && shared->next.pid == 0) waitpid(pid, NULL, WNOHANG); /* a child of an older keeper has nothing to be reaped here */
+}
+
 /* A claim that is open decides by itself what comes of it: taken over, or let go. */
 static void finish_claim(struct zlr_keeper *k) {
   zlr_serve_claim(k);
@@ -251,10 +263,13 @@ void zlr_decide_alone(struct zlr_keeper *k) {
   if (zlr_load(&shared->released)) _exit(0);
   zlr_drop(&shared->hand); /* of an older keeper that died in between */
   if (zlr_load(&shared->phase) == ZLR_CLONING) zlr_store(&shared->phase, ZLR_PAUSING); /* that one died with the older keeper */
-  int door = open_door(shared);
+  int door = -1;
+  bool met = false; /* the door was opened, or there is none */
   for (;;) {
     const struct zlr_own *link = &shared->links[k->at];
     const uint32_t phase = zlr_load(&shared->phase);
+    if (phase == ZLR_WATCHING) look_after(&k->service);
+    if (phase == ZLR_STARTED) look_after_next(shared);
     const int service = phase == ZLR_WATCHING ? zlr_watching(&k->service) : -1;
     const int next = phase == ZLR_STARTED ? zlr_watching(&shared->next) : -1;
     const bool claiming = zlr_is_own(&shared->claim);
@@ -265,7 +280,7 @@ void zlr_decide_alone(struct zlr_keeper *k) {
       if (!k->plan) give_up("no plan has reached the keeper");
       zlr_close_the_rest(k);
       plan_next(k, true);
-      door = open_door(shared); /* it was closed with the rest */
+      met = false; /* the door was closed with the rest */
       continue;
     }
     if (phase == ZLR_STARTED && shared->next.pid == 0 && !claiming) {
@@ -273,7 +288,10 @@ void zlr_decide_alone(struct zlr_keeper *k) {
       plan_next(k, false);
       continue;
     }
-    if (!have_twin(k)) return; /* not before it is clear that there is something to do: the last one to go clones nobody */
+    /* Not before it is clear that there is something to do: the last one to go clones nobody, and opens no door. */
+    if (!met) door = open_door(shared);
+    met = true;
+    if (!have_twin(k)) return;
     struct pollfd wait[] = {{service, POLLIN, 0},
                             {next, POLLIN, 0},
                             {phase == ZLR_STARTED ? or_none(&shared->next_link) : -1, POLLIN, 0},
@@ -287,11 +305,6 @@ void zlr_decide_alone(struct zlr_keeper *k) {
     if (wait[6].revents) zlr_forget(&k->twin);
     if (wait[3].revents) finish_claim(k);
     if (wait[2].revents) listen_to_next(k);
-    if (wait[0].revents) zlr_forget(&k->service);
-    if (wait[1].revents) {
-      waitpid(shared->next.pid, NULL, WNOHANG); /* it may be a child of an older keeper: then there is nothing to reap */
-      zlr_forget(&shared->next);
-    }
     if (wait[4].revents && answer_door(k, door)) {
       close(door);
       return;

@@ -112,7 +112,7 @@ int zlr_clone_twin(struct zlr_keeper *k, int link) {
   if (pid == 0) {
     setsid();
     k->at = other;
-    k->shared->pids[other] = getpid();
+    k->shared->pids[other] = k->page->keepers[other] = getpid();
     k->elder = self;
     k->serving = false;
     zlr_say_what_is_kept(k, self.pid);
@@ -139,6 +139,7 @@ static void obey(struct zlr_keeper *k, struct zlr_received *in) {
       if (k->plan) zlr_plan_free(k->plan);
       k->plan = plan;
       k->threshold_ns = word->value * 1000000u;
+      k->page->threshold_ms = (uint32_t)word->value;
       break;
     }
     case ZLR_TWIN: {
@@ -153,7 +154,7 @@ static void obey(struct zlr_keeper *k, struct zlr_received *in) {
       tell(k, (struct zlr_word){.kind = ZLR_FROZEN,
                                 .sequence = word->sequence,
                                 .value = charged ? zlr_count_channels() : 0,
-                                .flags = charged ? ZLR_IN_CHARGE : 0});
+                                .flags = (charged ? ZLR_IN_CHARGE : 0) | (zlr_load(&k->page->orderly) ? ZLR_ORDERLY : 0)});
       break;
     }
     case ZLR_SERVE:
@@ -242,7 +243,7 @@ static int between(void *context) {
     prctl(PR_SET_NAME, "zlr-keeper");
     struct zlr_keeper own;
     memcpy(&own, k, sizeof own);
-    own.shared->pids[0] = getpid();
+    own.shared->pids[0] = own.page->keepers[0] = getpid();
     zlr_say_what_is_kept(&own, 0);
     zlr_hollow((uintptr_t)__builtin_frame_address(0));
     keep(&own);

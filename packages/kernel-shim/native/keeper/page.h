@@ -20,6 +20,8 @@ struct zlr_page {
   uint32_t charge;
   uint32_t orderly;     /* 1: the generation ends by its own will, nobody takes over */
   struct zlr_own claim; /* where it asked for the channels */
+  uint32_t threshold_ms; /* of the plan, as its keepers know it */
+  int32_t keepers[2];   /* their pids; without a supervisor nobody else would tell the generation that both are dead */
 };
 
 static inline uint32_t zlr_load(const uint32_t *word) { return __atomic_load_n(word, __ATOMIC_ACQUIRE); }

@@ -44,9 +44,10 @@ int zlr_receive(int link, struct zlr_received *out, enum zlr_waiting waiting) {
   struct msghdr message = {
       .msg_iov = parts, .msg_iovlen = 2, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
   ssize_t n;
+  /* ECONNRESET: the other end was closed with words of ours unread. It is told once, before what waits here to be read. */
   do n = recvmsg(link, &message, MSG_CMSG_CLOEXEC | (waiting == ZLR_AT_ONCE ? MSG_DONTWAIT : 0));
-  while (n < 0 && errno == EINTR);
-  if (n < 0) return errno == ECONNRESET ? 0 : -errno; /* closed with words unread: closed */
+  while (n < 0 && (errno == EINTR || errno == ECONNRESET));
+  if (n < 0) return -errno;
   out->count = 0;
   out->pid = 0;
   out->uid = (uid_t)-1;

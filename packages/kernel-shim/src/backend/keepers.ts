@@ -1,11 +1,12 @@
 import {dirname} from 'node:path';
 import {startTicks, writeServiceNote} from '../control/run-dir.js';
 import {errnoName, ShimError} from '../errors.js';
-import {Link, type Received} from '../links/link.js';
+import {Link, makePair, type Received} from '../links/link.js';
 import {Kind} from '../links/word.js';
 import {native} from '../native.js';
 import {type Backend, environmentStrings, type HandedOver, type Registration} from './backend.js';
 import {type Birth, readBirth} from './birth.js';
+import {ownRegistration} from './own-registration.js';
 
 /** How often a process whose supervisor has died looks whether there is another. */
 const REJOIN_MS = 1_000;
@@ -19,6 +20,8 @@ class KeeperBackend implements Backend {
   readonly #birth: Birth;
   #link: Link;
   #isRegistered = false;
+  /** What it wants its successors to be started as, if not as it was itself. */
+  #registration: Registration | undefined;
 
   /** Clones the first keeper at once, while there is little memory to clone. */
   constructor(birth: Birth) {
@@ -153,11 +156,16 @@ class KeeperBackend implements Backend {
     }
   }
 
-  /** Another supervisor may take the dead one's place, and wants to know who this is. */
+  /**
+   * Another supervisor may take the dead one's place, and wants to know who this is. Until then keepers decide, and nobody else sees
+   * when both are dead.
+   */
   #rejoinLater(): void {
     const timer = setInterval(() => {
+      const {older, younger} = native().kept();
+      if (startTicks(older) === undefined && startTicks(younger) === undefined) this.#keepAlone();
       const link = native().linkKnock(this.#birth.door);
-      if (link < 0) return; // there is none, and nothing is wrong with that: keepers decide
+      if (link < 0) return; // there is none, and nothing is wrong with that
       clearInterval(timer);
       this.#link = new Link(link);
       this.#link.send({
@@ -170,16 +178,38 @@ class KeeperBackend implements Backend {
     }, REJOIN_MS).unref();
   }
 
-  #replan({binPath, argv, envp, childId}: Registration): void {
+  /** Clones a keeper that starts what this process is: with what it may do itself, and no more. */
+  #keepAlone(): void {
+    try {
+      const {ours, theirs} = makePair();
+      const plan = this.#sealPlan(this.#registration ?? ownRegistration(this.childId));
+      const link = new Link(ours);
+      link.send({kind: Kind.Plan, value: native().kept().thresholdMs}, plan);
+      native().close(plan);
+      this.#cloneKeeper(theirs);
+      link.close();
+    } catch (error) {
+      if (!(error instanceof ShimError)) throw error;
+      console.error(
+        `zlr: this service has no keeper, a fault now would close its channels: ${error.message}`,
+      );
+    }
+  }
+
+  #sealPlan({binPath, argv, envp, childId}: Registration): number {
     const variables = [
       ...environmentStrings(envp),
       `ZLR_DOOR=${this.#birth.door}`,
       `ZLR_CHILD_ID=${childId}`,
     ];
     const plan = native().planSeal(binPath, argv, variables);
-    if (plan < 0) {
-      throw new ShimError('KEEPER_FAILED', `no memory for the plan: ${errnoName(plan)}`, errnoName(plan));
-    }
+    if (plan >= 0) return plan;
+    throw new ShimError('KEEPER_FAILED', `no memory for the plan: ${errnoName(plan)}`, errnoName(plan));
+  }
+
+  #replan(registration: Registration): void {
+    this.#registration = registration;
+    const plan = this.#sealPlan(registration);
     this.#link.send({kind: Kind.Replan, generation: this.generation}, plan);
     native().close(plan);
   }

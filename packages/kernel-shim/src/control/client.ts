@@ -1,8 +1,11 @@
 import {connect} from 'node:net';
 import {errnoName, ShimError} from '../errors.js';
+import {Link} from '../links/link.js';
+import {Kind} from '../links/word.js';
 import {native} from '../native.js';
+import {readHistory} from './history.js';
 import {type Message, onMessages, send} from './lines.js';
-import {assertPrivate, liveService, removeRunDir, runDir, runNames} from './run-dir.js';
+import {assertPrivate, liveService, type RunDir, removeRunDir, runDir, runNames} from './run-dir.js';
 import type {Status} from './status.js';
 
 function notRunning(name: string): ShimError {
@@ -12,6 +15,8 @@ function notRunning(name: string): ShimError {
   );
 }
 
+/** What an orderly end may take, as with a supervisor (supervisor/machine.ts). */
+const STOP_MS = 20_000;
 /** A supervisor that does not answer so soon is stopped, or very busy. */
 const ANSWER_MS = 3_000;
 
@@ -50,8 +55,7 @@ export async function fetchStatus(name: string): Promise<Status> {
     keepers: [],
     startedAt,
     channels: null,
-    faults: [],
-    faultCount: 0,
+    ...readHistory(runDir(name)),
   };
 }
 
@@ -61,13 +65,29 @@ export async function requestStop(name: string): Promise<void> {
   const dir = runDir(name);
   const note = liveService(dir);
   if (!note) throw notRunning(name);
+  askKeeperToLetGo(dir);
   const pidfd = native().pidfdOpen(note.pid);
   if (pidfd < 0) throw new ShimError('SYSTEM_CALL_FAILED', `cannot watch pid ${note.pid}`, errnoName(pidfd));
   await new Promise<void>(resolve => {
-    native().onExit(pidfd, resolve, true);
+    const killing = setTimeout(() => process.kill(note.pid, 'SIGKILL'), STOP_MS);
+    const gone = (): void => {
+      clearTimeout(killing);
+      resolve();
+    };
+    native().onExit(pidfd, gone, true);
     process.kill(note.pid, 'SIGTERM');
   });
   removeRunDir(dir);
+}
+
+/** However the service ends now, its keeper is not to start another. A service without one needs no telling. */
+function askKeeperToLetGo(dir: RunDir): void {
+  const fd = native().linkKnock(dir.door);
+  if (fd < 0) return;
+  const link = new Link(fd);
+  link.send({kind: Kind.Stop});
+  link.wait(); // it answers, or closes
+  link.close();
 }
 
 /** The names of the services that run now, with or without their supervisor. */

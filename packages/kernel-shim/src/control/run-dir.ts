@@ -115,7 +115,8 @@ function isSame(fd: number, path: string): boolean {
 }
 
 export function removeRunDir(dir: RunDir): void {
-  rmSync(dir.path, {recursive: true, force: true});
+  // A process that is on its way out may put a socket there while it is emptied.
+  rmSync(dir.path, {recursive: true, force: true, maxRetries: 5});
 }
 
 /** What else lies there is not ours. */

@@ -71,6 +71,12 @@ export class Link {
     }
   }
 
+  /** Somebody else is going to listen; what comes meanwhile waits. */
+  unlisten(): void {
+    if (this.#watch !== undefined) native().unwatch(this.#watch);
+    this.#watch = undefined;
+  }
+
   close(): void {
     if (this.#watch !== undefined) native().unwatch(this.#watch);
     this.#watch = undefined;

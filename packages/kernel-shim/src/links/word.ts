@@ -31,6 +31,8 @@ export const Kind = {
 
 /** Of `flags`: the keepers of that generation, and of no other, hold the channels for good. */
 export const IN_CHARGE = 1;
+/** Of `flags`: the generation has said that its end is no fault. */
+export const ORDERLY = 2;
 
 /** One message; the drawing is in include/zlr/control.h. */
 export interface Word {

@@ -94,6 +94,8 @@ export interface State {
 
 export type Event =
   | {type: 'start'}
+  /** Instead of a start: a service whose supervisor has died. */
+  | {type: 'adopted'; number: number; pid: number; at: string; hasKeeper: boolean}
   | {type: 'spawned'; number: number; pid: number; at: string}
   | {type: 'unspawned'; number: number; why: string}
   | {type: 'ended'; pid: number; status: WaitStatus | 'gone'}
@@ -106,7 +108,7 @@ export type Event =
   | {type: 'cloned'; error: string | undefined}
   | {type: 'keeping'; pid: number; of: number; isTwin: boolean}
   | {type: 'twinned'; by: number; error: string | undefined}
-  | {type: 'frozen'; pid: number; sequence: number; channels: number; inCharge: boolean}
+  | {type: 'frozen'; pid: number; sequence: number; channels: number; inCharge: boolean; orderly: boolean}
   | {type: 'deaf'; pid: number}
   | {type: 'keeper died'; pid: number}
   | {type: 'served'; generation: number; atMs: number}
@@ -193,6 +195,9 @@ class Step {
     switch (event.type) {
       case 'start':
         this.#spawn(1);
+        return;
+      case 'adopted':
+        this.#onAdopted(event);
         return;
       case 'spawned':
         this.#onSpawned(event);
@@ -284,21 +289,8 @@ class Step {
     const former = s.life;
     this.#expect(number, 1);
     s.phase = 'living';
-    s.life = {
-      number,
-      root: pid,
-      rootStatus: undefined,
-      member: 0,
-      memberStatus: undefined,
-      startedMs: this.#nowMs,
-      startedAt: at,
-      registered: false,
-      claimed: s.source === undefined,
-      claiming: false,
-      servedBy: 0,
-      hasNothing: false,
-      endedMs: 0,
-    };
+    s.life = newLife(number, pid, this.#nowMs, at);
+    s.life.claimed = s.source === undefined;
     if (former) {
       const died = `generation ${former.number} (pid ${former.member || former.root}) ${describe(statusOf(former))}`;
       this.#log(
@@ -309,6 +301,28 @@ class Step {
     }
     if (s.source !== undefined) this.#do({do: 'set timer', timer: 'boot', ms: s.limits.patienceMs});
     if (s.stopping) this.#terminate();
+  }
+
+  #onAdopted({
+    number,
+    pid,
+    at,
+    hasKeeper,
+  }: {
+    number: number;
+    pid: number;
+    at: string;
+    hasKeeper: boolean;
+  }): void {
+    const s = this.#s;
+    s.phase = 'living';
+    s.life = newLife(number, pid, this.#nowMs, at);
+    s.life.member = hasKeeper ? pid : 0;
+    s.life.registered = s.life.claimed = true;
+    this.#log(
+      `generation ${number} (pid ${pid}) lives, and its supervisor does not: it is adopted` +
+        (hasKeeper ? '' : ', but no keeper holds its channels'),
+    );
   }
 
   #onEnded(pid: number, status: WaitStatus | 'gone'): void {
@@ -374,17 +388,21 @@ class Step {
     sequence,
     channels,
     inCharge,
+    orderly,
   }: {
     pid: number;
     sequence: number;
     channels: number;
     inCharge: boolean;
+    orderly: boolean;
   }): void {
     const s = this.#s;
     if (s.phase !== 'freezing' || s.asked !== pid || sequence !== s.sequence) return;
     const {number} = s.life!;
     this.#do({do: 'clear timer', timer: 'freeze'});
     s.asked = undefined;
+    // Of a process that another supervisor started nobody says how it ended; but it may have said so itself.
+    if (orderly && s.life!.memberStatus === 'gone') s.life!.memberStatus = {signal: null, exitCode: 0};
     if (inCharge) {
       this.#dismiss(s.source);
       s.source = number;
@@ -722,6 +740,24 @@ class Step {
   #log(line: string): void {
     this.#do({do: 'log', line});
   }
+}
+
+function newLife(number: number, root: number, startedMs: number, startedAt: string): Life {
+  return {
+    number,
+    root,
+    rootStatus: undefined,
+    member: 0,
+    memberStatus: undefined,
+    startedMs,
+    startedAt,
+    registered: false,
+    claimed: false,
+    claiming: false,
+    servedBy: 0,
+    hasNothing: false,
+    endedMs: 0,
+  };
 }
 
 function statusOf(life: Life): WaitStatus {

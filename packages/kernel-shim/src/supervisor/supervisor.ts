@@ -1,23 +1,27 @@
 import {rmSync} from 'node:fs';
 import type {Server} from 'node:net';
 import {birthVariable} from '../backend/birth.js';
+import {readHistory, writeHistory} from '../control/history.js';
 import {
   isThere,
-  liveService,
   lockName,
   makeRunDir,
   type RunDir,
   removeRunDir,
   runDir,
+  type ServiceNote,
+  startTicks,
+  writeServiceNote,
 } from '../control/run-dir.js';
 import {serveCommands} from '../control/server.js';
 import type {Status} from '../control/status.js';
 import {assertFits, errnoName, ShimError} from '../errors.js';
 import {Door} from '../links/door.js';
 import {Link, makePair, type Received} from '../links/link.js';
-import {IN_CHARGE, Kind} from '../links/word.js';
+import {IN_CHARGE, Kind, ORDERLY} from '../links/word.js';
 import {native} from '../native.js';
 import {anything, call, type Expected, listOf, mapOf, optional, systemText} from '../options.js';
+import {adoptOrphan, type Orphan} from './adoption.js';
 import {type WaitStatus, waitStatus} from './fault.js';
 import {type Effect, type Event, initialState, keepersOf, type State, step, type Timer} from './machine.js';
 import {type Plan, readPlan, sealPlan} from './plan.js';
@@ -122,11 +126,12 @@ class ProcessSupervisor implements Supervisor {
   async start(): Promise<void> {
     native().becomeSubreaper();
     process.on('SIGCHLD', this.#reapOrphans);
+    const orphan = await adoptOrphan(this.#dir);
     await this.#keepFolder();
     this.#folderTimer = setInterval(() => this.#keepFolder(), FOLDER_MS).unref();
-    this.#happened({type: 'start'});
-    const {life} = this.#state;
-    if (life) return;
+    if (orphan) this.#adopt(orphan);
+    else this.#happened({type: 'start'});
+    if (this.#state.life) return;
     this.#end();
     throw new ShimError('SPAWN_FAILED', this.#unspawned, this.#unspawnedErrno);
   }
@@ -226,6 +231,25 @@ class ProcessSupervisor implements Supervisor {
     this.#unlock();
   }
 
+  /** Its history comes with it, and who it is; how it ends, the kernel tells its parent alone. */
+  #adopt({note, keeper}: Orphan): void {
+    const {faults, faultCount} = readHistory(this.#dir);
+    for (const record of faults) this.#state.faults.push({record, endedMs: 0});
+    this.#state.faultCount = faultCount;
+    const {pid, startedAt: at} = note;
+    const number = keeper?.keeping.generation ?? note.generation;
+    this.#sessions.add(pid);
+    this.#happened({type: 'adopted', number, pid, at, hasKeeper: keeper !== undefined});
+    const pidfd = native().pidfdOpen(pid);
+    if (pidfd >= 0) this.#watch(pid, pidfd);
+    else this.#happened({type: 'ended', pid, status: 'gone'});
+    if (!keeper) return;
+    const {link, keeping} = keeper;
+    this.#sendPlan(link);
+    this.#onKeeping(keeping.senderPid, link, keeping);
+    this.#hear(link, keeping.senderPid, number);
+  }
+
   // --- generations ----------------------------------------------------------------------------------------------
 
   #unspawned = '';
@@ -263,7 +287,9 @@ class ProcessSupervisor implements Supervisor {
     }
     this.#member?.close();
     this.#sessions.add(pid);
-    this.#happened({type: 'spawned', number, pid, at: new Date().toISOString()});
+    const at = new Date().toISOString();
+    this.#happened({type: 'spawned', number, pid, at});
+    this.#leaveNote({pid, generation: number, startedAt: at, startTicks: startTicks(pid) ?? 0});
     this.#watch(pid, pidfd);
     this.#listenToMember(new Link(link.ours));
     const first = new Link(keeperLink.ours);
@@ -388,7 +414,11 @@ class ProcessSupervisor implements Supervisor {
   }
 
   #listenToKeeper(link: Link, of: number): void {
-    let keeper = 0;
+    this.#hear(link, 0, of);
+  }
+
+  /** @param keeper who is at the other end; 0: it has not said so yet */
+  #hear(link: Link, keeper: number, of: number): void {
     link.listen(
       word => {
         if (word.kind !== Kind.Keeping) {
@@ -455,6 +485,7 @@ class ProcessSupervisor implements Supervisor {
           sequence: word.sequence,
           channels: word.value,
           inCharge: (word.flags & IN_CHARGE) !== 0,
+          orderly: (word.flags & ORDERLY) !== 0,
         });
         return;
       case Kind.Counted:
@@ -500,20 +531,35 @@ class ProcessSupervisor implements Supervisor {
       if (this.#unmanageable !== '') this.#log(`the run folder ${this.#dir.path} is back`);
       this.#unmanageable = '';
     } catch (error) {
-      const {message} = error as Error;
-      if (this.#unmanageable === '') {
-        this.#log(
-          `the service runs, but \`zlr status\` and \`zlr stop\` do not find it: ${message}; trying again every ${FOLDER_MS / 1000} s`,
-        );
-      }
-      this.#unmanageable = message;
+      this.#complain((error as Error).message);
     }
+  }
+
+  /** For whoever looks after the service when this process has died. */
+  #leaveNote(note: ServiceNote): void {
+    try {
+      writeServiceNote(this.#dir.path, note);
+      const {faults, faultCount} = this.#state;
+      writeHistory(this.#dir, {faults: faults.map(({record}) => record), faultCount});
+    } catch (error) {
+      this.#complain((error as Error).message);
+    }
+  }
+
+  #complain(why: string): void {
+    if (this.#unmanageable === '') {
+      this.#log(
+        `the service runs, but \`zlr status\` and \`zlr stop\` may not find it: ${why}; trying again every ${FOLDER_MS / 1000} s`,
+      );
+    }
+    this.#unmanageable = why;
   }
 
   /** A process of the family whose links some program in between did not pass on. */
   #onGuest(link: Link, pid: number, uid: number): void {
     const {life} = this.#state;
-    const isOurs = life && (uid === process.getuid!() || uid === 0) && isBelow(pid, process.pid);
+    const isOurs =
+      life && (uid === process.getuid!() || uid === 0) && (pid === life.member || isBelow(pid, process.pid));
     if (!isOurs || (life.member !== 0 && life.member !== pid)) {
       link.close();
       return;
@@ -579,7 +625,8 @@ function planOf({command, env}: SuperviseOptions, dir: RunDir): Plan {
 }
 
 /**
- * Starts a command under a supervisor in this process.
+ * Starts a command under a supervisor in this process. A service of that name that has lost its supervisor is adopted instead, with its
+ * history, and the command is what its next generation is started as.
  *
  * @throws ShimError OPTION_INVALID, NAME_INVALID, NAME_IN_USE, RUN_DIR_UNSAFE, COMMAND_EMPTY, SPAWN_FAILED
  */
@@ -608,8 +655,7 @@ function takeName(dir: RunDir): () => void {
     if (error instanceof ShimError) throw error;
     return () => {};
   }
-  if (unlock && !liveService(dir)) return unlock;
-  unlock?.();
+  if (unlock) return unlock;
   throw new ShimError(
     'NAME_IN_USE',
     `a service named '${dir.name}' runs already; stop it (\`zlr stop --name ${dir.name}\`) or choose another --name`,
