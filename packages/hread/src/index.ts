@@ -6,6 +6,7 @@ export type {Span} from './channels/input.js';
 export type {Piece} from './channels/output.js';
 export {HreadError, type HreadErrorCode} from './errors.js';
 export {HeldStream} from './held-stream.js';
+export {KernelStream} from './kernel-stream.js';
 export type {Address} from './reactor/listen.js';
 export {ChannelLoop} from './reactor/loop.js';
 export type {ChannelStore, ChannelTable, Limits, Protocol} from './reactor/protocol.js';

@@ -1,4 +1,4 @@
-import {endOrderly, generation, reregist} from '@zlr/kernel-shim';
+import {generation} from '@zlr/kernel-shim';
 import {
   anything,
   call,
@@ -31,6 +31,7 @@ import type {RecoveryReport} from '../reactor/recovery.js';
 import {channelBytes, channelSchema, channelStore} from '../reactor/schema.js';
 import {keepCapsule} from './capsule.js';
 import {type ClosedWhy, Connection, type OwnRecord} from './connection.js';
+import {begin, over} from './life.js';
 import {capsuleToReplay, feed} from './replay.js';
 import type {Unit} from './unit.js';
 import {Worker} from './worker.js';
@@ -253,17 +254,10 @@ export async function createServer<
     loop.destroy();
     if (stop === 'keep') store.close();
     else store.destroy();
-    endOrderly();
-    process.off('SIGTERM', end);
-    process.off('SIGINT', end);
+    over(close);
   }
   const close = (): Promise<void> => (closing ??= closeOnce());
-  const end = (): Promise<never> => close().then(() => process.exit(0));
-  // Before reregist: from there on the supervisor may ask for the end. They stay until then: a second signal must not
-  // cut short what the first one began.
-  process.on('SIGTERM', end);
-  process.on('SIGINT', end);
-  reregist();
+  begin(close);
   const recovered = loop.recover();
   for (const channel of loop) worker.recover(channel);
   return {
@@ -286,7 +280,7 @@ export async function createServer<
     async listen(where) {
       assertFits('listen', where, {port: portNumber, host: optional(text)});
       listening = loop.listen({host: '127.0.0.1', ...where, ...(replayed && {host: '127.0.0.1', port: 0})});
-      if (replayed) listening.then(at => feed(at, replayed.unit)).then(end);
+      if (replayed) listening.then(at => feed(at, replayed.unit)).then(close);
       return listening;
     },
     close,
