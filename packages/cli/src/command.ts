@@ -35,11 +35,11 @@ function isParseError(error: unknown): error is Error {
   return error instanceof Error && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS_');
 }
 
-/** --threshold: seconds, as the thesis counts it. */
-export function thresholdMs(command: string, value: string): number {
+/** What --threshold and --patience take: seconds, as the thesis counts them. */
+export function secondsToMs(command: string, option: 'threshold' | 'patience', value: string): number {
   const seconds = value.trim() === '' ? Number.NaN : Number(value);
   if (!Number.isFinite(seconds) || seconds < 0) {
-    throw usageError(command, `--threshold takes a number of seconds, 0 or more, not '${value}'`);
+    throw usageError(command, `--${option} takes a number of seconds, 0 or more, not '${value}'`);
   }
   return seconds * 1000;
 }

@@ -1,11 +1,11 @@
-import {type Command, parse, thresholdMs, usageError} from './command.js';
-import {DEFAULT_NAME, DEFAULT_THRESHOLD, superviseInForeground} from './foreground.js';
+import {type Command, parse, secondsToMs, usageError} from './command.js';
+import {DEFAULT_NAME, DEFAULT_PATIENCE, DEFAULT_THRESHOLD, superviseInForeground} from './foreground.js';
 import {ATTEMPTS_DEFAULT, keepHttp, RERUN_DEFAULT} from './kept-http.js';
 
 export const run: Command = {
   name: 'run',
   usage:
-    '[--name NAME] [--threshold SECONDS] [--http [--rerun WHICH] [--attempts N]] -- COMMAND [ARGUMENT...]',
+    '[--name NAME] [--threshold SECONDS] [--patience SECONDS] [--http [--rerun WHICH] [--attempts N]] -- COMMAND [ARGUMENT...]',
   summary: 'run any service under a supervisor',
   help: `Starts COMMAND and starts it again, with the same arguments, environment, folder and channels, when it faults.
 Its standard input, output and error are this terminal's.
@@ -13,6 +13,7 @@ Its standard input, output and error are this terminal's.
   --name NAME          the service's name for status and stop (default ${DEFAULT_NAME})
   --threshold SECONDS  a fault sooner than this after the last restart counts as a software bug, and too many
                        of them in a row end the service (default ${DEFAULT_THRESHOLD}; 0: every fault is transient)
+  --patience SECONDS   for so long it is tried again when a next generation does not come up (default ${DEFAULT_PATIENCE})
   --http               COMMAND is node with a program whose HTTP servers keep their connections, and the requests
                        that are not answered, beyond a fault: nothing of the program is changed
   --rerun WHICH        the requests that are run again after a fault: idempotent (GET, HEAD, PUT, DELETE, OPTIONS, and
@@ -30,6 +31,7 @@ Its standard input, output and error are this terminal's.
       options: {
         name: {type: 'string', default: DEFAULT_NAME},
         threshold: {type: 'string', default: DEFAULT_THRESHOLD},
+        patience: {type: 'string', default: DEFAULT_PATIENCE},
         http: {type: 'boolean', default: false},
         rerun: {type: 'string', default: RERUN_DEFAULT},
         attempts: {type: 'string', default: ATTEMPTS_DEFAULT},
@@ -45,7 +47,8 @@ Its standard input, output and error are this terminal's.
     return superviseInForeground({
       name: values.name,
       command: values.http ? keepHttp(command, values) : command,
-      thresholdMs: thresholdMs('run', values.threshold),
+      thresholdMs: secondsToMs('run', 'threshold', values.threshold),
+      patienceMs: secondsToMs('run', 'patience', values.patience),
     });
   },
 };

@@ -1,4 +1,5 @@
 // `zlr run` with services that know nothing of zlr: what holds for any program.
+import {writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import test from 'ava';
 import {CommandLine} from './command-line.js';
@@ -57,6 +58,15 @@ test('a service whose store was cut short under it ends by SIGBUS, then for ERR_
   t.regex(outcome.stderr, /ERR_CORRUPT/);
   t.regex(outcome.stderr, /it was cut short/);
   t.regex(outcome.stderr, /^zlr: .*faults in a row.*$/m);
+});
+
+test('a program that is taken away is tried again for as long as the patience says, then given up', async t => {
+  const commandLine = new CommandLine(t);
+  const program = join(commandLine.runDir, 'program');
+  writeFileSync(program, '#!/bin/sh\nrm "$0"\nexit 3\n', {mode: 0o700});
+  const outcome = await commandLine.run('run', '--patience', '0.5', '--', program);
+  t.is(outcome.exitCode, 1);
+  t.regex(outcome.stderr, /could not be started for 0\.5 s: cannot start .*\/program: ENOENT/);
 });
 
 test('a command that does not exist is a failure that names it', async t => {
