@@ -54,17 +54,22 @@ static long call_reregist(void __user *at)
 	return put_user(call.service, &((struct zlr_reregist __user *)at)->service) ? -EFAULT : result;
 }
 
+/* Too large for a kernel's stack. */
 static long call_getreginfo(void __user *at)
 {
-	struct zlr_reginfo info;
-	long result;
+	struct zlr_reginfo *info = kzalloc(sizeof(*info), GFP_KERNEL);
+	long result = -EFAULT;
 
-	if (copy_from_user(&info, at, offsetof(struct zlr_reginfo, service)))
-		return -EFAULT;
-	result = zlr_getreginfo(&info);
-	if (result < 0)
-		return result;
-	return copy_to_user(at, &info, sizeof(info)) ? -EFAULT : result;
+	if (!info)
+		return -ENOMEM;
+	if (copy_from_user(info, at, offsetof(struct zlr_reginfo, service)))
+		goto free;
+	result = zlr_getreginfo(info);
+	if (result >= 0 && copy_to_user(at, info, sizeof(*info)))
+		result = -EFAULT;
+free:
+	kfree(info);
+	return result;
 }
 
 /* Field by field: for so few bytes that is half of what copy_from_user() takes. */

@@ -213,20 +213,18 @@ static int copy_text(const struct zlr_text *text, const struct zlr_reginfo *info
 	return copy_to_user(u64_to_user_ptr(info->text), text->bytes, length) ? -EFAULT : 0;
 }
 
-/* 1: the process has a registration, its own or the one that the former generation left; 0: it has none. */
+/*
+ * 1: the process has a registration, its own or the one that the former generation left; 0: it has none. What the caller
+ * gives stands in *info, and zeroes where the answer comes.
+ */
 long zlr_getreginfo(struct zlr_reginfo *info)
 {
-	struct zlr_reginfo in = *info;
 	struct zlr_service *service;
 	struct zlr_text *text;
 	long result;
 
-	if (in.abi != ZLR_ABI)
+	if (info->abi != ZLR_ABI)
 		return -EPROTO;
-	memset(info, 0, sizeof(*info));
-	info->abi = ZLR_ABI;
-	info->text = in.text;
-	info->text_size = in.text_size;
 	info->generation = 1;
 	service = zlr_service_of(task_tgid(current));
 	if (!service)

@@ -104,7 +104,7 @@ static long enrol(struct zlr_client *client, u64 id)
 		goto unlock;
 	rcu_read_lock();
 	task = service->pid ? pid_task(service->pid, PIDTYPE_TGID) : NULL;
-	error = !task ? -EAGAIN : may_follow_task(task) ? 0 : -EPERM;
+	error = !task ? -EINPROGRESS : may_follow_task(task) ? 0 : -EPERM;
 	rcu_read_unlock();
 	if (!error && service->standby)
 		error = -EBUSY;

@@ -1,4 +1,5 @@
 import {readFileSync} from 'node:fs';
+import {capsules, replay} from './capsules.js';
 import {check} from './check.js';
 import type {Command} from './command.js';
 import {dump} from './dump.js';
@@ -12,7 +13,20 @@ import {serve} from './serve.js';
 import {status} from './status.js';
 import {stop} from './stop.js';
 
-const commands: readonly Command[] = [serve, run, status, stop, ls, inspect, check, dump, load, rm];
+const commands: readonly Command[] = [
+  serve,
+  run,
+  status,
+  stop,
+  ls,
+  inspect,
+  check,
+  dump,
+  load,
+  rm,
+  capsules,
+  replay,
+];
 
 /** Does what a command line says; resolves with the exit code. */
 export async function execute(args: readonly string[]): Promise<number> {

@@ -9,7 +9,8 @@ export type HreadErrorCode =
   | 'MEMORY_FULL'
   | 'CONNECTION_CLOSED'
   | 'REQUEST_OVER'
-  | 'POISON';
+  | 'POISON'
+  | 'CAPSULE_INVALID';
 
 /** An error of a channel or of the loop that serves them; `code` is stable. */
 export class HreadError extends Error {

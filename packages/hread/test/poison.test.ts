@@ -4,11 +4,16 @@
  *
  * To see it fail: let Worker.recover take everybody who was at work for a suspect of the first crash, or for poison.
  */
+import {spawn} from 'node:child_process';
+import {once} from 'node:events';
+import {statSync} from 'node:fs';
 import {fileURLToPath} from 'node:url';
+import {listCapsules, readCapsule} from '@zlr/hread';
 import test from 'ava';
 import {Client} from './helpers/client.js';
 import {Supervised} from './helpers/supervised.js';
 
+const zlr = fileURLToPath(new URL('../../cli/bin/zlr.js', import.meta.url));
 const fixture = fileURLToPath(new URL('fixtures/crashing.mjs', import.meta.url));
 
 test('input that ends the process is found out, and no innocent is blamed', async t => {
@@ -27,5 +32,21 @@ test('input that ends the process is found out, and no innocent is blamed', asyn
   late.send('hello\n');
   await late.untilText('hello\n');
   for (const client of innocents) t.is(client.text.split('\n').length, 2);
+
+  // What it was is kept, and fed to a fresh process it ends that as well.
+  const [path, ...more] = listCapsules(service.capsules);
+  t.deepEqual(more, []);
+  const {header, unit} = readCapsule(path!);
+  t.is(unit.toString(), 'crash 50\n');
+  t.like(header, {name: service.name, generation: 4, bytes: 9, error: {name: 'HreadError'}});
+  t.is(header.connection.id > 0, true);
+  t.is(statSync(path!).mode & 0o777, 0o600);
+  const ended = once(
+    spawn(process.execPath, [zlr, 'replay', path!, '--', process.execPath, fixture, 'again'], {
+      stdio: 'ignore',
+    }),
+    'close',
+  );
+  t.deepEqual(await ended, [1, null]);
   await Promise.all([...innocents, crasher, late].map(client => client.close()));
 });

@@ -4,7 +4,9 @@
  */
 import {type ChildProcessByStdio, spawn} from 'node:child_process';
 import {once} from 'node:events';
-import {readFileSync} from 'node:fs';
+import {mkdtempSync, readFileSync, rmSync} from 'node:fs';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
 import type {Readable} from 'node:stream';
 import {setImmediate as nextTurn} from 'node:timers/promises';
 import {fileURLToPath} from 'node:url';
@@ -15,6 +17,10 @@ import {Client} from './helpers/client.js';
 import {ownExample} from './helpers/example.js';
 import {eventually} from './helpers/loop-under-test.js';
 import {Supervised} from './helpers/supervised.js';
+
+// What is poison here is kept where nobody is to see it.
+process.env['ZLR_CAPSULES'] = mkdtempSync(join(tmpdir(), 'zlr-capsules-'));
+process.once('exit', () => rmSync(process.env['ZLR_CAPSULES']!, {recursive: true, force: true}));
 
 // One after the other: each of these servers handles the process' signals.
 const {serial} = test;

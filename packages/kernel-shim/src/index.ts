@@ -1,3 +1,11 @@
+export {
+  type NotedSegment,
+  notedSegments,
+  noteSegments,
+  openModule,
+  serviceNumber,
+  standBy,
+} from './backend/module.js';
 export {fetchStatus, listServices, requestStop} from './control/client.js';
 export type {FaultRecord, Status} from './control/status.js';
 export {ShimError, type ShimErrorCode} from './errors.js';

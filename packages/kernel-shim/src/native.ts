@@ -82,7 +82,7 @@ export interface Native {
   readAt(fd: number, into: Uint8Array, offset: number, length: number, position: number): number;
   close(fd: number): number;
 
-  /** A descriptor of /dev/zlr, whose ABI is ours. */
+  /** A descriptor of /dev/zlr, whose ABI is ours, that does not wait. */
   moduleOpen(): number;
   moduleRegister(
     device: number,
@@ -91,7 +91,7 @@ export interface Native {
     envp: readonly string[],
     childId: number,
     thresholdMs: number,
-  ): number;
+  ): {error: number; service: bigint};
   moduleInfo(device: number): {
     error: number;
     restarted: number;
@@ -101,8 +101,15 @@ export interface Native {
     code: number;
     pid: number;
     channels: number;
+    segments: {shmid: number; address: bigint; size: number}[];
   };
   moduleForget(device: number): number;
+  /** 0: this process lives the service now; -EAGAIN: it stands by until the device is readable. */
+  moduleStandby(device: number, service: bigint): number;
+  moduleSegments(device: number): number;
+  /** The file does not wait from here on. */
+  moduleStream(device: number, fd: number): {error: number; read: number; deleted: number; written: number};
+  moduleHread(device: number, fd: number, into: Uint8Array, rlen: number, dlen: number): number;
 
   /** sizes: of large and small extents, their counts, and the reserve. */
   heldOpen(

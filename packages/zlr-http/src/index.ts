@@ -1,2 +1,3 @@
+export {type ServeOptions, serve} from './dropin/serve.js';
 export {HttpError, type HttpErrorCode} from './errors.js';
 export {type Recovered, StaticServer} from './server.js';

@@ -1,4 +1,4 @@
-import {ChannelLoop, channelStore, type FileRange, LARGE, type Protocol} from '@zlr/hread';
+import {ChannelLoop, channelStore, type FileRange, LARGE, type Piece, type Protocol} from '@zlr/hread';
 import {endOrderly, isSupervised, reregist} from '@zlr/kernel-shim';
 import {complaint, native, systemText, text} from '@zlr/kernel-shim/internal';
 import {
@@ -35,6 +35,8 @@ const BODY_MAX = 1024 * 1024;
 const HEAD_SECONDS = 60;
 /** Room for any head but that of a redirect, whose Location may be long. */
 const PLAIN_HEAD_MAX = 1024;
+/** Longer contents are put into the queue without a copy in between. */
+const COPIED_MAX = 1024;
 /** Pipelined requests that are answered in one turn: the others wait for theirs. */
 const A_TURN = 32;
 
@@ -107,7 +109,9 @@ export class StaticServer implements Protocol<ConnectionRecord> {
     let at = start;
     let close = false;
     let file: OpenedFile | undefined;
+    let total = 0;
     this.#length = 0;
+    this.#pieces.length = 0;
     this.#nowSeconds = Math.floor(Date.now() / 1000);
     this.#body.phase = 0;
     this.#range = undefined;
@@ -122,7 +126,7 @@ export class StaticServer implements Protocol<ConnectionRecord> {
       const plan = this.#plan;
       const need = plan.location === '' ? PLAIN_HEAD_MAX : MAX_RESPONSE;
       const inline = this.#isInline(file) ? plan.bodyLength : 0;
-      if (this.#length > 0 && this.#length + need + inline > LARGE) break; // the next turn's
+      if (total > 0 && total + need + inline > LARGE) break; // the next turn's
 
       if (plan.bodyLength > 0 && inline === 0) {
         const fd = this.#files.openSame(file!);
@@ -144,21 +148,37 @@ export class StaticServer implements Protocol<ConnectionRecord> {
       } else {
         at = end;
       }
-      this.#length += writeResponse(this.#answers, this.#length, plan, this.#nowSeconds);
-      if (inline > 0) {
-        const {content} = file!;
-        this.#length += content!.copy(this.#answers, this.#length, plan.bodyOffset, plan.bodyOffset + inline);
-      }
+      const from = this.#length;
+      this.#length += writeResponse(this.#heads, from, plan, this.#nowSeconds);
+      if (inline > 0 && inline <= COPIED_MAX)
+        this.#length += file!.content!.copy(
+          this.#heads,
+          this.#length,
+          plan.bodyOffset,
+          plan.bodyOffset + inline,
+        );
+      this.#addHeads(from);
+      if (inline > COPIED_MAX)
+        this.#pieces.push({bytes: file!.content!, start: plan.bodyOffset, end: plan.bodyOffset + inline});
+      total += need + inline;
       close = !plan.keepAlive;
     }
     if (at > start) this.#answer(connection, at - start, close);
   }
 
-  /** What is made of the requests of a turn, before it is put into the queue. */
-  readonly #answers = Buffer.allocUnsafeSlow(LARGE);
+  /** The heads of a turn's answers, with what is short. */
+  readonly #heads = Buffer.allocUnsafeSlow(2 * LARGE);
   #length = 0;
+  /** All of these answers, in order. */
+  readonly #pieces: Piece[] = [];
   /** And the part of a file that follows. */
   #range: FileRange | undefined;
+
+  #addHeads(from: number): void {
+    const last = this.#pieces.at(-1);
+    if (last?.bytes === this.#heads) last.end = this.#length;
+    else this.#pieces.push({bytes: this.#heads, start: from, end: this.#length});
+  }
 
   /** A small file is copied into the answer; but while memory is short, it is sent from the disk, which takes none. */
   #isInline(file: OpenedFile | undefined): boolean {
@@ -188,7 +208,9 @@ export class StaticServer implements Protocol<ConnectionRecord> {
     this.#head.reset(this.#memory);
     planPage(this.#plan, this.#head, 408);
     exchange.enter(connection.record, 'processing');
-    this.#length = writeResponse(this.#answers, 0, this.#plan, Math.floor(Date.now() / 1000));
+    this.#length = writeResponse(this.#heads, 0, this.#plan, Math.floor(Date.now() / 1000));
+    this.#pieces.length = 0;
+    this.#addHeads(0);
     this.#range = undefined;
     this.#body.phase = 0;
     this.#answer(connection, connection.held, true);
@@ -283,7 +305,7 @@ export class StaticServer implements Protocol<ConnectionRecord> {
       exchange.enter(record, 'sending');
       this.#recordBody(record);
       this.#loop.consume(connection, consumed);
-      this.#loop.send(connection, this.#answers, 0, this.#length);
+      this.#loop.sendPieces(connection, this.#pieces);
       isHandedOver = true;
       if (range) this.#loop.sendFile(connection, range);
       if (close) this.#loop.end(connection);

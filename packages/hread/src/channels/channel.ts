@@ -30,6 +30,9 @@ export class Channel<R extends ChannelRecord> {
   /** It waits for its turn. */
   queued = false;
   closed = false;
+  /** What the transaction that goes on asks of native code for it, and whether it has put output into the queue. */
+  asked = 0;
+  isTouched = false;
   /** The last extent of its output, while there is one. */
   outTail = -1;
   readonly #flows: Uint32Array;

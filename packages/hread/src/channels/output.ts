@@ -2,9 +2,18 @@ import {native} from '@zlr/kernel-shim/internal';
 import {HreadError} from '../errors.js';
 import type {Channel, ChannelRecord} from './channel.js';
 import {type Extents, type FileRange, LARGE, SMALL, Word} from './extents.js';
+import {Pile} from './pile.js';
+
+/** The bytes [start, end) of a buffer. */
+export interface Piece {
+  bytes: Uint8Array;
+  start: number;
+  end: number;
+}
 
 /** What a channel's output was before a transaction touched it. */
-interface Before {
+interface Before<R extends ChannelRecord> {
+  channel: Channel<R>;
   tail: number;
   length: number;
   hasFile: boolean;
@@ -18,65 +27,63 @@ interface Before {
  */
 export class Output<R extends ChannelRecord> {
   readonly #extents: Extents;
-  #before = new Map<Channel<R>, Before>();
-  #taken: number[] = [];
-  #files: number[] = [];
+  readonly #before = new Pile<Before<R>>();
+  readonly #taken = new Pile<number>();
+  readonly #files = new Pile<number>();
 
   constructor(extents: Extents) {
     this.#extents = extents;
   }
 
-  /** The transaction holds: the channels whose output it has changed. */
-  keep(): readonly Channel<R>[] {
-    const channels = [...this.#before.keys()];
-    this.#forget();
-    return channels;
+  /** The transaction holds, or what it has done is taken back. */
+  forget(): void {
+    this.#before.each(untouch);
+    this.#before.clear();
+    this.#taken.clear();
+    this.#files.clear();
   }
 
   /** The transaction was undone. */
   undo(): void {
     const extents = this.#extents;
-    for (const [channel, {tail, length, hasFile, waiting}] of this.#before) {
+    this.#before.each(({channel, tail, length, hasFile, waiting}) => {
       channel.outTail = tail;
       channel.waiting = waiting;
-      if (tail < 0) continue;
+      if (tail < 0) return;
       extents.set(tail, Word.next, 0);
       extents.set(tail, Word.length, length);
-      if (hasFile) continue;
+      if (hasFile) return;
       extents.setLong(tail, Word.fileLength, 0);
       extents.set(tail, Word.fileFd, -1);
-    }
-    for (const extent of this.#taken) extents.give(extent);
-    for (const fd of this.#files) native().close(fd);
-    this.#forget();
+    });
+    this.#taken.each(extent => extents.give(extent));
+    this.#files.each(fd => native().close(fd));
+    this.forget();
   }
 
   /** Puts bytes behind what is there. All of them, or an error and none. @throws HreadError MEMORY_FULL */
-  append(channel: Channel<R>, bytes: Uint8Array, start: number, end: number): void {
-    if (start === end) return;
+  append(channel: Channel<R>, pieces: readonly Piece[]): void {
+    let total = 0;
+    for (const {start, end} of pieces) total += end - start;
+    if (total === 0) return;
     const extents = this.#extents;
-    const {record} = channel;
     const tail = this.#tailOf(channel);
-    const used = tail < 0 ? 0 : extents.get(tail, Word.length);
-    const room = tail < 0 || extents.fdOf(tail) >= 0 ? 0 : extents.sizeOf(tail) - used;
-    const rest = end - start - room;
+    const rest = total - (tail < 0 ? 0 : this.#roomIn(tail));
     const small = rest <= SMALL && tail < 0;
     if (rest > 0) this.#assertRoom(small ? 1 : Math.ceil(rest / LARGE), small);
     this.#remember(channel, tail);
-    let at = start;
-    if (room > 0) {
-      at = Math.min(end, start + room);
-      extents.memory.set(bytes.subarray(start, at), extents.offsetOf(tail) + used);
-      extents.set(tail, Word.length, used + at - start);
+    let into = tail;
+    for (const {bytes, start, end} of pieces) {
+      for (let at = start; at < end; ) {
+        if (into < 0 || this.#roomIn(into) === 0) into = this.#add(channel, small, channel.record.outEnd);
+        const used = extents.get(into, Word.length);
+        const to = Math.min(end, at + this.#roomIn(into));
+        extents.memory.set(bytes.subarray(at, to), extents.offsetOf(into) + used);
+        extents.set(into, Word.length, used + to - at);
+        channel.record.outEnd = channel.record.outEnd + to - at;
+        at = to;
+      }
     }
-    while (at < end) {
-      const extent = this.#add(channel, small, record.outEnd + at - start);
-      const to = Math.min(end, at + extents.sizeOf(extent));
-      extents.memory.set(bytes.subarray(at, to), extents.offsetOf(extent));
-      extents.set(extent, Word.length, to - at);
-      at = to;
-    }
-    record.outEnd = record.outEnd + end - start;
   }
 
   /** Puts a part of a file behind what is there; its descriptor is the queue's from then on. @throws HreadError MEMORY_FULL */
@@ -90,6 +97,12 @@ export class Output<R extends ChannelRecord> {
     const extent = isFree ? tail : this.#add(channel, true, channel.record.outEnd);
     extents.setFile(extent, range);
     channel.record.outEnd = channel.record.outEnd + range.length;
+  }
+
+  /** Bytes that still fit; none behind a file. */
+  #roomIn(extent: number): number {
+    const extents = this.#extents;
+    return extents.fdOf(extent) >= 0 ? 0 : extents.sizeOf(extent) - extents.get(extent, Word.length);
   }
 
   #tailOf(channel: Channel<R>): number {
@@ -119,19 +132,19 @@ export class Output<R extends ChannelRecord> {
   }
 
   #remember(channel: Channel<R>, tail: number): void {
-    if (this.#before.has(channel)) return;
+    if (channel.isTouched) return;
+    channel.isTouched = true;
     const extents = this.#extents;
-    this.#before.set(channel, {
+    this.#before.push({
+      channel,
       tail,
       length: tail < 0 ? 0 : extents.get(tail, Word.length),
       hasFile: tail >= 0 && extents.fdOf(tail) >= 0,
       waiting: channel.waiting,
     });
   }
+}
 
-  #forget(): void {
-    this.#before.clear();
-    this.#taken = [];
-    this.#files = [];
-  }
+function untouch({channel}: {channel: {isTouched: boolean}}): void {
+  channel.isTouched = false;
 }

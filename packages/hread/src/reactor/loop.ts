@@ -15,7 +15,8 @@ import {CHANNEL_VERSION, Flag, Kind} from '../channels/channel-record.js';
 import {Extents, type FileRange} from '../channels/extents.js';
 import {Inheritance, type InheritedListener} from '../channels/inheritance.js';
 import {copyHeld, firstSpan, type Span} from '../channels/input.js';
-import {Output} from '../channels/output.js';
+import {Output, type Piece} from '../channels/output.js';
+import {Pile} from '../channels/pile.js';
 import {assertFits, HreadError} from '../errors.js';
 import {Commands} from './commands.js';
 import {type Address, openListener, resolveHost} from './listen.js';
@@ -57,7 +58,12 @@ export class ChannelLoop<R extends ChannelRecord> {
   /** Channels that ended their output, and when they did (performance.now). */
   readonly #lingering = new Map<Channel<R>, number>();
   /** What the transaction that goes on asks for. */
-  readonly #asked = new Map<Channel<R>, number>();
+  readonly #asked = new Pile<Channel<R>>();
+  readonly #tell = (channel: Channel<R>): void => {
+    if (!channel.closed)
+      this.#commands.push(channel.asked >= SEND ? Command.Send : Command.Consumed, channel.index);
+    channel.asked = 0;
+  };
   #inTransaction = false;
   #matches: Match<R>[] = [];
   #listeners: InheritedListener[] = [];
@@ -212,14 +218,14 @@ export class ChannelLoop<R extends ChannelRecord> {
       result = this.#store.transaction(work);
     } catch (error) {
       this.#output.undo();
+      this.#asked.each(unask);
       this.#asked.clear();
       throw error;
     } finally {
       this.#inTransaction = false;
     }
-    this.#output.keep();
-    for (const [channel, what] of this.#asked)
-      if (!channel.closed) this.#commands.push(what >= SEND ? Command.Send : Command.Consumed, channel.index);
+    this.#output.forget();
+    this.#asked.each(this.#tell);
     this.#asked.clear();
     return result;
   }
@@ -246,10 +252,15 @@ export class ChannelLoop<R extends ChannelRecord> {
   }
 
   /** Sends bytes behind what waits already. For a connection that has gone they are dropped. @throws HreadError MEMORY_FULL */
-  send(channel: Channel<R>, bytes: Uint8Array, start = 0, end = bytes.length): void {
+  send(channel: Channel<R>, bytes: Uint8Array): void {
+    this.sendPieces(channel, [{bytes, start: 0, end: bytes.length}]);
+  }
+
+  /** The same, of several pieces, one after the other. */
+  sendPieces(channel: Channel<R>, pieces: readonly Piece[]): void {
     if (!this.#takesOutput(channel)) return;
     this.#within(() => {
-      this.#output.append(channel, bytes, start, end);
+      this.#output.append(channel, pieces);
       this.#ask(channel, SEND);
     });
   }
@@ -301,7 +312,8 @@ export class ChannelLoop<R extends ChannelRecord> {
   }
 
   #ask(channel: Channel<R>, what: number): void {
-    this.#asked.set(channel, (this.#asked.get(channel) ?? 0) | what);
+    if (channel.asked === 0) this.#asked.push(channel);
+    channel.asked |= what;
   }
 
   // --- ending -------------------------------------------------------------------------------------------------------
@@ -553,6 +565,10 @@ export class ChannelLoop<R extends ChannelRecord> {
     this.#size++;
     return channel;
   }
+}
+
+function unask(channel: {asked: number}): void {
+  channel.asked = 0;
 }
 
 /** @throws HreadError OPTION_INVALID, HOLD_EXCEEDED */

@@ -1,4 +1,4 @@
-import {endOrderly, generation, reregist} from '@zlr/kernel-shim';
+import {generation} from '@zlr/kernel-shim';
 import {
   anything,
   call,
@@ -29,7 +29,10 @@ import {ChannelLoop} from '../reactor/loop.js';
 import type {ChannelStore, Protocol} from '../reactor/protocol.js';
 import type {RecoveryReport} from '../reactor/recovery.js';
 import {channelBytes, channelSchema, channelStore} from '../reactor/schema.js';
+import {keepCapsule} from './capsule.js';
 import {type ClosedWhy, Connection, type OwnRecord} from './connection.js';
+import {begin, over} from './life.js';
+import {capsuleToReplay, feed} from './replay.js';
 import type {Unit} from './unit.js';
 import {Worker} from './worker.js';
 
@@ -141,8 +144,11 @@ export async function createServer<
   assertFits('createServer', options, OPTIONS);
   type Data = RecordOf<C>;
   type Own = Channel<OwnRecord<Data>>;
-  const {name, idleSeconds = 300, unitSeconds = 120, unitBytes = 2 ** 20, outputBytes = 2 ** 20} = options;
-  const {throws = 'poison', stop = 'remove', open, closed, poison} = options;
+  const replayed = capsuleToReplay();
+  const name = replayed ? `${options.name}-replay-${process.pid}` : options.name;
+  const {idleSeconds = 300, unitSeconds = 120, unitBytes = 2 ** 20, outputBytes = 2 ** 20} = options;
+  const {stop = 'remove', open, closed, poison} = options;
+  const throws = replayed ? 'fault' : (options.throws ?? 'poison');
   const connections = Math.max(options.connections ?? 1024, await roomLeft(name));
   // Two of the small for each: its first input, and a short answer. Of the large there is enough for a few that are at
   // their limits, and one for each while they are not.
@@ -157,6 +163,7 @@ export async function createServer<
   const {renames = {}, drop = [], migrate, version} = options;
   const store = await openStore({
     name,
+    ...(replayed && {backend: 'memory'}), // whatever ends this process, nothing of it stays
     size: (options.stateBytes ?? 2 ** 24) + channelBytes(room),
     logSize: '768KB',
     schema: {...(options.state ?? {}), ...channelSchema(of, room)},
@@ -175,7 +182,10 @@ export async function createServer<
     connection.destroy();
   };
   const protocol: Protocol<OwnRecord<Data>> = {
-    accepted: channel => open?.(connectionOf(channel)),
+    accepted(channel) {
+      open?.(connectionOf(channel));
+      if (replayed && own) Object.assign(channel.record.own as object, replayed.header.connection.data);
+    },
     input(channel) {
       const {consumed} = channel.record;
       worker.input(channel);
@@ -202,9 +212,39 @@ export async function createServer<
   );
   const worker = new Worker<Data>(
     loop,
-    {input: options.input, throws, ...(poison && {poison}), keep() {}},
+    {input: options.input, throws, ...(poison && {poison}), keep},
     connectionOf,
   );
+
+  function keep(
+    connection: Connection<Data>,
+    {own: data, consumed}: OwnRecord<Data>,
+    unit: Buffer,
+    error: unknown,
+  ): void {
+    const {id, recovered} = connection;
+    const {argv, version: node} = process;
+    try {
+      const path = keepCapsule(
+        {
+          name,
+          generation: generation(),
+          connection: {id, recovered, consumed, data},
+          error: describe(error),
+          program: {argv, cwd: process.cwd(), node},
+        },
+        unit,
+      );
+      console.error(
+        `zlr: input of connection ${id} could not be processed; it is kept: zlr replay ${path} -- ${process.argv0} ...`,
+      );
+    } catch (reason) {
+      // Whatever only helps to find out why must not stop the server.
+      console.error(
+        `zlr: input of connection ${id} could not be processed, nor kept: ${(reason as Error).message}`,
+      );
+    }
+  }
 
   let listening: Promise<Address> | undefined;
   let closing: Promise<void> | undefined;
@@ -214,17 +254,10 @@ export async function createServer<
     loop.destroy();
     if (stop === 'keep') store.close();
     else store.destroy();
-    endOrderly();
-    process.off('SIGTERM', end);
-    process.off('SIGINT', end);
+    over(close);
   }
   const close = (): Promise<void> => (closing ??= closeOnce());
-  const end = (): Promise<never> => close().then(() => process.exit(0));
-  // Before reregist: from there on the supervisor may ask for the end. They stay until then: a second signal must not
-  // cut short what the first one began.
-  process.on('SIGTERM', end);
-  process.on('SIGINT', end);
-  reregist();
+  begin(close);
   const recovered = loop.recover();
   for (const channel of loop) worker.recover(channel);
   return {
@@ -246,12 +279,19 @@ export async function createServer<
     transaction: work => loop.transaction(work),
     async listen(where) {
       assertFits('listen', where, {port: portNumber, host: optional(text)});
-      listening = loop.listen({host: '127.0.0.1', ...where});
+      listening = loop.listen({host: '127.0.0.1', ...where, ...(replayed && {host: '127.0.0.1', port: 0})});
+      if (replayed) listening.then(at => feed(at, replayed.unit)).then(close);
       return listening;
     },
     close,
     [Symbol.asyncDispose]: close,
   };
+}
+
+function describe(error: unknown): {name: string; message: string; stack?: string} {
+  if (!(error instanceof Error)) return {name: typeof error, message: String(error)};
+  const {name, message, stack} = error;
+  return {name, message, ...(stack !== undefined && {stack})};
 }
 
 /** Connections that a killed program had room for: those that are to go on may stand anywhere in it. */

@@ -100,6 +100,8 @@ export class Worker<D> {
     const connection = this.#connectionOf(channel);
     const unit = new Unit(connection, channel.failed);
     record.flags |= isAlone ? Flag.Working | Flag.Alone : Flag.Working;
+    const {consumed} = record;
+    const {read} = channel;
     let result: unknown;
     try {
       const call = (): unknown => this.#handlers.input(connection, unit);
@@ -117,8 +119,6 @@ export class Worker<D> {
     channel.busy = true;
     this.#units.set(channel, unit);
     if (isAlone) setTimeout(() => this.#acquit(channel), ALONE_MS).unref();
-    const before = record.consumed;
-    const heldBefore = channel.held;
     const settle = (): boolean => {
       this.#units.delete(channel);
       this.#over(channel, unit, isAlone);
@@ -129,7 +129,7 @@ export class Worker<D> {
         if (!settle()) return;
         this.#threw.delete(channel);
         // Called again when there is something new to see.
-        const isNew = record.consumed > before || channel.held > heldBefore;
+        const isNew = record.consumed > consumed || channel.read > read;
         this.#loop.done(channel, isNew);
       },
       (error: unknown) => {

@@ -17,6 +17,8 @@ let nextNumber = 1;
 export class Supervised {
   readonly log: string[] = [];
   readonly name: string;
+  /** The folder that crash capsules are kept in. */
+  readonly capsules: string;
   port = 0;
   /** Of the generation that lives, as far as the log has told. */
   pid = 0;
@@ -33,6 +35,7 @@ export class Supervised {
     this.#child = child;
     this.#folder = folder;
     this.name = name;
+    this.capsules = join(folder, 'capsules');
     this.#closed = once(child, 'close');
     for (const stream of [child.stdout, child.stderr]) {
       createInterface(stream).on('line', line => this.#onLine(line));
@@ -57,6 +60,7 @@ export class Supervised {
       env: {
         ...process.env,
         ZLR_RUN_DIR: runDir,
+        ZLR_CAPSULES: join(folder, 'capsules'),
         ZLR_TEST_PRELOAD: preload,
         ZLR_TEST_FAULT: join(folder, 'fault'),
         ZLR_TEST_CLOCK: join(folder, 'clock'),

@@ -116,6 +116,9 @@ export class Keep {
     server.once('close', () => this.#servers.delete(fd));
     process.nextTick(() => {
       for (const left of this.#byFd.values()) this.#advance(left);
+      // Whatever each of them waits for, from here on it is served, an idle one too.
+      if (!this.#served && this.#inherited.connections.length > 0) reportServed();
+      this.#served = true;
     });
     // Idle connections wait outside of the server, whose own timers would take them for slow ones. It would end them after:
     if (server.keepAliveTimeout > 0) {
@@ -178,8 +181,6 @@ export class Keep {
     if (!server) return; // it may listen later
     this.#byFd.delete(left.fd);
     giveConnection(server, left.fd, left.held);
-    if (!this.#served) reportServed();
-    this.#served = true;
   }
 
   #drop(left: Left): void {

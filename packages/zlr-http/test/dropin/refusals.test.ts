@@ -89,6 +89,49 @@ test('a port that is in use is told by Node, in its own words', async t => {
   t.deepEqual(await run(t, script), {exitCode: 0, stdout: 'EADDRINUSE listen\n', stderr: ''});
 });
 
+test('files, pipes and all other sockets pass by; the connections of an HTTP server are seen', async t => {
+  const script = `
+    const {spawn} = require('node:child_process');
+    const {once} = require('node:events');
+    const fs = require('node:fs');
+    const http = require('node:http');
+    const net = require('node:net');
+    (async () => {
+      const {native} = await import('${import.meta.resolve('@zlr/kernel-shim/internal')}');
+      const names = ['reads', 'writes', 'closes', 'answers'];
+      const show = (before, after) => console.log(names.map(name => after[name] - before[name]).join(' '));
+      const before = native().exchangeTally();
+      await fs.promises.copyFile(__filename, __filename + '.copy');
+      await fs.promises.readFile(__filename + '.copy');
+      const cat = spawn('cat', {stdio: ['pipe', 'pipe', 'inherit']});
+      cat.stdin.end('through a pipe');
+      for await (const _ of cat.stdout);
+      for (const where of [{port: 0, host: '127.0.0.1'}, {path: __filename + '.sock'}]) {
+        const server = net.createServer(socket => socket.end('hello')).listen(where);
+        await once(server, 'listening');
+        const address = server.address();
+        for await (const _ of net.connect(address.port ? {port: address.port} : address));
+        server.close();
+      }
+      const onPath = http.createServer((_, response) => response.end('hello')).listen(__filename + '.http');
+      await once(onPath, 'listening');
+      const [answer] = await once(http.get({socketPath: __filename + '.http', agent: false}), 'response');
+      for await (const _ of answer);
+      onPath.close();
+      const between = native().exchangeTally();
+      show(before, between);
+      const server = http.createServer((_, response) => response.end('hello')).listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      const [seen] = await once(http.get({port: server.address().port, agent: false}), 'response');
+      for await (const _ of seen);
+      server.close();
+      await once(server, 'close');
+      const [reads, writes, closes, answers] = names.map(name => native().exchangeTally()[name] - between[name]);
+      console.log(reads > 0, writes, closes, answers);
+    })();`;
+  t.deepEqual(await run(t, script), {exitCode: 0, stdout: '0 0 0 0\ntrue 1 1 1\n', stderr: ''});
+});
+
 for (const [problem, options] of [
   [/--rerun takes idempotent or all, not 'some'/, ['--rerun', 'some']],
   [/--attempts takes a number from 0 to 999999, not 'x'/, ['--attempts', 'x']],

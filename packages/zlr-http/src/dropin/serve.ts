@@ -1,0 +1,60 @@
+import {once} from 'node:events';
+import type {Server} from 'node:http';
+import type {AddressInfo} from 'node:net';
+import {isSupervised, supervise} from '@zlr/kernel-shim';
+import {anything, complaint, integer, optional, port, systemText, text} from '@zlr/kernel-shim/internal';
+import {HttpError} from '../errors.js';
+import type {Policy} from './judge.js';
+import {startKeeping} from './keep.js';
+
+/** Of `serve`. */
+export interface ServeOptions {
+  port: number;
+  /** Default: every address. */
+  host?: string;
+  /** Names the service for `zlr status` and `zlr stop`, and what it keeps; default 'zlr'. */
+  name?: string;
+  /** Which requests are run again after a fault; default 'idempotent'. */
+  rerun?: Policy['rerun'];
+  /** How often one request is run again before it is answered 503; default 3. */
+  attempts?: number;
+}
+
+const OPTIONS = {
+  port,
+  host: optional(text),
+  name: optional(systemText),
+  rerun: optional({
+    what: "'idempotent' or 'all'",
+    fits: value => value === 'idempotent' || value === 'all',
+  }),
+  attempts: optional(integer(0, 999_999)),
+};
+
+/**
+ * Serves with an HTTP server of Node, whose connections and unanswered requests outlive the process: what `zlr run --http` does to a program,
+ * as a call in it.
+ *
+ * The program is started twice: where no supervisor started it, this call becomes one, starts the program once more, and ends
+ * this process when that one has ended for good. So call it before what must be there once only.
+ *
+ * @returns where it listens; never in the supervisor
+ * @throws HttpError OPTION_INVALID
+ */
+export async function serve(server: Server, options: ServeOptions): Promise<AddressInfo> {
+  const wrong = complaint('serve', {server, ...options}, {server: anything, ...OPTIONS});
+  if (wrong !== undefined) throw new HttpError('OPTION_INVALID', wrong);
+  const {port, host, name = 'zlr', rerun = 'idempotent', attempts = 3} = options;
+  if (!isSupervised()) return becomeSupervisor(name);
+  await startKeeping(`exchanges-${name}`, {rerun, attempts});
+  server.listen(port, host);
+  await once(server, 'listening');
+  return server.address() as AddressInfo;
+}
+
+async function becomeSupervisor(name: string): Promise<never> {
+  const command = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
+  const supervisor = await supervise({name, command, log: line => console.error(`zlr: ${line}`)});
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => supervisor.stop());
+  process.exit((await supervisor.done).exitCode);
+}
