@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stddef.h>
 #include <sys/stat.h>
 #include <sys/syscall.h> /* fstat: the C library's is a new symbol in glibc 2.33 */
@@ -49,6 +50,13 @@ int zlr_watching(struct zlr_watched *watched) {
   if (fd < 0 && errno == ESRCH) watched->pid = 0;
   watched->pidfd = zlr_own_high(fd);
   return watched->pidfd.fd;
+}
+
+bool zlr_has_died(struct zlr_watched *watched) {
+  struct pollfd look = {zlr_watching(watched), POLLIN, 0};
+  const bool readable = look.fd >= 0 && poll(&look, 1, 0) == 1 && look.revents & POLLIN;
+  if (readable && zlr_is_own(&watched->pidfd)) zlr_forget(watched);
+  return watched->pid == 0;
 }
 
 void zlr_forget(struct zlr_watched *watched) {

@@ -38,6 +38,10 @@ struct zlr_watched zlr_watch(pid_t pid);
 /* A descriptor that polls readable when the process has died; opened again if it was lost. -1: it is dead, `pid` is 0. */
 int zlr_watching(struct zlr_watched *watched);
 
+/* After a poll: whether the process has died, and then `pid` is 0. A descriptor that was closed meanwhile, or is something else by
+ * now, says nothing. */
+bool zlr_has_died(struct zlr_watched *watched);
+
 /* Stops watching: it is dead, or of no interest any more. */
 void zlr_forget(struct zlr_watched *watched);
 
