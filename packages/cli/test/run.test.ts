@@ -1,5 +1,5 @@
 // `zlr run` with services that know nothing of zlr: what holds for any program.
-import {writeFileSync} from 'node:fs';
+import {mkdirSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import test from 'ava';
 import {CommandLine} from './command-line.js';
@@ -109,6 +109,28 @@ test('status and stop mean the only service; with several they ask for a name, w
   t.is((await one.outcome).exitCode, 0);
   t.is((await commandLine.run('stop')).exitCode, 0);
   t.is((await two.outcome).exitCode, 0);
+});
+
+test('stray files in the run folder hide no service, and keep none from starting', async t => {
+  const commandLine = new CommandLine(t);
+  writeFileSync(join(commandLine.runDir, 'stray'), '');
+  for (const [name, note] of Object.entries({
+    cut: '{"pid":',
+    empty: '',
+    nothing: 'null',
+    group: '{"pid":-1}',
+  })) {
+    mkdirSync(join(commandLine.runDir, name), {mode: 0o700});
+    writeFileSync(join(commandLine.runDir, name, 'service.json'), note);
+  }
+  await commandLine.start('run', '--name', 'cut', '--', node, '-e', stays).line();
+  const status = await commandLine.run('status', '--json');
+  t.is(JSON.parse(status.stdout).name, 'cut');
+  t.regex(
+    (await commandLine.run('stop', '--name', 'group')).stderr,
+    /^zlr: no service named 'group' is running/,
+  );
+  t.is((await commandLine.run('stop')).exitCode, 0);
 });
 
 test('status of a name that nobody has is a failure that names it', async t => {
