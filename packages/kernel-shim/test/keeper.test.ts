@@ -259,10 +259,10 @@ test.serial(
     const {service, up} = await Supervised.start(t);
     const client = await Client.open(t, up.port);
     const keepers = await twoKeepers(service);
-    process.kill(up.pid, 'SIGSTOP'); // so that it cannot clone another in between
-    for (const pid of keepers) process.kill(pid, 'SIGKILL');
-    await Promise.all(keepers.map(exited));
-    process.kill(up.pid, 'SIGKILL');
+    process.kill(service.supervisorPid, 'SIGSTOP'); // so that it has no third one cloned in between
+    for (const pid of [...keepers, up.pid]) process.kill(pid, 'SIGKILL');
+    await Promise.all([...keepers, up.pid].map(exited));
+    process.kill(service.supervisorPid, 'SIGCONT');
     await client.ended;
     const next = await service.next('up');
     t.like(next, {up: 2, channels: []});
