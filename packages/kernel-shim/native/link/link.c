@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -48,6 +49,10 @@ int zlr_receive(int link, struct zlr_received *out, enum zlr_waiting waiting) {
   struct msghdr message = {
       .msg_iov = parts, .msg_iovlen = 2, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
   ssize_t n;
+  if (waiting == ZLR_BLOCKING) { /* also where a loop that watches the link has made it non-blocking */
+    struct pollfd wait = {link, POLLIN, 0};
+    while (poll(&wait, 1, -1) < 0 && errno == EINTR) continue;
+  }
   /* ECONNRESET: the other end was closed with words of ours unread. It is told once, before what waits here to be read. */
   do n = syscall(SYS_recvmsg, link, &message, MSG_CMSG_CLOEXEC | (waiting == ZLR_AT_ONCE ? MSG_DONTWAIT : 0));
   while (n < 0 && (errno == EINTR || errno == ECONNRESET));

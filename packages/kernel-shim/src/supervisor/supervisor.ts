@@ -128,7 +128,8 @@ class ProcessSupervisor implements Supervisor {
     process.on('SIGCHLD', this.#reapOrphans);
     const orphan = await adoptOrphan(this.#dir);
     await this.#keepFolder();
-    this.#folderTimer = setInterval(() => this.#keepFolder(), FOLDER_MS).unref();
+    // It also keeps this process alive in an instant in which every process of the family is dead.
+    this.#folderTimer = setInterval(() => this.#keepFolder(), FOLDER_MS);
     if (orphan) this.#adopt(orphan);
     else this.#happened({type: 'start'});
     if (this.#state.life) return;
