@@ -73,7 +73,8 @@ class KeeperBackend implements Backend {
     if (registration) this.#replan(registration);
     this.#isRegistered = true;
     this.#link.send({kind: Kind.Registered, generation: this.generation, extra: this.childId});
-    this.#leaveNote();
+    // Behind what this generation has to do first: clients may wait for it, and nobody waits for a note.
+    setImmediate(() => this.#leaveNote());
   }
 
   served(): void {

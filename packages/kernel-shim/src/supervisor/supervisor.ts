@@ -597,7 +597,8 @@ class ProcessSupervisor implements Supervisor {
 
   #countChannels(): Promise<number> {
     const {life, source} = this.#state;
-    const [keeper] = keepersOf(this.#state, source ?? life?.number);
+    // Those of the former generation leave when the channels are handed over, of which the word may still be on its way.
+    const [keeper] = [source, life?.number].flatMap(number => keepersOf(this.#state, number));
     if (!keeper) return Promise.resolve(0);
     const sequence = ++this.#counted;
     return new Promise(resolve => {
