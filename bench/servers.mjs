@@ -39,7 +39,7 @@ export function onCore(core, command) {
  */
 export const ALONE = {detached: true};
 
-/** @typedef {{port: number, pid: number, name: string, stop(): Promise<void>}} Server */
+/** @typedef {{port: number, pid: number, name: string, ended: Promise<unknown>, stop(): Promise<void>}} Server */
 
 /** All that one run of a bench starts. */
 export class Servers {
@@ -132,7 +132,7 @@ export class Servers {
       if (inTime) return;
       throw new Error(`${name} did not end when it was asked to; it said: ${said}`);
     };
-    const server = {port: 0, pid, name, stop};
+    const server = {port: 0, pid, name, ended: once(child, 'exit'), stop};
     this.#running.push(server);
     const signal = AbortSignal.any([this.#signal, AbortSignal.timeout(START_MS)]);
     const listening = new Promise(resolve => {

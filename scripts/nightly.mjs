@@ -4,6 +4,7 @@ process.env['ZLR_KILLS'] ??= '5000';
 process.env['ZLR_CUT_STEPS'] ??= '150';
 process.env['ZLR_FUZZ'] ??= '20000';
 process.env['ZLR_DROPIN_FAULTS'] ??= '500';
+process.env['ZLR_TEST_SILENCE_MS'] ??= `${3 * 3600_000}`; // one test may take long
 const store = 'packages/state-store/test';
 process.argv.push(...['crash-sigkill', 'crash-every-store', 'fuzz'].map(name => `${store}/${name}.test.ts`));
 process.argv.push('test/dropin/torture.test.ts', 'packages/zlr-http/test/dropin/framing.test.ts');

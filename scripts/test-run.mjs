@@ -14,6 +14,10 @@ import {countsLine, RECORD_FD, readRecord} from './test-record.mjs';
 const MARK = 'ZLR_TEST_RUN';
 // A keeper goes when it sees its service gone, and nobody can wait for a process that is not his child.
 const SETTLE_MS = 10_000;
+// A run in which nothing ends for so long hangs. ava's own timeout is lost for good once a test has asked for a longer
+// one, so it is not what a whole run relies on.
+const SILENCE_MS = Number(process.env['ZLR_TEST_SILENCE_MS'] ?? 15 * 60_000);
+const FAREWELL_MS = 60_000;
 
 const [outerIpc, ...files] = process.argv.slice(2);
 const ownIpc = readlinkSync('/proc/self/ns/ipc') !== outerIpc;
@@ -38,11 +42,27 @@ const exited = once(runner, 'exit');
 process.on('SIGINT', () => {});
 process.on('SIGTERM', () => runner.kill('SIGTERM'));
 
+/** @type {NodeJS.Timeout | undefined} */
+let silence;
+function heard() {
+  clearTimeout(silence);
+  silence = setTimeout(() => {
+    console.log(
+      `no test has ended for ${SILENCE_MS / 1000} s: the run is ended, and what is pending has failed`,
+    );
+    // As Ctrl-C does: ava names the tests that are pending.
+    runner.kill('SIGINT');
+    silence = setTimeout(() => runner.kill('SIGKILL'), FAREWELL_MS);
+  }, SILENCE_MS);
+}
+heard();
+
 let record = '';
 const recorded = /** @type {import('node:stream').Readable} */ (runner.stdio[3]);
 recorded.setEncoding('utf8');
 await new Promise(resolve => {
   recorded.on('data', text => {
+    heard();
     record += text;
     // Not the runner's exit: it waits for every process that holds a test's output open, left-overs too.
     if (record.includes('"ended":true')) resolve(undefined);
@@ -57,6 +77,7 @@ while (leftProcesses().length + leftSegments().length > 0 && performance.now() <
 const killed = leftProcesses();
 await killAll(leftProcesses);
 const [exitCode] = await exited;
+clearTimeout(silence);
 // tsx and Node keep compiled code in caches of theirs.
 const leftFiles = [
   ...readdirSync(folder).filter(name => !/^(tsx-\d+|node-compile-cache|services)$/.test(name)),

@@ -70,6 +70,16 @@ test.serial('hread', async t => {
   }
 });
 
+test.serial('weight', async t => {
+  const result = await run(t, [bench('run.mjs'), 'weight', ...small]);
+  isHeaded(t, result, 'weight');
+  const weights = result['weights'] as Record<string, unknown>[];
+  t.is(weights.length, 1);
+  for (const each of weights)
+    for (const figure of ['reregistUs', 'replacedMs', 'silenceMs', 'startMs', 'deathMs', 'keeperBytes'])
+      isFigure(t, each[figure], figure);
+});
+
 test.serial('restart', async t => {
   const result = await run(t, [bench('run.mjs'), 'restart', ...small]);
   isHeaded(t, result, 'restart');

@@ -63,7 +63,7 @@ test('a file that a runner left open for all it starts makes nobody the keeper o
   t.deepEqual(processesWith('MARK_OF_TEST', name), [{pid: child.pid!, command: 'sleep 9000'}]);
 });
 
-test('a service without its supervisor is found with its keeper, which would start it again, and both are ended', async t => {
+test('a service without its supervisor is found with its keepers, which would start it again, and all are ended', async t => {
   const runDir = mkdtempSync(join(tmpdir(), 'zlr-left-'));
   t.teardown(() => rmSync(runDir, {recursive: true}));
   const before = segments();
@@ -79,8 +79,9 @@ test('a service without its supervisor is found with its keeper, which would sta
 
   const left = () => processesWith('MARK_OF_TEST', name);
   t.teardown(() => killAll(left));
-  const [keeper, service, ...others] = left();
-  t.is(keeper?.command, 'zlr-keeper');
+  const isKeeper = ({command}: {command: string}): boolean => command === 'zlr-keeper';
+  while (left().filter(isKeeper).length < 2); // the second is cloned by the first in its own time
+  const [service, ...others] = left().filter(each => !isKeeper(each));
   t.regex(service?.command ?? '', /serve-main\.js .* --name left-/);
   t.deepEqual(others, []);
 

@@ -14,7 +14,11 @@ const record = resolve('scripts/test-record.mjs');
 async function runTests(
   t: ExecutionContext,
   files: Record<string, string>,
-  {args = [], path = process.env['PATH']}: {args?: string[]; path?: string | undefined} = {},
+  {
+    args = [],
+    path = process.env['PATH'],
+    env = {},
+  }: {args?: string[]; path?: string | undefined; env?: NodeJS.ProcessEnv} = {},
 ) {
   const folder = mkdtempSync(join(tmpdir(), 'zlr-run-'));
   t.teardown(() => rmSync(folder, {recursive: true}));
@@ -31,7 +35,7 @@ async function runTests(
   }
   const child = spawn(process.execPath, [script, ...args], {
     cwd: folder,
-    env: {...process.env, PATH: path},
+    env: {...process.env, ...env, PATH: path},
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const out = {stdout: '', stderr: ''};
@@ -77,6 +81,20 @@ test.serial(
     for (const file of ['crash', 'early', 'empty']) t.regex(run.output, new RegExp(`${file}\\.test\\.js`));
   },
 );
+
+test.serial('a test that hangs ends the run, also one that has asked for more time', async t => {
+  const hang = `import {spawn} from 'node:child_process';
+    test('hangs', async t => {
+      t.timeout(3_600_000);
+      spawn('sleep', ['9000'], {stdio: 'ignore'});
+      await new Promise(resolve => setTimeout(resolve, 3_600_000));
+    });`;
+  const run = await runTests(t, {good, hang}, {env: {ZLR_TEST_SILENCE_MS: '5000'}});
+  t.regex(run.output, /no test has ended for 5 s/);
+  t.regex(run.output, /hangs/);
+  t.is(run.status, 1);
+  t.regex(run.lastLine ?? '', /^1 passed, \d failed$/);
+});
 
 test.serial('a run without any test has failed', async t => {
   const run = await runTests(t, {});

@@ -1,6 +1,9 @@
 import {once} from 'node:events';
 import {connect, type Socket} from 'node:net';
 
+/** A boot takes a second, ten on a loaded machine: who hears nothing for so long has been forgotten. */
+const FORGOTTEN_MS = 120_000;
+
 /** What the server must answer, byte for byte. */
 export interface Expected {
   path: string;
@@ -91,7 +94,16 @@ export class CheckingClient {
     if (this.#failure) throw this.#failure;
     if (this.#ended) throw new Error(`${path}: the connection ended before ${what}`);
     await new Promise<void>(resolve => {
-      this.#wake = resolve;
+      const forgotten = setTimeout(() => {
+        const {localPort} = this.#socket;
+        this.#fail(
+          new Error(`${path}: port ${localPort} got nothing for ${FORGOTTEN_MS / 1000} s, not ${what}`),
+        );
+      }, FORGOTTEN_MS);
+      this.#wake = () => {
+        clearTimeout(forgotten);
+        resolve();
+      };
       this.#socket.resume();
     });
     this.#wake = undefined;

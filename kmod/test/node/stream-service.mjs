@@ -1,6 +1,6 @@
 // A service whose input the kernel holds: it tells each client, as JSON, which life it is and what is held, whenever that
 // changes. "!" deletes all that is held but the last three bytes. With a number of a service it stands by for it first.
-import {writeSync} from 'node:fs';
+import {openSync, writeSync} from 'node:fs';
 import {createServer} from 'node:net';
 
 const root = new URL('../../../packages/', import.meta.url);
@@ -43,7 +43,11 @@ for (const fd of left?.channels ?? []) {
   if (shim.localAddress(fd).listening) listening = fd;
   else serve(fd);
 }
-if (listening < 0) listening = shim.listen('127.0.0.1', 0);
+if (listening < 0) {
+  // Channels keep their numbers, and one that stands by must not have anything there: here they lie above what it opens itself.
+  for (let spare = 0; spare < 24; spare++) openSync('/dev/null', 'r');
+  listening = shim.listen('127.0.0.1', 0);
+}
 shim.reregist();
 const kept = await store.openStore({
   name: 'streams',

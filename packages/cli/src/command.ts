@@ -43,11 +43,11 @@ export function positive(command: string, option: string, value: string | undefi
   throw usageError(command, `--${option} takes a number above 0, not '${value}'`);
 }
 
-/** --threshold: seconds, as the thesis counts it. */
-export function thresholdMs(command: string, value: string): number {
+/** What --threshold and --patience take: seconds, as the thesis counts them. */
+export function secondsToMs(command: string, option: 'threshold' | 'patience', value: string): number {
   const seconds = value.trim() === '' ? Number.NaN : Number(value);
   if (!Number.isFinite(seconds) || seconds < 0) {
-    throw usageError(command, `--threshold takes a number of seconds, 0 or more, not '${value}'`);
+    throw usageError(command, `--${option} takes a number of seconds, 0 or more, not '${value}'`);
   }
   return seconds * 1000;
 }

@@ -3,6 +3,7 @@ import {type SuperviseOptions, supervise} from '@zlr/kernel-shim';
 /** The name of a service that was given none; two of them at a time need names. */
 export const DEFAULT_NAME = 'zlr';
 export const DEFAULT_THRESHOLD = '60';
+export const DEFAULT_PATIENCE = '60';
 
 const ENDING_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
@@ -11,7 +12,7 @@ const ENDING_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
  * Resolves with the exit code for this process.
  */
 export async function superviseInForeground(
-  options: Pick<SuperviseOptions, 'name' | 'command' | 'thresholdMs' | 'hangMs' | 'aging'>,
+  options: Pick<SuperviseOptions, 'name' | 'command' | 'thresholdMs' | 'patienceMs' | 'hangMs' | 'aging'>,
 ): Promise<number> {
   // Before the service starts: a signal during its start must not end this process and leave the service behind.
   const asked = firstSignal();

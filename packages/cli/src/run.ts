@@ -1,11 +1,11 @@
-import {type Command, parse, positive, thresholdMs, usageError} from './command.js';
-import {DEFAULT_NAME, DEFAULT_THRESHOLD, superviseInForeground} from './foreground.js';
+import {type Command, parse, positive, secondsToMs, usageError} from './command.js';
+import {DEFAULT_NAME, DEFAULT_PATIENCE, DEFAULT_THRESHOLD, superviseInForeground} from './foreground.js';
 import {ATTEMPTS_DEFAULT, keepHttp, RERUN_DEFAULT} from './kept-http.js';
 
 export const run: Command = {
   name: 'run',
   usage:
-    '[--name NAME] [--threshold SECONDS] [--hang SECONDS] [--max-rss MB] [--http [--rerun WHICH] [--attempts N]] -- COMMAND [ARGUMENT...]',
+    '[--name NAME] [--threshold SECONDS] [--patience SECONDS] [--hang SECONDS] [--max-rss MB] [--http [--rerun WHICH] [--attempts N]] -- COMMAND [ARGUMENT...]',
   summary: 'run any service under a supervisor',
   help: `Starts COMMAND and starts it again, with the same arguments, environment, folder and channels, when it faults.
 Its standard input, output and error are this terminal's.
@@ -16,6 +16,7 @@ Its standard input, output and error are this terminal's.
   --hang SECONDS       a service whose event loop does not turn for so long is killed and started again (default: it may)
   --max-rss MB         a service that has more resident memory is followed by a fresh one, before it fails, but not
                        sooner after its start than the threshold
+  --patience SECONDS   for so long it is tried again when a next generation does not come up (default ${DEFAULT_PATIENCE})
   --http               COMMAND is node with a program whose HTTP servers keep their connections, and the requests
                        that are not answered, beyond a fault: nothing of the program is changed
   --rerun WHICH        the requests that are run again after a fault: idempotent (GET, HEAD, PUT, DELETE, OPTIONS, and
@@ -35,6 +36,7 @@ Its standard input, output and error are this terminal's.
         threshold: {type: 'string', default: DEFAULT_THRESHOLD},
         hang: {type: 'string'},
         'max-rss': {type: 'string'},
+        patience: {type: 'string', default: DEFAULT_PATIENCE},
         http: {type: 'boolean', default: false},
         rerun: {type: 'string', default: RERUN_DEFAULT},
         attempts: {type: 'string', default: ATTEMPTS_DEFAULT},
@@ -52,7 +54,8 @@ Its standard input, output and error are this terminal's.
     return superviseInForeground({
       name: values.name,
       command: values.http ? keepHttp(command, values) : command,
-      thresholdMs: thresholdMs('run', values.threshold),
+      thresholdMs: secondsToMs('run', 'threshold', values.threshold),
+      patienceMs: secondsToMs('run', 'patience', values.patience),
       ...(hang !== undefined && {hangMs: hang * 1000}),
       ...(maxRss !== undefined && {aging: {rssBytes: maxRss * 1e6}}),
     });

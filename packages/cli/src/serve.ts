@@ -1,13 +1,13 @@
 import {stat} from 'node:fs/promises';
 import {resolve} from 'node:path';
 import {fileURLToPath} from 'node:url';
-import {type Command, parse, thresholdMs, usageError} from './command.js';
+import {type Command, parse, secondsToMs, usageError} from './command.js';
 import {CliError} from './errors.js';
-import {DEFAULT_NAME, DEFAULT_THRESHOLD, superviseInForeground} from './foreground.js';
+import {DEFAULT_NAME, DEFAULT_PATIENCE, DEFAULT_THRESHOLD, superviseInForeground} from './foreground.js';
 
 export const serve: Command = {
   name: 'serve',
-  usage: 'DIR --port P [--host H] [--name NAME] [--threshold SECONDS]',
+  usage: 'DIR --port P [--host H] [--name NAME] [--threshold SECONDS] [--patience SECONDS]',
   summary: 'serve the files of a folder with zero loss',
   help: `Serves the files below DIR over HTTP/1.1. Prints "listening on http://H:P" when it accepts connections.
 
@@ -15,7 +15,8 @@ export const serve: Command = {
   --host H             the address to listen on (default 127.0.0.1)
   --name NAME          the service's name for status and stop (default ${DEFAULT_NAME})
   --threshold SECONDS  a fault sooner than this after the last restart counts as a software bug, and too many
-                       of them in a row end the service (default ${DEFAULT_THRESHOLD}; 0: every fault is transient)`,
+                       of them in a row end the service (default ${DEFAULT_THRESHOLD}; 0: every fault is transient)
+  --patience SECONDS   for so long it is tried again when a next generation does not come up (default ${DEFAULT_PATIENCE})`,
 
   async run(args) {
     const {values, positionals} = parse('serve', {
@@ -26,6 +27,7 @@ export const serve: Command = {
         host: {type: 'string', default: '127.0.0.1'},
         name: {type: 'string', default: DEFAULT_NAME},
         threshold: {type: 'string', default: DEFAULT_THRESHOLD},
+        patience: {type: 'string', default: DEFAULT_PATIENCE},
       },
     });
     const [folder, ...more] = positionals;
@@ -34,7 +36,8 @@ export const serve: Command = {
       throw usageError('serve', `one folder can be served, not also '${more.join("', '")}'`);
     if (values.port === undefined) throw usageError('serve', '--port is missing');
     const port = portNumber(values.port);
-    const threshold = thresholdMs('serve', values.threshold);
+    const thresholdMs = secondsToMs('serve', 'threshold', values.threshold);
+    const patienceMs = secondsToMs('serve', 'patience', values.patience);
     await expectFolder(folder);
 
     const server = fileURLToPath(import.meta.resolve('@zlr/http/serve-main'));
@@ -52,7 +55,8 @@ export const serve: Command = {
         '--name',
         name,
       ],
-      thresholdMs: threshold,
+      thresholdMs,
+      patienceMs,
     });
   },
 };

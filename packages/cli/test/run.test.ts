@@ -1,4 +1,5 @@
 // `zlr run` with services that know nothing of zlr: what holds for any program.
+import {mkdirSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import test from 'ava';
 import {CommandLine} from './command-line.js';
@@ -59,6 +60,15 @@ test('a service whose store was cut short under it ends by SIGBUS, then for ERR_
   t.regex(outcome.stderr, /^zlr: .*faults in a row.*$/m);
 });
 
+test('a program that is taken away is tried again for as long as the patience says, then given up', async t => {
+  const commandLine = new CommandLine(t);
+  const program = join(commandLine.runDir, 'program');
+  writeFileSync(program, '#!/bin/sh\nrm "$0"\nexit 3\n', {mode: 0o700});
+  const outcome = await commandLine.run('run', '--patience', '0.5', '--', program);
+  t.is(outcome.exitCode, 1);
+  t.regex(outcome.stderr, /could not be started for 0\.5 s: cannot start .*\/program: ENOENT/);
+});
+
 test('a command that does not exist is a failure that names it', async t => {
   const outcome = await new CommandLine(t).run('run', '--', '/nowhere/server');
   t.not(outcome.exitCode, 0);
@@ -99,6 +109,28 @@ test('status and stop mean the only service; with several they ask for a name, w
   t.is((await one.outcome).exitCode, 0);
   t.is((await commandLine.run('stop')).exitCode, 0);
   t.is((await two.outcome).exitCode, 0);
+});
+
+test('stray files in the run folder hide no service, and keep none from starting', async t => {
+  const commandLine = new CommandLine(t);
+  writeFileSync(join(commandLine.runDir, 'stray'), '');
+  for (const [name, note] of Object.entries({
+    cut: '{"pid":',
+    empty: '',
+    nothing: 'null',
+    group: '{"pid":-1}',
+  })) {
+    mkdirSync(join(commandLine.runDir, name), {mode: 0o700});
+    writeFileSync(join(commandLine.runDir, name, 'service.json'), note);
+  }
+  await commandLine.start('run', '--name', 'cut', '--', node, '-e', stays).line();
+  const status = await commandLine.run('status', '--json');
+  t.is(JSON.parse(status.stdout).name, 'cut');
+  t.regex(
+    (await commandLine.run('stop', '--name', 'group')).stderr,
+    /^zlr: no service named 'group' is running/,
+  );
+  t.is((await commandLine.run('stop')).exitCode, 0);
 });
 
 test('status of a name that nobody has is a failure that names it', async t => {

@@ -37,6 +37,14 @@ const wrong: [commandLine: string, message: string][] = [
     "--threshold takes a number of seconds, 0 or more, not 'soon'; see zlr run --help",
   ],
   ['run --hang 0 -- node a.js', "--hang takes a number above 0, not '0'; see zlr run --help"],
+  [
+    'run --patience= -- node a.js',
+    "--patience takes a number of seconds, 0 or more, not ''; see zlr run --help",
+  ],
+  [
+    'serve . --port 80 --patience=-1',
+    "--patience takes a number of seconds, 0 or more, not '-1'; see zlr serve --help",
+  ],
   ['status web', "Unexpected argument 'web'; see zlr status --help"],
   ['stop --json', "Unknown option '--json'; see zlr stop --help"],
 ];
@@ -77,7 +85,8 @@ test('help names every command, and each command its options', async t => {
     t.regex(overview.stdout, new RegExp(`^ +zlr ${name} `, 'm'));
   const serve = await commandLine.run('serve', '--help');
   t.is(serve.exitCode, 0);
-  for (const name of ['port', 'host', 'name', 'threshold']) t.true(serve.stdout.includes(`--${name}`));
+  for (const name of ['port', 'host', 'name', 'threshold', 'patience'])
+    t.true(serve.stdout.includes(`--${name}`));
 });
 
 test('the version is that of the package', async t => {

@@ -62,11 +62,30 @@ struct watch {
   int pidfd; /* of a watch that ends with its first event; -1: of a descriptor that belongs to somebody else */
 };
 
-static void watch_closed(uv_handle_t *handle) { free(handle->data); }
+/* Not before: a callback may end its own watch, and its context is in use until it returns. */
+static void watch_closed(uv_handle_t *handle) {
+  struct watch *watch = handle->data;
+  if (watch->env) {
+    napi_handle_scope scope;
+    MUST(napi_open_handle_scope(watch->env, &scope));
+    MUST(napi_async_destroy(watch->env, watch->context));
+    MUST(napi_close_handle_scope(watch->env, scope));
+  }
+  free(watch);
+}
+
+/* The environment is going down: from here on nothing of it may be called. */
+static void abandon_watch(void *data) {
+  struct watch *watch = data;
+  watch->env = NULL;
+  uv_poll_stop(&watch->poll);
+  uv_close((uv_handle_t *)&watch->poll, watch_closed);
+}
 
 /* The handle ends; the callback, too. */
 static void end_watch(struct watch *watch) {
   uv_poll_stop(&watch->poll);
+  MUST(napi_remove_env_cleanup_hook(watch->env, abandon_watch, watch));
   MUST(napi_delete_reference(watch->env, watch->callback));
   watch->callback = NULL;
   if (watch->pidfd >= 0) close(watch->pidfd);
@@ -84,14 +103,12 @@ static void watch_fired(uv_poll_t *poll, int status, int events) {
   MUST(napi_get_reference_value(env, watch->callback, &callback));
   MUST(napi_create_object(env, &receiver));
   napi_async_context context = watch->context;
-  const bool once = watch->pidfd >= 0;
-  if (once) end_watch(watch);
+  if (watch->pidfd >= 0) end_watch(watch);
   if (napi_make_callback(env, context, receiver, callback, 0, NULL, NULL) == napi_pending_exception) {
     napi_value error;
     MUST(napi_get_and_clear_last_exception(env, &error));
     napi_fatal_exception(env, error);
   }
-  if (once) MUST(napi_async_destroy(env, context));
   MUST(napi_close_handle_scope(env, scope));
 }
 
@@ -113,6 +130,7 @@ static int start_watch(napi_env env, int fd, napi_value callback, napi_value kee
   MUST(napi_create_string_utf8(env, what, NAPI_AUTO_LENGTH, &name));
   MUST(napi_async_init(env, NULL, name, &watch->context));
   MUST(napi_create_reference(env, callback, 1, &watch->callback));
+  MUST(napi_add_env_cleanup_hook(env, abandon_watch, watch));
   watch->env = env;
   watch->pidfd = -1;
   watch->poll.data = watch;
@@ -148,10 +166,7 @@ static napi_value unwatch(napi_env env, napi_callback_info info) {
   struct args args = get_args(env, info);
   void *data;
   MUST(napi_get_value_external(env, args.at[0], &data));
-  struct watch *watch = data;
-  const napi_async_context context = watch->context;
-  end_watch(watch);
-  MUST(napi_async_destroy(env, context));
+  end_watch(data);
   return make_int(env, 0);
 }
 

@@ -240,16 +240,9 @@ static int wait_ms(const struct zlr_keeper *k) {
 
 static int or_none(const struct zlr_own *own) { return zlr_is_own(own) ? own->fd : -1; }
 
-/* Takes note of a death that has happened already: nothing is begun for a generation that is over. */
-static void look_after(struct zlr_watched *watched) {
-  struct pollfd look = {zlr_watching(watched), POLLIN, 0};
-  if (look.fd >= 0 && poll(&look, 1, 0) == 1) zlr_forget(watched);
-}
-
 static void look_after_next(struct zlr_shared *shared) {
   const pid_t pid = shared->next.pid;
-  look_after(&shared->next);
-  if (pid != 0 && shared->next.pid == 0) waitpid(pid, NULL, WNOHANG); /* a child of an older keeper has nothing to be reaped here */
+  if (zlr_has_died(&shared->next) && pid != 0) waitpid(pid, NULL, WNOHANG); /* a child of an older keeper has nothing to be reaped here */
 }
 
 /* A claim that is open decides by itself what comes of it: taken over, or let go. */
@@ -268,7 +261,8 @@ void zlr_decide_alone(struct zlr_keeper *k) {
   for (;;) {
     const struct zlr_own *link = &shared->links[k->at];
     const uint32_t phase = zlr_load(&shared->phase);
-    if (phase == ZLR_WATCHING) look_after(&k->service);
+    /* Nothing is begun for a generation that is over already. */
+    if (phase == ZLR_WATCHING) zlr_has_died(&k->service);
     if (phase == ZLR_STARTED) look_after_next(shared);
     const int service = phase == ZLR_WATCHING ? zlr_watching(&k->service) : -1;
     const int next = phase == ZLR_STARTED ? zlr_watching(&shared->next) : -1;
@@ -302,7 +296,7 @@ void zlr_decide_alone(struct zlr_keeper *k) {
     const int n = poll(wait, 7, wait_ms(k));
     if (n < 0) continue;
     if (wait[5].revents && !zlr_hear(k)) zlr_drop(&shared->links[k->at]); /* the plan, from whoever started this generation */
-    if (wait[6].revents) zlr_forget(&k->twin);
+    if (wait[6].revents) zlr_has_died(&k->twin);
     if (wait[3].revents) finish_claim(k);
     if (wait[2].revents) listen_to_next(k);
     if (wait[4].revents && answer_door(k, door)) {

@@ -52,7 +52,7 @@ static bool is_ours(const struct zlr_keeper *k, int fd) {
   const struct zlr_own *own[] = {&k->service.pidfd,  &k->supervisor.pidfd, &k->elder.pidfd, &k->twin.pidfd,
                                  &shared->claim,     &shared->links[0],    &shared->links[1],
                                  &shared->next_link, &shared->next_keeper_link, &shared->next.pidfd,
-                                 &shared->hand};
+                                 &shared->hand,      &shared->elder_pidfd};
   for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
     if (own[i]->fd == fd && zlr_is_own(own[i])) return true;
   }
@@ -119,6 +119,7 @@ int zlr_clone_twin(struct zlr_keeper *k, int link) {
     return 0;
   }
   if (pid > 0) {
+    k->shared->elder_pidfd = self.pidfd; /* it is the twin's, in the same table */
     k->twin = zlr_watch((pid_t)pid);
     return 0;
   }
@@ -159,6 +160,7 @@ static void obey(struct zlr_keeper *k, struct zlr_received *in) {
     }
     case ZLR_SERVE:
       k->serving = true;
+      zlr_store(&k->shared->released, 0); /* whoever had taken over is dead, and all its keepers */
       /* A claim that the other keeper served until it died goes on: it may have come to its last word. */
       if (zlr_is_own(&k->shared->claim) && zlr_serve_claim(k)) break;
       k->serving = fd >= 0;
@@ -175,18 +177,23 @@ static void obey(struct zlr_keeper *k, struct zlr_received *in) {
   if (fd >= 0) close(fd);
 }
 
+/* The charge is noted as gone before the word is taken out of the socket: the other keeper finds the one or the other. */
+static void note_release(struct zlr_keeper *k, int claim) {
+  uint32_t kind = 0;
+  if (syscall(SYS_recvfrom, claim, &kind, sizeof kind, MSG_PEEK | MSG_DONTWAIT, NULL, NULL) == sizeof kind && kind == ZLR_TAKEN)
+    zlr_store(&k->shared->released, 1);
+}
+
 bool zlr_serve_claim(struct zlr_keeper *k) {
   struct zlr_own *claim = &k->shared->claim;
   struct zlr_received in;
+  if (zlr_is_own(claim)) note_release(k, claim->fd);
   const int result = zlr_is_own(claim) ? zlr_receive(claim->fd, &in, ZLR_AT_ONCE) : 0;
   if (result == -EAGAIN) return true;
   if (result > 0) {
     for (unsigned i = 0; i < in.count; i++) close(in.fds[i]);
     if (in.word.kind == ZLR_NEXT && zlr_send_batch(claim->fd, (int)in.word.value) == 0) return true;
-    if (in.word.kind == ZLR_TAKEN) {
-      zlr_store(&k->shared->released, 1);
-      tell(k, (struct zlr_word){.kind = ZLR_RELEASED, .value = in.word.value});
-    }
+    if (in.word.kind == ZLR_TAKEN) tell(k, (struct zlr_word){.kind = ZLR_RELEASED, .value = in.word.value});
   }
   zlr_drop(claim);
   k->serving = false;
@@ -220,8 +227,8 @@ static _Noreturn void keep(struct zlr_keeper *k) {
     /* The claim comes before the link: "leave" must not overtake "taken". */
     if (wait[3].revents) zlr_serve_claim(k);
     if (wait[0].revents && zlr_is_own(link) && !zlr_hear(k)) zlr_drop(link);
-    if (wait[1].revents) zlr_forget(&k->supervisor);
-    if (wait[2].revents) zlr_forget(&k->elder);
+    if (wait[1].revents) zlr_has_died(&k->supervisor);
+    if (wait[2].revents) zlr_has_died(&k->elder);
   }
 }
 
@@ -280,6 +287,7 @@ int zlr_keeper_clone(const struct zlr_birth *birth, struct zlr_page *page, pid_t
                                 .next_link = none,
                                 .next_keeper_link = none,
                                 .hand = none,
+                                .elder_pidfd = none,
                                 .started_ns = zlr_now_ns()};
   strncpy(shared->door, birth->door, sizeof shared->door - 1);
   struct zlr_keeper k = {.shared = shared,

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stddef.h>
 #include <sys/stat.h>
 #include <sys/syscall.h> /* fstat: the C library's is a new symbol in glibc 2.33 */
@@ -33,8 +34,28 @@ void zlr_drop(struct zlr_own *own) {
   own->fd = -1;
 }
 
+/* Field 22 of /proc/PID/stat (man 5 proc_pid_stat); 0: there is no such process, or no descriptor to read it with. */
+static uint64_t start_time(pid_t pid) {
+  char path[32] = "/proc/", digits[12], line[512];
+  size_t at = 6, count = 0;
+  for (unsigned left = (unsigned)pid; left; left /= 10) digits[count++] = (char)('0' + left % 10);
+  while (count > 0) path[at++] = digits[--count];
+  for (const char *rest = "/stat"; *rest; rest++) path[at++] = *rest;
+  const int file = open(path, O_RDONLY | O_CLOEXEC);
+  if (file < 0) return 0;
+  const ssize_t n = read(file, line, sizeof line);
+  close(file);
+  ssize_t i = n - 1;
+  while (i > 0 && line[i] != ')') i--; /* the name, in brackets, may hold anything */
+  for (int field = 2; i < n && field < 22; i++) if (line[i] == ' ') field++;
+  uint64_t value = 0;
+  for (; i < n && line[i] >= '0' && line[i] <= '9'; i++) value = value * 10 + (uint64_t)(line[i] - '0');
+  return value;
+}
+
 struct zlr_watched zlr_watch(pid_t pid) {
   struct zlr_watched watched = {.pid = pid, .pidfd = {.fd = -1}};
+  if (pid > 0) watched.started = start_time(pid);
   zlr_watching(&watched);
   return watched;
 }
@@ -46,9 +67,22 @@ int zlr_watching(struct zlr_watched *watched) {
   if (watched->pid == 0) return -1;
   if (zlr_is_own(&watched->pidfd) && is_pidfd(watched->pidfd.fd)) return watched->pidfd.fd;
   const int fd = (int)syscall(SYS_pidfd_open, watched->pid, 0);
-  if (fd < 0 && errno == ESRCH) watched->pid = 0;
+  const uint64_t started = fd < 0 ? 0 : start_time(watched->pid);
+  if ((fd < 0 && errno == ESRCH) || (started != 0 && watched->started != 0 && started != watched->started)) {
+    if (fd >= 0) close(fd); /* another process has its number by now */
+    watched->pid = 0;
+    watched->pidfd.fd = -1;
+    return -1;
+  }
   watched->pidfd = zlr_own_high(fd);
   return watched->pidfd.fd;
+}
+
+bool zlr_has_died(struct zlr_watched *watched) {
+  struct pollfd look = {zlr_watching(watched), POLLIN, 0};
+  const bool readable = look.fd >= 0 && poll(&look, 1, 0) == 1 && look.revents & POLLIN;
+  if (readable && zlr_is_own(&watched->pidfd)) watched->pid = 0;
+  return watched->pid == 0;
 }
 
 void zlr_forget(struct zlr_watched *watched) {

@@ -30,6 +30,7 @@ void zlr_drop(struct zlr_own *own);
 /* A process whose death matters. */
 struct zlr_watched {
   pid_t pid; /* 0: dead, or there is none */
+  uint64_t started; /* its start time, in clock ticks since boot: pids are used again */
   struct zlr_own pidfd;
 };
 
@@ -37,6 +38,10 @@ struct zlr_watched zlr_watch(pid_t pid);
 
 /* A descriptor that polls readable when the process has died; opened again if it was lost. -1: it is dead, `pid` is 0. */
 int zlr_watching(struct zlr_watched *watched);
+
+/* After a poll: whether the process has died, and then `pid` is 0. A descriptor that was closed meanwhile, or is something else by
+ * now, says nothing. It stays open: the other keeper looks at the same one. */
+bool zlr_has_died(struct zlr_watched *watched);
 
 /* Stops watching: it is dead, or of no interest any more. */
 void zlr_forget(struct zlr_watched *watched);

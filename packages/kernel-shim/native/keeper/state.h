@@ -20,6 +20,7 @@ struct zlr_shared {
   struct zlr_own claim;     /* where the next generation asks for the channels */
   struct zlr_own links[2];  /* the two keepers' to the decider */
   pid_t pids[2];            /* theirs */
+  struct zlr_own elder_pidfd; /* by which the younger watches the older */
   uint32_t released;        /* the next generation is in charge */
   uint32_t phase;           /* enum zlr_phase */
   uint32_t generation;      /* the last one that was started */

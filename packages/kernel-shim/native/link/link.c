@@ -3,11 +3,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+/* A preloaded library may stand before the C library's send and receive, with memory of its own that a keeper has dropped: so
+ * the kernel is called without either. */
 
 int zlr_pair(int ends[2]) {
   return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) ? -errno : 0;
@@ -30,7 +35,7 @@ int zlr_send(int link, const struct zlr_word *word, const struct zlr_entry *entr
     memcpy(CMSG_DATA(head), fds, sizeof(int) * count);
   }
   ssize_t n;
-  do n = sendmsg(link, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+  do n = syscall(SYS_sendmsg, link, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
   while (n < 0 && errno == EINTR);
   return n < 0 ? -errno : 0;
 }
@@ -44,8 +49,12 @@ int zlr_receive(int link, struct zlr_received *out, enum zlr_waiting waiting) {
   struct msghdr message = {
       .msg_iov = parts, .msg_iovlen = 2, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
   ssize_t n;
+  if (waiting == ZLR_BLOCKING) { /* also where a loop that watches the link has made it non-blocking */
+    struct pollfd wait = {link, POLLIN, 0};
+    while (poll(&wait, 1, -1) < 0 && errno == EINTR) continue;
+  }
   /* ECONNRESET: the other end was closed with words of ours unread. It is told once, before what waits here to be read. */
-  do n = recvmsg(link, &message, MSG_CMSG_CLOEXEC | (waiting == ZLR_AT_ONCE ? MSG_DONTWAIT : 0));
+  do n = syscall(SYS_recvmsg, link, &message, MSG_CMSG_CLOEXEC | (waiting == ZLR_AT_ONCE ? MSG_DONTWAIT : 0));
   while (n < 0 && (errno == EINTR || errno == ECONNRESET));
   if (n < 0) return -errno;
   out->count = 0;

@@ -82,7 +82,8 @@ class KeeperBackend implements Backend {
     reportFatalErrors(dirname(this.#birth.door));
     this.#link.send({kind: Kind.Registered, generation: this.generation, extra: this.childId});
     this.#heartbeat.beat(0);
-    this.#leaveNote();
+    // Behind what this generation has to do first: clients may wait for it, and nobody waits for a note.
+    setImmediate(() => this.#leaveNote());
   }
 
   served(): void {

@@ -171,14 +171,20 @@ export function writeServiceNote(path: string, note: ServiceNote): void {
   renameSync(fresh, file);
 }
 
-/** The note of a service that is alive now. */
+/** The note of a service that is alive now; what is no note tells of none. */
 export function liveService(dir: RunDir): ServiceNote | undefined {
-  let note: ServiceNote;
+  const note = readNote(dir.service);
+  return note && startTicks(note.pid) === note.startTicks ? note : undefined;
+}
+
+function readNote(path: string): ServiceNote | undefined {
+  let note: Partial<ServiceNote> | null;
   try {
-    note = JSON.parse(readFileSync(dir.service, 'utf8')) as ServiceNote;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
+    note = JSON.parse(readFileSync(path, 'utf8')) as Partial<ServiceNote> | null;
+  } catch {
+    return undefined; // none, or a stray file: one folder is no reason not to find the others
   }
-  return startTicks(note.pid) === note.startTicks ? note : undefined;
+  // A pid of 0 or below would mean a whole group when it is signalled.
+  const isNote = Number.isInteger(note?.pid) && note!.pid! > 0 && Number.isInteger(note!.startTicks);
+  return isNote ? (note as ServiceNote) : undefined;
 }

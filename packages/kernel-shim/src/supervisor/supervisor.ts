@@ -149,7 +149,8 @@ class ProcessSupervisor implements Supervisor {
     process.on('SIGCHLD', this.#reapOrphans);
     const orphan = await adoptOrphan(this.#dir);
     await this.#keepFolder();
-    this.#folderTimer = setInterval(() => this.#keepFolder(), FOLDER_MS).unref();
+    // It also keeps this process alive in an instant in which every process of the family is dead.
+    this.#folderTimer = setInterval(() => this.#keepFolder(), FOLDER_MS);
     if (orphan) this.#adopt(orphan);
     else this.#happened({type: 'start'});
     if (this.#state.life) return;
@@ -634,7 +635,8 @@ class ProcessSupervisor implements Supervisor {
 
   #countChannels(): Promise<number> {
     const {life, source} = this.#state;
-    const [keeper] = keepersOf(this.#state, source ?? life?.number);
+    // Those of the former generation leave when the channels are handed over, of which the word may still be on its way.
+    const [keeper] = [source, life?.number].flatMap(number => keepersOf(this.#state, number));
     if (!keeper) return Promise.resolve(0);
     const sequence = ++this.#counted;
     return new Promise(resolve => {

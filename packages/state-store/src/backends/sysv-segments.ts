@@ -49,6 +49,7 @@ let shm: ShmModule | undefined;
  */
 export function load(): ShmModule {
   if (shm) return shm;
+  kernel(); // without the addon nothing keeps the module from removing what was only looked at
   if (!isMainThread)
     throw new StoreError(
       'ERR_BACKEND',
