@@ -212,7 +212,10 @@ class World {
         return;
       }
       case 'renew':
-        if (life?.alive && life.stage === 'up') this.end(life, 'SIGKILL');
+        if (!life?.alive || life.stage !== 'up') return;
+        this.end(life, 'SIGKILL');
+        // Both keepers fell deaf at once, and no word of it has come yet: no decision could have known.
+        if (this.holders().length === 0) this.killedAllHolders = true;
         return;
       case 'terminate':
       case 'sweep':
@@ -416,6 +419,7 @@ function registered(limits: {hangMs: number; thresholdMs: number}): {
   happen({type: 'spawned', number: 1, pid: 7, at: new Date(0).toISOString()}, 0);
   happen({type: 'member', generation: 1, pid: 7}, 0);
   happen({type: 'registered', generation: 1, pid: 7}, 0);
+  for (const pid of [8, 9]) happen({type: 'keeping', pid, of: 1, isTwin: pid === 9}, 0);
   return {state, happen};
 }
 
@@ -442,6 +446,9 @@ test('age is three beats in a row beyond a limit, and not sooner than the thresh
   t.false(renews(happen(beat(0), 10_000)));
   t.false(renews(happen(beat(2e9), 10_001)));
   t.false(renews(happen(beat(2e9), 10_002)));
+  happen({type: 'deaf', pid: 8}, 10_003);
+  t.false(renews(happen(beat(2e9), 10_003)), 'it waits for a moment in which two hold the channels');
+  happen({type: 'keeping', pid: 10, of: 1, isTwin: true}, 10_003);
   t.true(renews(happen(beat(2e9), 10_003)));
   t.is(state.life!.verdict, 'aging');
   t.false(renews(happen(beat(2e9), 10_004)));

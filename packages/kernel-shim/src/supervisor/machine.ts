@@ -379,6 +379,8 @@ class Step {
       this.#nowMs - life.startedMs < s.limits.thresholdMs
     )
       return;
+    // It can wait for a moment in which two hold the channels.
+    if (keepersOf(s, life.number).length < 2) return;
     life.verdict = 'aging';
     this.#log(`generation ${life.number} (pid ${life.member}) has grown old (${why}); a fresh one follows`);
     this.#do({do: 'renew'});
