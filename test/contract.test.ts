@@ -6,7 +6,7 @@ import test from 'ava';
 const root = new URL('..', import.meta.url);
 const contract = readFileSync(new URL('docs/contract.md', root), 'utf8');
 const [table, proofs] = contract.split('## Proofs') as [string, string];
-const proved = [...proofs.matchAll(/^- ([a-z]): (\S+) "(.+)"$/gm)].map(([, letter, file, title]) => ({
+const proved = [...proofs.matchAll(/^- ([a-z]{1,2}): (\S+) "(.+)"$/gm)].map(([, letter, file, title]) => ({
   letter: letter!,
   file: file!,
   title: title!,
@@ -26,6 +26,6 @@ for (const {letter, file, title} of proved) {
 }
 
 test('the table and the list of proofs name the same letters', t => {
-  const named = new Set([...table.matchAll(/\[([a-z])\]/g)].map(match => match[1]!));
+  const named = new Set([...table.matchAll(/\[([a-z]{1,2})\]/g)].map(match => match[1]!));
   t.deepEqual([...named].sort(), proved.map(({letter}) => letter).sort());
 });

@@ -51,7 +51,7 @@ test('the README’s example keeps its connection through a fault', async t => {
   t.not(second.pid, first.pid);
   t.regex(
     (await log.next()).value as string,
-    /^zlr: generation 1 .* died of SIGSEGV; .* takes over 2 channels$/,
+    /^zlr: generation 1 .* died of SIGSEGV \(after .*\); .* takes over 2 channels$/,
   );
   client.destroy();
   supervisor.kill('SIGTERM');
