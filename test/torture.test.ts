@@ -138,7 +138,7 @@ test('faults at random instants lose and double nothing', async t => {
   for (let tries = 0; status.channels > 1 && tries < 50; tries++) status = await readStatus(service);
   t.is(status.generation, FAULTS + 1, 'each fault is one generation');
   t.is(status.faultCount, FAULTS);
-  t.is(status.faults.length, 100, 'a service that faults for months has no endless list');
+  t.is(status.faults.length, Math.min(FAULTS, 100), 'a service that faults for months has no endless list');
   t.is(status.channels, 1, 'all that is open is the listening socket');
   t.true(service.descriptors().length <= descriptorsBefore, 'no descriptor is leaked');
   stopped = true;

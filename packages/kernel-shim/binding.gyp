@@ -37,6 +37,7 @@
         "native/reactor/outflow.c",
         "native/keeper/plan.c",
         "native/reactor/reactor.c",
+        "native/channels/room.c",
         "native/channels/sockets.c",
         "native/keeper/table.c"
       ],

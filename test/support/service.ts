@@ -40,16 +40,15 @@ export class ServedFolder {
     });
   }
 
-  static async start(folder: string, name: string): Promise<ServedFolder> {
+  /** `files`: the limit of open files that it gets. */
+  static async start(folder: string, name: string, files?: number): Promise<ServedFolder> {
     const runDir = mkdtempSync(join(tmpdir(), 'zlr-test-'));
-    const child = spawn(
-      process.execPath,
-      [zlr, 'serve', folder, '--port', '0', '--name', name, '--threshold', '0'],
-      {
-        env: {...process.env, ZLR_RUN_DIR: runDir, NODE_OPTIONS: `--import=${faultOnSignal}`},
-        stdio: ['ignore', 'pipe', 'pipe'],
-      },
-    );
+    const command = [zlr, 'serve', folder, '--port', '0', '--name', name, '--threshold', '0'];
+    const limit = files === undefined ? '' : `ulimit -n ${files}; `;
+    const child = spawn('sh', ['-c', `${limit}exec "$0" "$@"`, process.execPath, ...command], {
+      env: {...process.env, ZLR_RUN_DIR: runDir, NODE_OPTIONS: `--import=${faultOnSignal}`},
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     const service = new ServedFolder(child, runDir);
     await service.until(() => service.port > 0);
     const {pid} = JSON.parse(await service.zlr('status', '--json')) as {pid: number};

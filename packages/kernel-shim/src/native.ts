@@ -256,6 +256,7 @@ export const Event = {
   Idle: 8,
   Overdue: 9,
   Starved: 10,
+  Crowded: 11,
 } as const;
 /** Kinds of the reactor's commands; the same numbers as in native/reactor/reactor.h. */
 export const Command = {Attach: 1, Send: 2, Consumed: 3, Shutdown: 4, Close: 5} as const;

@@ -51,6 +51,7 @@ export class ChannelLoop<R extends ChannelRecord> {
   readonly #output: Output<R>;
   readonly #channels: (Channel<R> | undefined)[] = [];
   readonly #sweeper: NodeJS.Timeout;
+  #saidCrowded = false;
   /** Channels with input that wait for their turn. */
   #waiting: Channel<R>[] = [];
   /** Channels whose answer found no memory, oldest first. */
@@ -364,6 +365,10 @@ export class ChannelLoop<R extends ChannelRecord> {
         this.#accept(a, (BigInt(events[at + 3]!) << 32n) | BigInt(events[at + 2]!));
         continue;
       }
+      if (kind === Event.Crowded) {
+        this.#sayCrowded(a);
+        continue;
+      }
       const channel = this.#channels[a]!;
       // A close that was asked for in this batch is still to be carried out.
       if (channel.closed && kind !== Event.Closed) continue;
@@ -373,6 +378,16 @@ export class ChannelLoop<R extends ChannelRecord> {
     this.#feedShort();
     this.#commands.othersWait = this.#waiting.length > 0;
     this.#commands.refill();
+  }
+
+  /** Once in a life: it may be so again and again, for as long as more want to come than may. */
+  #sayCrowded(descriptors: number): void {
+    if (this.#saidCrowded) return;
+    this.#saidCrowded = true;
+    console.error(
+      `zlr: ${descriptors} descriptors are in use, and the rest of the limit (ulimit -n) is kept for what a fault takes: ` +
+        'nobody is accepted until there is room',
+    );
   }
 
   #onEvent(kind: number, channel: Channel<R>): void {

@@ -8,6 +8,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "room.h"
+
 enum { HIGH = 512 };
 
 /* Moves a descriptor up, out of the way of what a process opens while it starts: a successor gives it its number again
@@ -28,6 +30,10 @@ int zlr_open_beneath(int directory, const char *path, struct zlr_file *out) {
   do fd = syscall(SYS_openat2, directory, path, &how, sizeof how);
   while (fd < 0 && errno == EAGAIN && --tries > 0);
   if (fd < 0) return -errno;
+  if (zlr_is_last_room((int)fd)) {
+    close((int)fd);
+    return -EMFILE;
+  }
   struct stat s; /* which is the kernel's, too, on 64 bits; the C library's fstat is a new symbol in glibc 2.33 */
   if (syscall(SYS_fstat, (int)fd, &s)) {
     const int error = errno;

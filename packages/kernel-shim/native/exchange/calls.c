@@ -3,11 +3,14 @@
 
 #include <errno.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <uv.h>
 
+#include "../channels/room.h"
 #include "../interpose/slots.h"
+#include "../keeper/table.h"
 
 enum { FDS = 1 << 16 };
 
@@ -55,6 +58,18 @@ static int our_close(int fd) {
   return close(fd);
 }
 
+/*
+ * At the end of the table libuv accepts and closes, so that those who come learn at once that there is no room. It does so before
+ * the reserve of the table here: with a full one, a fault would end the connections that are there.
+ */
+static int our_accept4(int listener, struct sockaddr *address, socklen_t *length, int flags) {
+  const int fd = accept4(listener, address, length, flags);
+  if (fd < 0 || fd < zlr_first_reserved() || zlr_mark_of(fd) != ZLR_CHANNEL) return fd;
+  close(fd);
+  errno = EAGAIN;
+  return -1;
+}
+
 /* libuv closes sockets by syscall(SYS_close): close() is a cancellation point */
 static long our_syscall(long number, long a, long b, long c, long d, long e, long f) {
   if (number == SYS_close) zlr_calls_leave((int)a);
@@ -64,7 +79,7 @@ static long our_syscall(long number, long a, long b, long c, long d, long e, lon
 static struct zlr_stand_in calls[] = {
     {.name = "read", .function = (void *)our_read},   {.name = "write", .function = (void *)our_write},
     {.name = "writev", .function = (void *)our_writev}, {.name = "close", .function = (void *)our_close},
-    {.name = "syscall", .function = (void *)our_syscall},
+    {.name = "syscall", .function = (void *)our_syscall}, {.name = "accept4", .function = (void *)our_accept4},
 };
 enum { CALLS = sizeof calls / sizeof *calls };
 

@@ -5,7 +5,7 @@
 #include "talk.h"
 
 /*
- * Leads libuv's read, write, writev and close (which it makes by syscall) here. 0 or a negative errno; -ENOTSUP: one
+ * Leads libuv's read, write, writev, accept4 and close (which it makes by syscall) here. 0 or a negative errno; -ENOTSUP: one
  * of them has no slot that can be led elsewhere.
  */
 int zlr_calls_lead(void);

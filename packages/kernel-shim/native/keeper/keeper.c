@@ -234,6 +234,7 @@ static _Noreturn void keep(struct zlr_keeper *k) {
 
 struct cloning {
   const struct zlr_birth *birth;
+  struct zlr_span library;
   struct zlr_keeper *keeper;
   pid_t pid;
   int error;
@@ -252,7 +253,7 @@ static int between(void *context) {
     memcpy(&own, k, sizeof own);
     own.shared->pids[0] = own.page->keepers[0] = getpid();
     zlr_say_what_is_kept(&own, 0);
-    zlr_hollow((uintptr_t)__builtin_frame_address(0));
+    zlr_hollow((uintptr_t)__builtin_frame_address(0), cloning->library);
     keep(&own);
   }
   cloning->pid = (pid_t)pid;
@@ -298,7 +299,7 @@ int zlr_keeper_clone(const struct zlr_birth *birth, struct zlr_page *page, pid_t
                          .supervisor = zlr_watch(birth->supervisor),
                          .elder = {.pidfd = none},
                          .twin = {.pidfd = none}};
-  struct cloning cloning = {.birth = birth, .keeper = &k};
+  struct cloning cloning = {.birth = birth, .library = zlr_library_memory(), .keeper = &k};
   sigset_t all;
   sigfillset(&all);
   /* All signals stay blocked in the keeper: its handlers are libuv's and would write into the service's pipes.

@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../channels/room.h"
+
 /* epoll's data: a channel's number, or a listener's beyond all of those */
 static const uint64_t listener_bit = (uint64_t)1 << 32;
 
@@ -193,7 +195,19 @@ static void send_on(struct zlr_reactor *r, uint32_t channel) {
   if (result == 1) emit(r, ZLR_SENT, channel, 0, 0);
 }
 
+/* Until a channel closes, or the next second. */
+static void stop_accepting(struct zlr_reactor *r, int first_reserved) {
+  watch_listeners(r, false);
+  if (!r->crowded) emit(r, ZLR_CROWDED, (uint32_t)first_reserved, 0, 0);
+  r->crowded = true;
+}
+
 static void accept_some(struct zlr_reactor *r, int listener) {
+  const int first_reserved = zlr_first_reserved();
+  if (r->crowded && !zlr_has_room(first_reserved)) {
+    watch_listeners(r, false);
+    return;
+  }
   while (r->accepted < ZLR_ACCEPT_BATCH) {
     if (r->attached + r->accepted >= r->capacity) {
       watch_listeners(r, false); /* until a channel closes */
@@ -201,7 +215,8 @@ static void accept_some(struct zlr_reactor *r, int listener) {
     }
     const int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
-      if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) watch_listeners(r, false);
+      if (errno == EMFILE) stop_accepting(r, first_reserved);
+      if (errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) watch_listeners(r, false);
       if (errno == ECONNABORTED || errno == EINTR) continue;
       return;
     }
@@ -210,6 +225,11 @@ static void accept_some(struct zlr_reactor *r, int listener) {
     getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &length);
     r->accepted++;
     emit(r, ZLR_ACCEPTED, (uint32_t)fd, (uint32_t)cookie, (uint32_t)(cookie >> 32));
+    if (fd >= first_reserved) {
+      stop_accepting(r, first_reserved);
+      return;
+    }
+    r->crowded = false;
   }
 }
 

@@ -15,6 +15,7 @@
  *              IDLE      channel                            nothing went in or out for the asked-for time
  *              OVERDUE   channel                            input is held, but none was consumed for the asked-for time
  *              STARVED   channel                            waits for a free extent
+ *              CROWDED   reserve                            nobody is accepted until there is room for more descriptors
  *    commands  ATTACH    channel   fd                       a record stands for this accepted socket
  *              SEND      channel                            send what the record describes (also after consuming)
  *              CONSUMED  channel                            the record's `consumed` has moved
@@ -42,7 +43,8 @@ enum zlr_event {
   ZLR_CLOSED,
   ZLR_IDLE,
   ZLR_OVERDUE,
-  ZLR_STARVED
+  ZLR_STARVED,
+  ZLR_CROWDED
 };
 enum zlr_command { ZLR_ATTACH = 1, ZLR_SEND, ZLR_CONSUMED, ZLR_SHUTDOWN, ZLR_CLOSE };
 
@@ -54,7 +56,7 @@ enum {
   ZLR_LISTENERS = 16,
 };
 
-_Static_assert(4 * ZLR_BATCH + ZLR_ACCEPT_BATCH <= ZLR_EVENTS, "what is sent and what is read, two events each");
+_Static_assert(4 * ZLR_BATCH + ZLR_ACCEPT_BATCH + ZLR_LISTENERS <= ZLR_EVENTS, "what is sent and what is read, two events each");
 
 /* What this generation knows of a channel beside its record and its flow. */
 struct zlr_local {
@@ -85,6 +87,7 @@ struct zlr_reactor {
   uint32_t attached;
   uint32_t accepted; /* in this pass: no record stands for them yet */
   bool accepting;    /* the listeners are watched */
+  bool crowded;      /* the last that was accepted got a number of the reserve (room.h), or none */
   int listeners[ZLR_LISTENERS];
   uint32_t listener_count;
   struct zlr_pool pool;

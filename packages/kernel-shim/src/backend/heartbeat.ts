@@ -15,14 +15,25 @@ export interface Beat {
 export class Heartbeat {
   readonly #send: (beat: Beat) => void;
   #timer: NodeJS.Timeout | undefined;
+  #memory = {rssBytes: 0, heapBytes: 0};
 
   constructor(send: (beat: Beat) => void) {
     this.#send = send;
   }
 
   beat(lateMs: number): void {
-    const {rss, heapUsed} = process.memoryUsage();
-    this.#send({rssBytes: rss, heapBytes: heapUsed, lateMs});
+    this.#look();
+    this.#send({...this.#memory, lateMs});
+  }
+
+  /** A table of descriptors that is full, or a /proc that is away, is not what a service ends for. */
+  #look(): void {
+    try {
+      const {rss, heapUsed} = process.memoryUsage();
+      this.#memory = {rssBytes: rss, heapBytes: heapUsed};
+    } catch {
+      // What was known before still tells more than nothing.
+    }
   }
 
   start(everyMs: number): void {
