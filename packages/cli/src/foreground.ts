@@ -16,7 +16,7 @@ export async function superviseInForeground(
 ): Promise<number> {
   // Before the service starts: a signal during its start must not end this process and leave the service behind.
   const asked = firstSignal();
-  const supervisor = await supervise({...options, log: line => console.error(`zlr: ${line}`)});
+  const supervisor = await supervise(options);
   if ((await Promise.race([supervisor.done, asked])) === 'asked') await supervisor.stop();
   return (await supervisor.done).exitCode;
 }

@@ -8,7 +8,7 @@ import type {Readable, Writable} from 'node:stream';
 import {fileURLToPath} from 'node:url';
 import type {ExecutionContext} from 'ava';
 
-const zlr = fileURLToPath(new URL('../bin/zlr.js', import.meta.url));
+export const zlr = fileURLToPath(new URL('../bin/zlr.js', import.meta.url));
 
 let nextNumber = 1;
 

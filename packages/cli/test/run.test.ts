@@ -1,3 +1,4 @@
+import {spawnSync} from 'node:child_process';
 // `zlr run` with services that know nothing of zlr: what holds for any program.
 import {mkdirSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
@@ -83,6 +84,27 @@ test('a name that is in use is refused', async t => {
   const second = await commandLine.run('run', '--name', 'twice', '--', node, '-e', stays);
   t.is(second.exitCode, 1);
   t.regex(second.stderr, /^zlr: .*twice.*\n$/);
+});
+
+test('a supervisor that is stopped keeps nobody waiting but those who ask it to end', async t => {
+  const commandLine = new CommandLine(t);
+  const stopped = commandLine.start('run', '--name', 'stopped', '--', node, '-e', stays);
+  await stopped.line();
+  await commandLine.start('run', '--name', 'other', '--', node, '-e', stays).line();
+  const status = await commandLine.run('status', '--name', 'stopped', '--json');
+  const {supervisorPid, pid} = JSON.parse(status.stdout);
+  process.kill(supervisorPid, 'SIGSTOP');
+  t.teardown(() => spawnSync('kill', ['-CONT', supervisorPid], {stdio: 'ignore'})); // when an assertion ends it early
+
+  t.is((await commandLine.run('status', '--name', 'other')).exitCode, 0);
+  t.regex((await commandLine.run('status')).stderr, /several services are running \(other, stopped\)/);
+  t.is(JSON.parse((await commandLine.run('status', '--name', 'stopped', '--json')).stdout).pid, pid);
+  t.is((await commandLine.run('stop', '--name', 'other')).exitCode, 0);
+  const asked = await commandLine.run('stop', '--name', 'stopped');
+  t.is(asked.exitCode, 1);
+  t.regex(asked.stderr, /^zlr: the supervisor of 'stopped' does not answer within 3 s.*kill -CONT/);
+  process.kill(supervisorPid, 'SIGCONT');
+  t.is((await commandLine.run('stop', '--name', 'stopped')).exitCode, 0);
 });
 
 test('status and stop mean the only service; with several they ask for a name, with none they say so', async t => {

@@ -7,6 +7,7 @@ export type ShimErrorCode =
   | 'NAME_INVALID'
   | 'NAME_IN_USE'
   | 'NOT_RUNNING'
+  | 'NOT_ANSWERING'
   | 'RUN_DIR_UNSAFE'
   | 'COMMAND_EMPTY'
   | 'SPAWN_FAILED'

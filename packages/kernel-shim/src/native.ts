@@ -5,14 +5,6 @@ import {dirname, join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {ShimError} from './errors.js';
 
-export {errnoName} from './errors.js';
-export * from './options.js';
-
-/*
- * `@zlr/kernel-shim/internal`: the addon, and how options are looked at, as the packages of this repository use it; nothing else is loaded with it. It
- * may change with any release; what programs need of it is exported by the package itself.
- */
-
 /**
  * The native addon. It is loaded here and nowhere else. Numbers that may fail are a negative errno when they do.
  */
@@ -30,6 +22,8 @@ export interface Native {
   /** Orphans below this process become its children. */
   becomeSubreaper(): number;
   pidfdOpen(pid: number): number;
+  /** Writes a text without ever waiting; a negative errno: EAGAIN when nobody reads, and there is no room. */
+  put(fd: number, text: string): number;
   /** Takes the pidfd over. */
   onExit(pidfd: number, callback: () => void, keepLoopAlive: boolean): number;
   /** The descriptor stays the caller's; unwatch before it is closed. A negative errno: it cannot be watched. */

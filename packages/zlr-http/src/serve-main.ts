@@ -1,6 +1,7 @@
 import {parseArgs} from 'node:util';
 import {HreadError} from '@zlr/hread';
 import {EX_CONFIG, generation} from '@zlr/kernel-shim';
+import {say, tell} from '@zlr/kernel-shim/internal';
 import {StoreError} from '@zlr/state-store';
 import {HttpError} from './errors.js';
 import {StaticServer} from './server.js';
@@ -64,8 +65,8 @@ async function main(): Promise<void> {
   const {recovered, adopted, dropped, stages} = server.recover();
   if (generation() > 1) {
     const {reading, processing, sending} = stages;
-    console.error(
-      `zlr: generation ${generation()} goes on with ${recovered} connections (at the fault: ${reading} reading, ` +
+    say(
+      `generation ${generation()} goes on with ${recovered} connections (at the fault: ${reading} reading, ` +
         `${processing} processing, ${sending} sending), ${adopted} new, ${dropped} gone`,
     );
   }
@@ -75,7 +76,7 @@ async function main(): Promise<void> {
     throw error;
   });
   if (generation() === 1) {
-    console.log(`listening on http://${address.includes(':') ? `[${address}]` : address}:${port}`);
+    tell(`listening on http://${address.includes(':') ? `[${address}]` : address}:${port}`);
   }
 }
 
@@ -83,6 +84,6 @@ main().catch((error: unknown) => {
   const isSetUp = error instanceof HttpError || error instanceof HreadError || error instanceof StoreError;
   if (!isSetUp) throw error;
   // What the next generation would meet in the same way is not worth a restart.
-  console.error(`zlr: ${error.message}`);
+  say(`${error.message}`);
   process.exit(EX_CONFIG);
 });

@@ -8,6 +8,7 @@ import {
   native,
   port as portNumber,
   type ReactorHandle,
+  say,
   text,
 } from '@zlr/kernel-shim/internal';
 import {Channel, type ChannelRecord, FLOW_WORDS} from '../channels/channel.js';
@@ -145,7 +146,7 @@ export class ChannelLoop<R extends ChannelRecord> {
       for (const listener of [...listeners]) if (!kept.has(listener.cookie)) listeners.remove(listener.$id);
     });
     for (const match of matches) if (match.record) this.#add(match.record, match).recovered = true;
-    for (const line of report.refused) console.error(`zlr: ${line}`);
+    for (const line of report.refused) say(`${line}`);
     return report;
   }
 
@@ -384,8 +385,8 @@ export class ChannelLoop<R extends ChannelRecord> {
   #sayCrowded(descriptors: number): void {
     if (this.#saidCrowded) return;
     this.#saidCrowded = true;
-    console.error(
-      `zlr: ${descriptors} descriptors are in use, and the rest of the limit (ulimit -n) is kept for what a fault takes: ` +
+    say(
+      `${descriptors} descriptors are in use, and the rest of the limit (ulimit -n) is kept for what a fault takes: ` +
         'nobody is accepted until there is room',
     );
   }

@@ -7,6 +7,7 @@ import {
   optional,
   port as portNumber,
   record,
+  say,
   text,
 } from '@zlr/kernel-shim/internal';
 import {
@@ -235,14 +236,12 @@ export async function createServer<
         },
         unit,
       );
-      console.error(
-        `zlr: input of connection ${id} could not be processed; it is kept: zlr replay ${path} -- ${process.argv0} ...`,
+      say(
+        `input of connection ${id} could not be processed; it is kept: zlr replay ${path} -- ${process.argv0} ...`,
       );
     } catch (reason) {
       // Whatever only helps to find out why must not stop the server.
-      console.error(
-        `zlr: input of connection ${id} could not be processed, nor kept: ${(reason as Error).message}`,
-      );
+      say(`input of connection ${id} could not be processed, nor kept: ${(reason as Error).message}`);
     }
   }
 

@@ -1,6 +1,9 @@
 /* What TypeScript sees of other processes, and of descriptors that become readable. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 #include <uv.h>
@@ -50,6 +53,26 @@ static napi_value become_subreaper(napi_env env, napi_callback_info info) {
 static napi_value pidfd_open_of(napi_env env, napi_callback_info info) {
   struct args args = get_args(env, info);
   return make_int(env, zlr_pidfd(get_int(env, args.at[0])));
+}
+
+/* put(fd, text): 0, or -errno; -EAGAIN: nobody reads it, and it would have to wait. A pipe that is writable takes PIPE_BUF bytes. */
+static napi_value put(napi_env env, napi_callback_info info) {
+  struct args args = get_args(env, info);
+  const int fd = get_int(env, args.at[0]);
+  char *text = get_string(env, args.at[1]);
+  int error = 0;
+  for (size_t at = 0, length = strlen(text); at < length && error == 0;) {
+    struct pollfd look = {fd, POLLOUT, 0};
+    if (poll(&look, 1, 0) != 1 || look.revents != POLLOUT) {
+      error = look.revents == 0 ? -EAGAIN : -EPIPE;
+      break;
+    }
+    const ssize_t n = write(fd, text + at, length - at < PIPE_BUF ? length - at : PIPE_BUF);
+    if (n > 0) at += (size_t)n;
+    else if (errno != EINTR) error = -errno;
+  }
+  free(text);
+  return make_int(env, error);
 }
 
 /* --- waiting ------------------------------------------------------------------------------------------------------- */
@@ -175,6 +198,7 @@ void zlr_export_process(napi_env env, napi_value exports) {
   export_function(env, exports, "reap", reap);
   export_function(env, exports, "becomeSubreaper", become_subreaper);
   export_function(env, exports, "pidfdOpen", pidfd_open_of);
+  export_function(env, exports, "put", put);
   export_function(env, exports, "onExit", on_exit_of);
   export_function(env, exports, "onReadable", on_readable);
   export_function(env, exports, "unwatch", unwatch);

@@ -4,6 +4,7 @@ import {errnoName, ShimError} from '../errors.js';
 import {Link, makePair, type Received} from '../links/link.js';
 import {Kind} from '../links/word.js';
 import {native} from '../native.js';
+import {say} from '../say.js';
 import {type Backend, environmentStrings, type HandedOver, type Registration} from './backend.js';
 import {type Birth, readBirth} from './birth.js';
 import {reportFatalErrors} from './fatal-report.js';
@@ -207,9 +208,7 @@ class KeeperBackend implements Backend {
       link.close();
     } catch (error) {
       if (!(error instanceof ShimError)) throw error;
-      console.error(
-        `zlr: this service has no keeper, a fault now would close its channels: ${error.message}`,
-      );
+      say(`this service has no keeper, a fault now would close its channels: ${error.message}`);
     }
   }
 
@@ -241,7 +240,7 @@ class KeeperBackend implements Backend {
         startTicks: startTicks(process.pid)!,
       });
     } catch (error) {
-      console.error(`zlr: without a supervisor \`zlr status\` will not find this service: ${error}`);
+      say(`without a supervisor \`zlr status\` will not find this service: ${error}`);
     }
   }
 }

@@ -1,6 +1,7 @@
 import {constants} from 'node:os';
 import {errnoName, ShimError} from '../errors.js';
 import {native} from '../native.js';
+import {say} from '../say.js';
 import {type Backend, environmentStrings, type HandedOver, type Registration} from './backend.js';
 import {ownRegistration} from './own-registration.js';
 
@@ -94,7 +95,7 @@ class ModuleBackend implements Backend {
     }
     this.service = service;
     // There is no supervisor who could say it.
-    if (this.generation > 1) console.error(this.#obituary(channels));
+    if (this.generation > 1) say(this.#obituary(channels));
   }
 
   served(): void {}
@@ -146,7 +147,7 @@ class ModuleBackend implements Backend {
     const name = Object.entries(constants.signals).find(([, number]) => number === signal)?.[0];
     const how = signal ? `died of ${name ?? `signal ${signal}`}` : `ended with exit code ${code}`;
     return (
-      `zlr: generation ${this.generation - 1} (pid ${pid}) ${how}; generation ${this.generation} ` +
+      `generation ${this.generation - 1} (pid ${pid}) ${how}; generation ${this.generation} ` +
       `(pid ${process.pid}) takes over ${channels} channels`
     );
   }

@@ -20,14 +20,21 @@ const STOP_MS = 20_000;
 /** A supervisor that does not answer so soon is stopped, or very busy. */
 const ANSWER_MS = 3_000;
 
-/** Asks a supervisor; undefined: there is none at that socket, or it does not answer in time (0: it is waited for). */
-function request(name: string, type: string, answerMs: number): Promise<Message | undefined> {
+/** A supervisor is there, and says nothing for as long as it may. */
+const SILENT = Symbol('silent');
+
+/** Asks a supervisor; undefined: there is none at that socket. It is waited for without limit when `answerMs` is 0. */
+function request(name: string, type: string, answerMs: number): Promise<Message | typeof SILENT | undefined> {
   const dir = runDir(name);
   assertPrivate(dir);
   return new Promise((resolve, reject) => {
     const socket = connect(dir.control);
-    let answer: Message | undefined;
-    if (answerMs > 0) socket.setTimeout(answerMs, () => socket.destroy());
+    let answer: Message | typeof SILENT | undefined;
+    const silent = (): void => {
+      answer = SILENT;
+      socket.destroy();
+    };
+    if (answerMs > 0) socket.setTimeout(answerMs, silent);
     socket.on('connect', () => send(socket, {type}));
     onMessages(socket, message => {
       answer = message;
@@ -43,7 +50,7 @@ function request(name: string, type: string, answerMs: number): Promise<Message 
 /** @throws ShimError NOT_RUNNING */
 export async function fetchStatus(name: string): Promise<Status> {
   const answer = await request(name, 'status', ANSWER_MS);
-  if (answer) return answer['status'] as Status;
+  if (answer && answer !== SILENT) return answer['status'] as Status;
   const note = liveService(runDir(name));
   if (!note) throw notRunning(name);
   const {generation, pid, startedAt} = note;
@@ -59,8 +66,14 @@ export async function fetchStatus(name: string): Promise<Status> {
   };
 }
 
-/** Ends a service in good order; resolves when it and its supervisor are gone. @throws ShimError NOT_RUNNING */
+/** Ends a service in good order; resolves when it and its supervisor are gone. @throws ShimError NOT_RUNNING, NOT_ANSWERING */
 export async function requestStop(name: string): Promise<void> {
+  if ((await request(name, 'status', ANSWER_MS)) === SILENT)
+    throw new ShimError(
+      'NOT_ANSWERING',
+      `the supervisor of '${name}' does not answer within ${ANSWER_MS / 1000} s: it is stopped, or very busy. Let it go on (kill -CONT), or ` +
+        'kill it: then its keepers go on, and a stop is heard by them',
+    );
   if (await request(name, 'stop', 0)) return;
   const dir = runDir(name);
   const note = liveService(dir);
@@ -92,9 +105,8 @@ function askKeeperToLetGo(dir: RunDir): void {
 
 /** The names of the services that run now, with or without their supervisor. */
 export async function listServices(): Promise<string[]> {
-  const names: string[] = [];
-  for (const name of runNames()) {
-    if ((await request(name, 'status', ANSWER_MS)) || liveService(runDir(name))) names.push(name);
-  }
-  return names;
+  const names = runNames();
+  // All at once: one that does not answer keeps nobody waiting for the next.
+  const answers = await Promise.all(names.map(name => request(name, 'status', ANSWER_MS)));
+  return names.filter((name, index) => answers[index] || liveService(runDir(name)));
 }

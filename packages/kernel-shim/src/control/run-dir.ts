@@ -30,9 +30,13 @@ function makePrivate(directory: string): void {
   check(directory);
 }
 
+function isPrivate(directory: string): boolean {
+  const stat = lstatSync(directory, {throwIfNoEntry: false});
+  return stat?.isDirectory() === true && stat.uid === process.getuid!() && (stat.mode & 0o077) === 0;
+}
+
 function check(directory: string): void {
-  const stat = lstatSync(directory);
-  if (!stat.isDirectory() || stat.uid !== process.getuid!() || (stat.mode & 0o077) !== 0) {
+  if (!isPrivate(directory)) {
     throw new ShimError(
       'RUN_DIR_UNSAFE',
       `${directory} must be a folder that belongs to uid ${process.getuid!()} with mode 700, since whoever can write ` +
@@ -125,6 +129,7 @@ export function runNames(): string[] {
     return readdirSync(root(), {withFileTypes: true})
       .filter(entry => entry.isDirectory() && NAME.test(entry.name))
       .map(entry => entry.name)
+      .filter(name => isPrivate(join(root(), name)))
       .sort();
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];

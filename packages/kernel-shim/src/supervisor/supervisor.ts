@@ -22,6 +22,7 @@ import {Link, makePair, type Received} from '../links/link.js';
 import {IN_CHARGE, Kind, ORDERLY} from '../links/word.js';
 import {native} from '../native.js';
 import {anything, call, type Expected, listOf, mapOf, optional, systemText} from '../options.js';
+import {say} from '../say.js';
 import {adoptOrphan, type Orphan} from './adoption.js';
 import {type WaitStatus, waitStatus} from './fault.js';
 import type {Aging} from './health.js';
@@ -136,7 +137,7 @@ class ProcessSupervisor implements Supervisor {
       hangMs: options.hangMs ?? 0,
       aging: options.aging ?? {},
     });
-    this.#log = options.log ?? (line => process.stderr.write(`zlr: ${line}\n`));
+    this.#log = options.log ?? say;
     this.#plan = planOf(options, dir);
     this.done = new Promise(resolve => {
       this.#finish = resolve;

@@ -10,7 +10,7 @@ import {
   reregist,
   ShimError,
 } from '@zlr/kernel-shim';
-import {errnoName, native} from '@zlr/kernel-shim/internal';
+import {errnoName, native, say} from '@zlr/kernel-shim/internal';
 import {HttpError} from '../errors.js';
 import {Answered} from './exchange-record.js';
 import {type House, openHouse, SLOT_SIZE} from './house.js';
@@ -83,7 +83,7 @@ export class Keep {
     reregist();
     for (const left of inherited.connections) this.#takeOver(left);
     this.#count();
-    if (generation() > 1) console.error(`zlr: ${this.#report()}`);
+    if (generation() > 1) say(`${this.#report()}`);
   }
 
   // --- listening ------------------------------------------------------------------------------------------------------
@@ -258,7 +258,7 @@ export async function startKeeping(name: string, policy: Policy): Promise<void> 
   try {
     await Keep.start(name, policy);
   } catch (error) {
-    console.error(`zlr: this program's HTTP connections are not kept: ${(error as Error).message}`);
+    say(`this program's HTTP connections are not kept: ${(error as Error).message}`);
     if (error instanceof ShimError && error.code === 'NATIVE_MISSING') return;
     for (const fd of getreginfo()?.channels ?? []) native().close(fd);
     reregist(); // it is started again all the same

@@ -1,5 +1,6 @@
 import {Server} from 'node:http';
 import {Socket} from 'node:net';
+import {say} from '@zlr/kernel-shim/internal';
 
 /*
  * What is used of Node beyond its documentation, all of it here. `_listen2` is how node:net opens a server's socket, and kept under that name
@@ -46,7 +47,7 @@ export function onListen(open: OpenListener, opened: (server: Server, fd: number
 export function sayWhatIsNotKept(why: string): void {
   onListen(
     () => {
-      console.error(`zlr: the connections of an HTTP server ${why} are not kept: they end with it`);
+      say(`the connections of an HTTP server ${why} are not kept: they end with it`);
       return undefined;
     },
     () => {},

@@ -54,7 +54,7 @@ export async function serve(server: Server, options: ServeOptions): Promise<Addr
 
 async function becomeSupervisor(name: string): Promise<never> {
   const command = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
-  const supervisor = await supervise({name, command, log: line => console.error(`zlr: ${line}`)});
+  const supervisor = await supervise({name, command});
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => supervisor.stop());
   process.exit((await supervisor.done).exitCode);
 }
