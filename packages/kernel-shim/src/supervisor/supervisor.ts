@@ -371,7 +371,7 @@ class ProcessSupervisor implements Supervisor {
     if (!life || link !== this.#member) return;
     switch (word.kind) {
       case Kind.Member:
-        this.#happened({type: 'member', generation, pid});
+        this.#join(generation, pid);
         if (word.value !== 0) this.#happened({type: 'cloned', error: errnoName(-word.value)});
         return;
       case Kind.Registered:
@@ -595,6 +595,17 @@ class ProcessSupervisor implements Supervisor {
     this.#unmanageable = why;
   }
 
+  /** The service itself speaks; it may stand below the process that was started. */
+  #join(generation: number, pid: number): void {
+    const {life} = this.#state;
+    const isNew = life?.number === generation && life.member === 0;
+    this.#happened({type: 'member', generation, pid});
+    if (!isNew || pid === life.root) return;
+    const pidfd = native().pidfdOpen(pid);
+    if (pidfd >= 0) this.#watch(pid, pidfd);
+    else this.#happened({type: 'ended', pid, status: 'gone'});
+  }
+
   /** A process of the family whose links some program in between did not pass on. */
   #onGuest(link: Link, pid: number, uid: number): void {
     const {life} = this.#state;
@@ -608,12 +619,7 @@ class ProcessSupervisor implements Supervisor {
     this.#member?.close();
     this.#listenToMember(link);
     if (!isNew) return;
-    this.#happened({type: 'member', generation: life.number, pid});
-    if (pid !== life.root) {
-      const pidfd = native().pidfdOpen(pid);
-      if (pidfd >= 0) this.#watch(pid, pidfd);
-      else this.#happened({type: 'ended', pid, status: 'gone'});
-    }
+    this.#join(life.number, pid);
     this.#first?.close(); // nobody will speak on it
     this.#happened({type: 'link lost', of: life.number});
   }
