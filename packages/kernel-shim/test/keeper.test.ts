@@ -113,6 +113,7 @@ test.serial('a keeper has at most 100 kB of its own, also when the service has c
 test.serial("a keeper is out of reach of signals to its own group and the service's", async t => {
   const {service, up} = await Supervised.start(t);
   const client = await Client.open(t, up.port);
+  t.is((await service.status()).channels, 2); // it answers, so it stands, and leads a group of its own
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.kill(-up.keeper, signal);
     process.kill(up.keeper, signal);
