@@ -1,3 +1,4 @@
+import {ShimError} from './errors.js';
 import {native} from './native.js';
 
 const STDOUT = 1;
@@ -10,11 +11,21 @@ let lost = 0;
  */
 export function say(line: string): void {
   const before = lost === 0 ? '' : `zlr: ${lost} lines found no reader before this one\n`;
-  if (native().put(STDERR, `${before}zlr: ${line}\n`) === 0) lost = 0;
+  if (put(STDERR, `${before}zlr: ${line}\n`)) lost = 0;
   else lost++;
 }
 
 /** The same on standard output, for whoever waits for it. */
 export function tell(line: string): void {
-  native().put(STDOUT, `${line}\n`);
+  put(STDOUT, `${line}\n`);
+}
+
+/** Where the addon is missing, which is one of the things that are said, the runtime writes it. */
+function put(fd: number, text: string): boolean {
+  try {
+    return native().put(fd, text) === 0;
+  } catch (error) {
+    if (!(error instanceof ShimError)) throw error;
+    return (fd === STDERR ? process.stderr : process.stdout).write(text);
+  }
 }
