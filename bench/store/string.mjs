@@ -5,7 +5,7 @@
  * that anybody pays, and what a crash-safe write of one costs. Plain objects hold a string already made: their bound.
  * No goal: texts of many kilobytes, where copying is all.
  */
-import {setTimeout} from 'node:timers/promises';
+import {setImmediate} from 'node:timers/promises';
 import {DRAW_MASK, draw} from './rows.mjs';
 import {text} from './texts.mjs';
 
@@ -16,6 +16,23 @@ const SPACE = 512;
 /** The texts a setting writes, and those its records begin with. @param {Record<string, unknown>} setting @param {() => number} random */
 function textsOf({units, wide}, random) {
   return Array.from({length: 1024}, () => text(random, Number(units), wide === true));
+}
+
+/**
+ * The strings of typed-struct work once it has looked for optional packages, and it does not say when.
+ * @param {typeof import('typed-struct').Struct} Struct
+ */
+async function stringsWork(Struct) {
+  const Probe = new Struct('Probe').String('text', 4).compile();
+  for (;;) {
+    try {
+      new Probe().text = 'here';
+      return;
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error;
+      await setImmediate();
+    }
+  }
 }
 
 /** @param {Uint32Array} order @param {(i: number) => string} get @returns {Pass} */
@@ -144,7 +161,7 @@ export default {
     },
     async 'typed-struct'(of, {random}) {
       const {Struct} = await import('typed-struct');
-      await setTimeout(100); // its strings work once it has looked for optional packages, and it does not say when
+      await stringsWork(Struct);
       const texts = textsOf(of, random);
       const order = draw(random, of.records);
       const Named = new Struct('Named').UInt32LE('id').String('name', 252).compile();
