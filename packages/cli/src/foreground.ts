@@ -1,4 +1,5 @@
 import {type SuperviseOptions, supervise} from '@zlr/kernel-shim';
+import {ServiceManager} from './systemd.js';
 
 /** The name of a service that was given none; two of them at a time need names. */
 export const DEFAULT_NAME = 'zlr';
@@ -16,9 +17,17 @@ export async function superviseInForeground(
 ): Promise<number> {
   // Before the service starts: a signal during its start must not end this process and leave the service behind.
   const asked = firstSignal();
+  const manager = ServiceManager.fromEnvironment();
   const supervisor = await supervise(options);
-  if ((await Promise.race([supervisor.done, asked])) === 'asked') await supervisor.stop();
-  return (await supervisor.done).exitCode;
+  manager.watch();
+  supervisor.ready.then(() => manager.ready(`${options.name} is served, and followed when it faults`));
+  if ((await Promise.race([supervisor.done, asked])) === 'asked') {
+    manager.stopping();
+    await supervisor.stop();
+  }
+  const {exitCode} = await supervisor.done;
+  manager.end();
+  return exitCode;
 }
 
 /** The handlers stay: a second Ctrl-C finds the service on its way out, and must not cut that short. */

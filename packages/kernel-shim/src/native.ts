@@ -24,6 +24,8 @@ export interface Native {
   pidfdOpen(pid: number): number;
   /** Writes a text without ever waiting; a negative errno: EAGAIN when nobody reads, and there is no room. */
   put(fd: number, text: string): number;
+  /** A datagram to a unix socket, one of an abstract name when it begins with '@'. */
+  notify(path: string, text: string): number;
   /** Takes the pidfd over. */
   onExit(pidfd: number, callback: () => void, keepLoopAlive: boolean): number;
   /** The descriptor stays the caller's; unwatch before it is closed. A negative errno: it cannot be watched. */

@@ -3,8 +3,11 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -71,6 +74,30 @@ static napi_value put(napi_env env, napi_callback_info info) {
     if (n > 0) at += (size_t)n;
     else if (errno != EINTR) error = -errno;
   }
+  free(text);
+  return make_int(env, error);
+}
+
+/*
+ * notify(path, text): a datagram to a socket of the file system, or of the abstract names when the first letter is '@' (man 3
+ * sd_notify). 0 or -errno.
+ */
+static napi_value notify(napi_env env, napi_callback_info info) {
+  struct args args = get_args(env, info);
+  char *path = get_string(env, args.at[0]), *text = get_string(env, args.at[1]);
+  struct sockaddr_un to = {.sun_family = AF_UNIX};
+  const size_t length = strlen(path);
+  int error = -ENAMETOOLONG;
+  if (length > 0 && length < sizeof to.sun_path) {
+    memcpy(to.sun_path, path, length);
+    if (path[0] == '@') to.sun_path[0] = 0;
+    const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    error = fd < 0 ? -errno : 0;
+    const socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + (path[0] == '@' ? 0 : 1));
+    if (fd >= 0 && sendto(fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT, (struct sockaddr *)&to, size) < 0) error = -errno;
+    if (fd >= 0) close(fd);
+  }
+  free(path);
   free(text);
   return make_int(env, error);
 }
@@ -199,6 +226,7 @@ void zlr_export_process(napi_env env, napi_value exports) {
   export_function(env, exports, "becomeSubreaper", become_subreaper);
   export_function(env, exports, "pidfdOpen", pidfd_open_of);
   export_function(env, exports, "put", put);
+  export_function(env, exports, "notify", notify);
   export_function(env, exports, "onExit", on_exit_of);
   export_function(env, exports, "onReadable", on_readable);
   export_function(env, exports, "unwatch", unwatch);

@@ -78,6 +78,8 @@ export interface Supervisor {
   status(): Promise<Status>;
   /** Ends the service in good order; resolves when all is gone. */
   stop(): Promise<void>;
+  /** Settles when a generation has said by reregist() that it is ready; a service that never does leaves it open. */
+  readonly ready: Promise<void>;
   /** Settles when the service has ended for good. */
   readonly done: Promise<{exitCode: number; reason: string}>;
 }
@@ -97,6 +99,7 @@ const nowMs = (): number => Number(process.hrtime.bigint() / 1000n) / 1000;
 class ProcessSupervisor implements Supervisor {
   readonly name: string;
   readonly pid = process.pid;
+  readonly ready: Promise<void>;
   readonly done: Promise<{exitCode: number; reason: string}>;
   readonly #state: State;
   readonly #dir: RunDir;
@@ -120,6 +123,7 @@ class ProcessSupervisor implements Supervisor {
   /** Every generation leads a session; what is left in one of them is ours to end and to reap. */
   readonly #sessions = new Set<number>();
   #finish!: (end: {exitCode: number; reason: string}) => void;
+  #becomeReady!: () => void;
   #door: Door | undefined;
   #server: Server | undefined;
   #folderTimer: NodeJS.Timeout | undefined;
@@ -139,6 +143,9 @@ class ProcessSupervisor implements Supervisor {
     });
     this.#log = options.log ?? say;
     this.#plan = planOf(options, dir);
+    this.ready = new Promise(resolve => {
+      this.#becomeReady = resolve;
+    });
     this.done = new Promise(resolve => {
       this.#finish = resolve;
     });
@@ -269,6 +276,7 @@ class ProcessSupervisor implements Supervisor {
     const number = keeper?.keeping.generation ?? note.generation;
     this.#sessions.add(pid);
     this.#happened({type: 'adopted', number, pid, at, hasKeeper: keeper !== undefined});
+    this.#becomeReady();
     const pidfd = native().pidfdOpen(pid);
     if (pidfd >= 0) this.#watch(pid, pidfd);
     else this.#happened({type: 'ended', pid, status: 'gone'});
@@ -376,6 +384,7 @@ class ProcessSupervisor implements Supervisor {
         return;
       case Kind.Registered:
         this.#happened({type: 'registered', generation, pid});
+        this.#becomeReady();
         return;
       case Kind.Beat: {
         const hasLimit = this.#state.limits.aging.descriptors !== undefined;
