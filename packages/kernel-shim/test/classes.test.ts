@@ -136,7 +136,7 @@ serial(
 );
 
 serial('a loop that does not turn, and a process that is stopped, are killed and told as hang', async t => {
-  const {service, up} = await Supervised.start(t, {thresholdMs: 0, hangMs: 600});
+  const {service, up} = await Supervised.start(t, {thresholdMs: 0, hangMs: 2_000});
   const client = await Client.open(t, up.port);
   client.send('spin');
   const {pid} = await service.next('up');
@@ -153,12 +153,12 @@ serial('a loop that does not turn, and a process that is stopped, are killed and
 });
 
 serial('a supervisor that was stopped itself takes no service for hung', async t => {
-  const {service, up} = await Supervised.start(t, {thresholdMs: 0, hangMs: 600});
+  const {service, up} = await Supervised.start(t, {thresholdMs: 0, hangMs: 2_000});
   const client = await Client.open(t, up.port);
   // Another process measures the time: longer than the limit for sure.
   process.kill(service.supervisorPid, 'SIGSTOP');
   const {spawn} = await import('node:child_process');
-  await once(spawn(node, ['-e', 'setTimeout(() => {}, 1500)']), 'exit');
+  await once(spawn(node, ['-e', 'setTimeout(() => {}, 4000)']), 'exit');
   process.kill(service.supervisorPid, 'SIGCONT');
   t.deepEqual(await service.faults(), []);
   t.is((await client.who()).generation, 1);
