@@ -14,14 +14,26 @@ export const exchangesOf = (service: string): string => `exchanges-${service}`;
 export const RERUN_DEFAULT = 'idempotent';
 export const ATTEMPTS_DEFAULT = '3';
 
+function nodeOf([program = '', ...rest]: readonly string[], option: string): [string, string[]] {
+  if (/^node(js|\d*)$/.test(basename(program))) return [program, rest];
+  throw usageError(
+    'run',
+    `${option} starts node itself, not '${program}': zlr run ${option} -- node server.js`,
+  );
+}
+
+/** The command with which `node server.js` is started so that its listening sockets outlive it. */
+export function keepPorts(command: readonly string[]): string[] {
+  const [program, rest] = nodeOf(command, '--keep-ports');
+  return [program, '--import', import.meta.resolve('@zlr/kernel-shim/keep-ports'), ...rest];
+}
+
 /**
  * The command with which `node server.js` is started so that its HTTP connections outlive it. What it is to know goes along in this
  * process' environment, which the service has.
  */
 export function keepHttp(command: readonly string[], {name, rerun, attempts}: HttpOptions): string[] {
-  const [program = '', ...rest] = command;
-  if (!/^node(js|\d*)$/.test(basename(program)))
-    throw usageError('run', `--http starts node itself, not '${program}': zlr run --http -- node server.js`);
+  const [program, rest] = nodeOf(command, '--http');
   if (rerun !== 'idempotent' && rerun !== 'all')
     throw usageError('run', `--rerun takes idempotent or all, not '${rerun}'`);
   if (!/^\d{1,6}$/.test(attempts))

@@ -1,11 +1,11 @@
 import {type Command, parse, positive, secondsToMs, usageError} from './command.js';
 import {DEFAULT_NAME, DEFAULT_PATIENCE, DEFAULT_THRESHOLD, superviseInForeground} from './foreground.js';
-import {ATTEMPTS_DEFAULT, keepHttp, RERUN_DEFAULT} from './kept-http.js';
+import {ATTEMPTS_DEFAULT, keepHttp, keepPorts, RERUN_DEFAULT} from './kept-http.js';
 
 export const run: Command = {
   name: 'run',
   usage:
-    '[--name NAME] [--threshold SECONDS] [--patience SECONDS] [--hang SECONDS] [--max-rss MB] [--http [--rerun WHICH] [--attempts N]] -- COMMAND [ARGUMENT...]',
+    '[--name NAME] [--threshold SECONDS] [--patience SECONDS] [--hang SECONDS] [--max-rss MB] [--keep-ports | --http [--rerun WHICH] [--attempts N]] -- COMMAND [ARGUMENT...]',
   summary: 'run any service under a supervisor',
   help: `Starts COMMAND and starts it again, with the same arguments, environment, folder and channels, when it faults.
 Its standard input, output and error are this terminal's.
@@ -17,6 +17,8 @@ Its standard input, output and error are this terminal's.
   --max-rss MB         a service that has more resident memory is followed by a fresh one, before it fails, but not
                        sooner after its start than the threshold
   --patience SECONDS   for so long it is tried again when a next generation does not come up (default ${DEFAULT_PATIENCE})
+  --keep-ports         COMMAND is node with any program: its listening TCP sockets outlive it, and nobody is refused while the next
+                       generation boots. Its connections end with it
   --http               COMMAND is node with a program whose HTTP servers keep their connections, and the requests
                        that are not answered, beyond a fault: nothing of the program is changed
   --rerun WHICH        the requests that are run again after a fault: idempotent (GET, HEAD, PUT, DELETE, OPTIONS, and
@@ -37,6 +39,7 @@ Its standard input, output and error are this terminal's.
         hang: {type: 'string'},
         'max-rss': {type: 'string'},
         patience: {type: 'string', default: DEFAULT_PATIENCE},
+        'keep-ports': {type: 'boolean', default: false},
         http: {type: 'boolean', default: false},
         rerun: {type: 'string', default: RERUN_DEFAULT},
         attempts: {type: 'string', default: ATTEMPTS_DEFAULT},
@@ -49,11 +52,13 @@ Its standard input, output and error are this terminal's.
       );
     }
     if (command.length === 0) throw usageError('run', 'no command was given after --');
+    if (values.http && values['keep-ports'])
+      throw usageError('run', '--http keeps the ports, too: leave --keep-ports out');
     const hang = positive('run', 'hang', values.hang);
     const maxRss = positive('run', 'max-rss', values['max-rss']);
     return superviseInForeground({
       name: values.name,
-      command: values.http ? keepHttp(command, values) : command,
+      command: values.http ? keepHttp(command, values) : values['keep-ports'] ? keepPorts(command) : command,
       thresholdMs: secondsToMs('run', 'threshold', values.threshold),
       patienceMs: secondsToMs('run', 'patience', values.patience),
       ...(hang !== undefined && {hangMs: hang * 1000}),

@@ -36,6 +36,14 @@ const wrong: [commandLine: string, message: string][] = [
     'run --threshold soon -- node a.js',
     "--threshold takes a number of seconds, 0 or more, not 'soon'; see zlr run --help",
   ],
+  [
+    'run --http --keep-ports -- node a.js',
+    '--http keeps the ports, too: leave --keep-ports out; see zlr run --help',
+  ],
+  [
+    'run --keep-ports -- npm start',
+    "--keep-ports starts node itself, not 'npm': zlr run --keep-ports -- node server.js; see zlr run --help",
+  ],
   ['run --hang 0 -- node a.js', "--hang takes a number above 0, not '0'; see zlr run --help"],
   [
     'run --patience= -- node a.js',

@@ -85,7 +85,7 @@ export interface Supervisor {
 }
 
 /** What a keeper may take to count. */
-const COUNT_MS = 1_000;
+const COUNT_MS = 2_500;
 /** For want of descriptors, the channels wait for so long before it is tried again to hand them over. */
 const HAND_MS = 200;
 /** In this time a keeper that has been cloned has said so. */
