@@ -139,13 +139,16 @@ serial('a loop that does not turn, and a process that is stopped, are killed and
   const {service, up} = await Supervised.start(t, {thresholdMs: 0, hangMs: 2_000});
   const client = await Client.open(t, up.port);
   client.send('spin');
+  await service.next('up');
+  client.send('deadlock'); // in native code: a futex that nobody wakes
   const {pid} = await service.next('up');
   process.kill(pid, 'SIGSTOP');
   await service.next('up');
-  t.is((await client.who()).generation, 3);
+  t.is((await client.who()).generation, 4);
   t.deepEqual(
     (await service.faults()).map(({class: kind, signal}) => [kind, signal]),
     [
+      ['hang', 'SIGKILL'],
       ['hang', 'SIGKILL'],
       ['hang', 'SIGKILL'],
     ],
