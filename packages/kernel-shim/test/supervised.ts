@@ -98,6 +98,8 @@ export class Supervised {
   readonly stdin: Writable;
   readonly outcome: Promise<number | null>;
   stderr = '';
+  /** All that it has said, to be shown when a test fails. */
+  readonly #said: string[] = [];
   readonly #child: ChildProcessByStdio<Writable, Readable, Readable>;
   readonly #t: ExecutionContext;
   readonly #arrived = new Map<string, unknown[]>();
@@ -201,6 +203,7 @@ export class Supervised {
   }
 
   #onLine(line: string): void {
+    this.#said.push(line.slice(0, 300));
     const message = JSON.parse(line) as object;
     const kind = Object.keys(message)[0]!;
     if (kind === 'up') this.#last = message as Up;
@@ -219,7 +222,7 @@ export class Supervised {
     });
     const outcome = await Promise.race([closed, late]);
     clearTimeout(timer);
-    if (!this.#t.passed && this.stderr !== '') this.#t.log(this.stderr);
+    if (!this.#t.passed) this.#t.log([...this.#said.slice(-20), this.stderr].join('\n'));
     if (outcome !== 'late') return;
     const last = this.#last;
     for (const pid of [this.supervisorPid, last?.keeper, last?.pid]) if (pid) signal(pid, 'SIGKILL');
