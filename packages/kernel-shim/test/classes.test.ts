@@ -33,7 +33,9 @@ serial('every fatal signal is told as itself, and a connection outlives all of t
   let {pid} = up;
   for (const [index, signal] of FATAL.entries()) {
     t.is((await client.who()).generation, index + 1);
-    while ((await service.status()).keepers.length < 2) continue; // what is told is the matter here, not how soon it may come
+    // What is told is the matter here, not how soon it may come.
+    let {keepers} = await service.status();
+    while (keepers.length < 2) ({keepers} = await service.status());
     process.kill(pid, signal);
     pid = (await service.next('up')).pid;
   }
