@@ -245,6 +245,7 @@ struct cloning {
 static int between(void *context) {
   struct cloning *cloning = context;
   struct zlr_keeper *k = cloning->keeper;
+  setsid(); /* so that the keeper is at no instant in the service's session, of which nothing is left when the service dies */
   const long pid = clone_process(CLONE_FILES | SIGCHLD);
   if (pid == 0) {
     setsid();
