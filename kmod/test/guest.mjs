@@ -154,11 +154,13 @@ export async function boot(kernel, run, options = {}) {
   try {
     const archive = await initramfs(folder, await build(kernel), furnish);
     const append = `console=ttyS0 quiet panic=-1 zlr.run=${run} zlr.insmod=${insmod}`;
-    // KVM is not used though it may be there: nested, it hangs on some machines.
+    // KVM is not used though it may be there: nested, it hangs on some machines. Nor is cmpxchg16b, which the kernel's
+    // allocator would run on each object: seen once, an interrupt just behind the emulated one found EFLAGS made of the
+    // operand's address (VM and NT set), and the guest died of a double fault.
     const qemu = spawn(
       'qemu-system-x86_64',
       // biome-ignore format: an option and its value a line are harder to read
-      ['-accel', 'tcg', ...(counting ? ['-icount', 'shift=0,sleep=off', '-smp', '1'] : ['-smp', '2']),
+      ['-accel', 'tcg', '-cpu', 'qemu64,-cx16', ...(counting ? ['-icount', 'shift=0,sleep=off', '-smp', '1'] : ['-smp', '2']),
         '-m', String(memory), '-nodefaults', '-display', 'none', '-no-reboot', '-serial', 'stdio',
         ...(shell ? ['-fsdev', 'local,id=host,path=/,security_model=none,readonly=on,multidevs=remap', '-device', 'virtio-9p-pci,fsdev=host,mount_tag=host'] : []),
         '-kernel', `/boot/vmlinuz-${kernel}`, '-initrd', archive, '-append', append],
