@@ -1,3 +1,4 @@
+import {isatty} from 'node:tty';
 import {type SuperviseOptions, supervise} from '@zlr/kernel-shim';
 import {ServiceManager} from './systemd.js';
 
@@ -6,7 +7,7 @@ export const DEFAULT_NAME = 'zlr';
 export const DEFAULT_THRESHOLD = '60';
 export const DEFAULT_PATIENCE = '60';
 
-const ENDING_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+const ENDING_SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 
 /**
  * Supervises a service until it ends, in good order when this process is asked to end.
@@ -34,5 +35,9 @@ export async function superviseInForeground(
 function firstSignal(): Promise<'asked'> {
   return new Promise(resolve => {
     for (const signal of ENDING_SIGNALS) process.on(signal, () => resolve('asked'));
+    // The terminal has gone: an end for who has one. nohup takes it away from standard input, output and error; that it also has the
+    // signal ignored is undone by Node when it starts.
+    const hasTerminal = [0, 1, 2].some(fd => isatty(fd));
+    process.on('SIGHUP', () => hasTerminal && resolve('asked'));
   });
 }

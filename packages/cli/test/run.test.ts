@@ -1,9 +1,11 @@
-import {spawnSync} from 'node:child_process';
 // `zlr run` with services that know nothing of zlr: what holds for any program.
-import {mkdirSync, writeFileSync} from 'node:fs';
+import {spawn, spawnSync} from 'node:child_process';
+import {once} from 'node:events';
+import {existsSync, mkdirSync, readFileSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
+import {setTimeout as delay} from 'node:timers/promises';
 import test from 'ava';
-import {CommandLine} from './command-line.js';
+import {CommandLine, zlr} from './command-line.js';
 
 const node = process.execPath;
 
@@ -161,7 +163,7 @@ test('status of a name that nobody has is a failure that names it', async t => {
   t.regex(outcome.stderr, /^zlr: .*'ghost'.*\n$/);
 });
 
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   test(`${signal} lets the service end in its own order`, async t => {
     const script = `process.on('SIGTERM', () => process.stdout.write('tidied up\\n', () => process.exit()));
       process.stdin.resume();
@@ -173,6 +175,41 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     t.is((await foreground.outcome).exitCode, 0);
   });
 }
+
+for (const [how, survives] of [
+  ['', false],
+  ['nohup', true],
+] as const)
+  test(`${how || 'without nohup'}: a terminal that is closed ${survives ? 'costs nothing' : 'ends the service'}`, async t => {
+    const commandLine = new CommandLine(t);
+    const note = join(commandLine.runDir, 'lives');
+    const script = `require('fs').appendFileSync(process.argv[1], process.pid + '\\n'); process.stdin.on('error', () => {}); setInterval(() => {}, 1e6)`;
+    const command = `exec ${how} "${node}" "${zlr}" run --name hung --threshold 0 -- "${node}" -e "${script}" "${note}"`;
+    const terminal = spawn('script', ['--quiet', '--command', command, '/dev/null'], {
+      cwd: commandLine.runDir,
+      env: {...process.env, ZLR_RUN_DIR: commandLine.runDir},
+      stdio: ['pipe', 'ignore', 'inherit'],
+    });
+    t.teardown(() => terminal.kill('SIGKILL'));
+    const life = async (number: number): Promise<number> => {
+      for (;;) {
+        const pids = existsSync(note) ? readFileSync(note, 'latin1').trim().split('\n') : [];
+        if (pids.length >= number) return Number(pids[number - 1]);
+        await delay(20);
+      }
+    };
+    const pid = await life(1);
+    terminal.kill('SIGKILL');
+    await once(terminal, 'exit');
+    if (survives) {
+      process.kill(pid, 'SIGKILL');
+      t.not(await life(2), pid);
+      t.is((await commandLine.run('stop')).exitCode, 0);
+    } else {
+      while (existsSync(`/proc/${pid}`)) await delay(20);
+      t.regex((await commandLine.run('status')).stderr, /no service/);
+    }
+  });
 
 test('Ctrl-C reaches the service through its supervisor alone, also when it is pressed twice', async t => {
   const script = `process.on('SIGTERM', () => process.stdout.write('tidying\\n') && process.stdin.once('data', () => process.exit()));

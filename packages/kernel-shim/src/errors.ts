@@ -35,7 +35,10 @@ export function assertFits(of: string, given: unknown, expected: Readonly<Record
   if (wrong !== undefined) throw new ShimError('OPTION_INVALID', wrong);
 }
 
-/** The name ('EACCES') of a negative errno that native code returned. */
+const ERRNO_MIN = -4095;
+
+/** The name ('EACCES') of a negative errno that native code returned, or that another process says it met: that may be any number. */
 export function errnoName(result: number): string {
-  return getSystemErrorName(result);
+  const isErrno = Number.isInteger(result) && result >= ERRNO_MIN && result < 0;
+  return isErrno ? getSystemErrorName(result) : `error ${result}`;
 }

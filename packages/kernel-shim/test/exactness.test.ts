@@ -45,6 +45,8 @@ for (const [flags, kills, how] of [
     const result = await run(await compile(t, 'write-loop.c', flags), String(kills), seed);
     t.log(result);
     t.is(result['kills'], kills);
-    for (const what of ['unnoted', 'answers', 'queued', 'blocked']) t.true(result[what]! > 0, what);
+    // With the sanitizers what is between a call and its note is a small part of all, and the kills are few.
+    const hit = flags === sanitized ? [] : ['unnoted'];
+    for (const what of [...hit, 'answers', 'queued', 'blocked']) t.true(result[what]! > 0, what);
   });
 }

@@ -10,7 +10,8 @@ import {readlinkSync} from 'node:fs';
 import {setTimeout as delay} from 'node:timers/promises';
 import test from 'ava';
 import {Random} from '../../../test/support/random.js';
-import {Client, exited, privateMemory, Supervised, type Who} from './supervised.js';
+import {compile} from './native-program.js';
+import {Client, dist, exited, fixture, privateMemory, Supervised, type Who} from './supervised.js';
 
 const own = ['ZLR_BIRTH', 'ZLR_DOOR', 'ZLR_CHILD_ID'];
 
@@ -310,6 +311,19 @@ test.serial(
     await service.next('up');
   },
 );
+
+test.serial('a service that dies as soon as it is up takes no keeper with it', async t => {
+  const LIVES = 4;
+  const slow = await compile(t, 'slow-setsid.c', ['-O2', '-shared', '-fPIC']);
+  const {service, up} = await Supervised.start(t, {
+    command: [
+      ...['env', `LD_PRELOAD=${slow}`, process.execPath, '--no-warnings', fixture('service.mjs'), dist],
+      ...Array.from({length: LIVES}, () => 'SIGKILL'),
+    ],
+    thresholdMs: 0,
+  });
+  for (let life = 2; life <= LIVES + 1; life++) t.like(await service.next('up'), {up: life, port: up.port});
+});
 
 test.serial('no former keeper hides the end of a connection', async t => {
   const {service, up} = await Supervised.start(t);

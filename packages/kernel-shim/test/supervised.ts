@@ -11,8 +11,8 @@ import type {ExecutionContext} from 'ava';
 import type {Aging, FaultRecord, Status} from '../dist/index.js';
 import {native} from '../dist/native.js';
 
-const dist = fileURLToPath(new URL('../dist', import.meta.url));
-const fixture = (name: string): string => fileURLToPath(new URL(`fixtures/${name}`, import.meta.url));
+export const dist = fileURLToPath(new URL('../dist', import.meta.url));
+export const fixture = (name: string): string => fileURLToPath(new URL(`fixtures/${name}`, import.meta.url));
 const TIMEOUT_MS = 60_000;
 /** After a test its processes end in good order; what does not is a failure, and killed. */
 const LEFT_BEHIND_MS = 20_000;

@@ -66,6 +66,12 @@ test.serial('a wrong configuration is not tried again', async t => {
   t.is(service.count('up'), 1);
 });
 
+test.serial('of a later generation it is not believed: the same files were right a moment ago', async t => {
+  const {service} = await Supervised.start(t, {plan: ['SIGSEGV', 'exit 78', 'exit 78'], thresholdMs: 0});
+  for (let generation = 2; generation <= 4; generation++) t.is((await service.next('up')).up, generation);
+  t.is((await service.status()).generation, 4);
+});
+
 test.serial('exit code 0 is the end, after faults too', async t => {
   const service = new Supervised(t, {plan: ['SIGKILL', 'exit 0']});
   t.deepEqual(await service.next('end'), {end: {exitCode: 0, reason: 'the service ended by itself'}});
@@ -112,17 +118,20 @@ async function refusal(t: Parameters<typeof makeRunDir>[0], options: StartOption
   return {...error, service};
 }
 
-test.serial('a name that is in use is refused, and of two that start at one instant one gets it', async t => {
-  const {service} = await Supervised.start(t);
-  const {runDir} = service;
-  const {code, message} = await refusal(t, {runDir});
-  t.is(code, 'NAME_IN_USE');
-  t.regex(message, /'service' runs already; stop it \(`zlr stop --name service`\)/);
-  const two = [1, 2].map(() => new Supervised(t, {runDir, name: 'other'}));
-  const first = await Promise.race(two.flatMap((each, index) => [each.next('up').then(() => index)]));
-  const {error} = await two[1 - first]!.next('error');
-  t.is(error.code, 'NAME_IN_USE');
-});
+test.serial(
+  'a name that is in use is refused, and of twenty that start at one instant one gets it',
+  async t => {
+    const {service} = await Supervised.start(t);
+    const {runDir} = service;
+    const {code, message} = await refusal(t, {runDir});
+    t.is(code, 'NAME_IN_USE');
+    t.regex(message, /'service' runs already; stop it \(`zlr stop --name service`\)/);
+    const many = Array.from({length: 20}, () => new Supervised(t, {runDir, name: 'other'}));
+    const first = await Promise.race(many.map((each, index) => each.next('up').then(() => index)));
+    for (const other of many.filter((_, index) => index !== first))
+      t.is((await other.next('error')).error.code, 'NAME_IN_USE');
+  },
+);
 
 test.serial('a name that is none is refused before anything is made', async t => {
   for (const name of ['', '.', '..', '../escape', 'a/b', '-x', 'x'.repeat(33)]) {

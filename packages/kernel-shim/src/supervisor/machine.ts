@@ -222,6 +222,7 @@ class Step {
         return;
       case 'unspawned':
         if (s.phase !== 'pausing') return;
+        if (s.history.failedBoots === 0) this.#log(`${event.why}; trying again`);
         this.#follow(event.number - 1, decideUnstarted(s.history, s.limits, this.#nowMs, event.why));
         return;
       case 'ended':

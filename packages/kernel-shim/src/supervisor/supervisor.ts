@@ -1,6 +1,7 @@
 import {rmSync} from 'node:fs';
 import type {Server} from 'node:net';
 import {constants} from 'node:os';
+import {setTimeout as delay} from 'node:timers/promises';
 import {birthVariable} from '../backend/birth.js';
 import {readHistory, writeHistory} from '../control/history.js';
 import {
@@ -26,7 +27,16 @@ import {say} from '../say.js';
 import {adoptOrphan, type Orphan} from './adoption.js';
 import {type WaitStatus, waitStatus} from './fault.js';
 import type {Aging} from './health.js';
-import {type Effect, type Event, initialState, keepersOf, type State, step, type Timer} from './machine.js';
+import {
+  type Effect,
+  type Event,
+  initialState,
+  type Keeper,
+  keepersOf,
+  type State,
+  step,
+  type Timer,
+} from './machine.js';
 import {oomKills, ranOutOfHeap} from './memory.js';
 import {type Plan, readPlan, sealPlan} from './plan.js';
 import {endedChildren, isBelow, membersOf, openDescriptors, signal} from './processes.js';
@@ -86,12 +96,19 @@ export interface Supervisor {
 
 /** What a keeper may take to count. */
 const COUNT_MS = 2_500;
+/** How often it is looked for a keeper that is about to speak. */
+const EXPECTED_MS = 20;
 /** For want of descriptors, the channels wait for so long before it is tried again to hand them over. */
 const HAND_MS = 200;
 /** In this time a keeper that has been cloned has said so. */
 const SPEAK_MS = 1_000;
+/** Who is reaped by nobody for so long has no parent that wants to know. */
+const STRANGER_MS = 1_000;
 /** How often it is looked whether the run folder is still there. */
 const FOLDER_MS = 5_000;
+
+/** What exec says of a program that is not there, or is none (man 2 execve). */
+const MISSING: ReadonlySet<string> = new Set(['ENOENT', 'EACCES', 'ENOEXEC', 'ENOTDIR', 'EPERM']);
 
 const nowMs = (): number => Number(process.hrtime.bigint() / 1000n) / 1000;
 
@@ -127,6 +144,7 @@ class ProcessSupervisor implements Supervisor {
   #door: Door | undefined;
   #server: Server | undefined;
   #folderTimer: NodeJS.Timeout | undefined;
+  #strangerTimer: NodeJS.Timeout | undefined;
   #unmanageable = '';
   readonly #unlock: () => void;
 
@@ -257,6 +275,7 @@ class ProcessSupervisor implements Supervisor {
 
   #end(): void {
     clearInterval(this.#folderTimer);
+    clearTimeout(this.#strangerTimer);
     process.off('SIGCHLD', this.#reapOrphans);
     for (const timer of this.#timers.values()) clearTimeout(timer);
     this.#member?.close();
@@ -317,7 +336,8 @@ class ProcessSupervisor implements Supervisor {
       native().close(link.ours);
       native().close(keeperLink.ours);
       const name = errnoName(error);
-      this.#unspawned = `cannot start ${file}: ${name}; is it installed and executable?`;
+      const advice = MISSING.has(name) ? '; is it installed and executable?' : '';
+      this.#unspawned = `cannot start ${file}: ${name}${advice}`;
       this.#unspawnedErrno = name;
       if (number > 1) this.#happened({type: 'unspawned', number, why: this.#unspawned});
       return;
@@ -353,12 +373,27 @@ class ProcessSupervisor implements Supervisor {
 
   /** What was started by a generation and outlived it, has become a child of this process. */
   readonly #reapOrphans = (): void => {
+    const strangers = new Set<number>();
     for (const {pid, session} of endedChildren()) {
-      const isKnown =
-        this.#keepers.has(pid) || pid === this.#state.life?.root || pid === this.#state.life?.member;
-      if (!isKnown && (this.#sessions.has(session) || process.pid === 1)) native().reap(pid);
+      if (this.#keepers.has(pid) || pid === this.#state.life?.root || pid === this.#state.life?.member)
+        continue;
+      if (this.#sessions.has(session)) native().reap(pid);
+      else strangers.add(pid);
     }
+    if (process.pid === 1 && strangers.size > 0) this.#reapLater(strangers);
   };
+
+  /**
+   * To process 1 come the orphans of everybody, and nothing tells them from children that the program around this has started itself;
+   * but those Node reaps at once.
+   */
+  #reapLater(strangers: ReadonlySet<number>): void {
+    this.#strangerTimer ??= setTimeout(() => {
+      this.#strangerTimer = undefined;
+      for (const {pid} of endedChildren()) if (strangers.has(pid)) native().reap(pid);
+      this.#reapOrphans();
+    }, STRANGER_MS).unref();
+  }
 
   #listenToMember(link: Link): void {
     this.#member = link;
@@ -649,11 +684,18 @@ class ProcessSupervisor implements Supervisor {
     };
   }
 
-  #countChannels(): Promise<number> {
-    const {life, source} = this.#state;
-    // Those of the former generation leave when the channels are handed over, of which the word may still be on its way.
-    const [keeper] = [source, life?.number].flatMap(number => keepersOf(this.#state, number));
-    if (!keeper) return Promise.resolve(0);
+  async #countChannels(): Promise<number> {
+    const until = nowMs() + COUNT_MS;
+    let keeper: Keeper | undefined;
+    for (;;) {
+      const {life, source, expected} = this.#state;
+      // Those of the former generation leave when the channels are handed over, of which the word may still be on its way.
+      [keeper] = [source, life?.number].flatMap(number => keepersOf(this.#state, number));
+      if (keeper || expected.size === 0 || nowMs() > until) break;
+      await delay(EXPECTED_MS); // one that stands already is about to speak
+    }
+    if (!keeper) return 0;
+    const {pid} = keeper;
     const sequence = ++this.#counted;
     return new Promise(resolve => {
       const timer = setTimeout(() => answer(0), COUNT_MS);
@@ -663,7 +705,7 @@ class ProcessSupervisor implements Supervisor {
         resolve(channels);
       };
       this.#counts.set(sequence, answer);
-      this.#tell(keeper.pid, {kind: Kind.Count, sequence});
+      this.#tell(pid, {kind: Kind.Count, sequence});
     });
   }
 
