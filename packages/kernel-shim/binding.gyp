@@ -5,6 +5,7 @@
       "sources": [
         "native/addon/addon.c",
         "native/addon/addon_exchange.c",
+        "native/addon/addon_hang.c",
         "native/addon/addon_hold.c",
         "native/addon/addon_keeper.c",
         "native/addon/addon_module.c",

@@ -69,6 +69,9 @@ export interface Native {
   /** The marked descriptors that the kernel module has put into this process. */
   inherited(): {channels: number[]; files: number[]; were: number[]};
   orderly(): void;
+  /** A ZLR_STACK is sent when there was no beat for so long; 0: none is. -ENOTSUP: this Node's V8 is another. */
+  stackAfter(limitMs: number, link: number, generation: number): number;
+  beat(): void;
   /** Fills [cookie low, cookie high, written, read, unread, peer ended, dead]. */
   books(fd: number, out: Float64Array): number;
   listen(address: string, port: number, backlog: number): number;

@@ -148,6 +148,17 @@ serial('a loop that does not turn, and a process that is stopped, are killed and
   process.kill(pid, 'SIGSTOP');
   await service.next('up');
   t.is((await client.who()).generation, 4);
+  const said: string[] = [];
+  while (service.count('log') > 0) said.push((await service.next('log')).log);
+  const hangs = said.flatMap((line, index) => (line.includes(' hangs: ') ? [index] : []));
+  t.regex(said[hangs[0]!]!, /no heartbeat for 2\.5 s; killing it\. Its JavaScript is at:$/);
+  t.regex(said[hangs[0]! + 1]!, /^ {4}at spin \(file:\/\/.*\/service\.mjs:\d+:\d+\)$/);
+  t.true(
+    said.some(line => /^ {4}at .*onStreamRead \(node:internal/.test(line)),
+    said.join('\n'),
+  );
+  t.is(hangs.length, 3);
+  t.regex(said[hangs[2]!]!, /It does not say where: it is stopped, or in native code$/);
   t.deepEqual(
     (await service.faults()).map(({class: kind, signal}) => [kind, signal]),
     [

@@ -71,7 +71,11 @@ serial('whatever a service says over its links harms nobody', async t => {
   let {pid} = up;
   for (let generation = 1; generation <= 5; generation++) {
     await twoKeepers(service);
+    const open = (): number => readdirSync(`/proc/${service.supervisorPid}/fd`).length;
+    const before = open();
     t.true((await client.ask<{sent: number}>('junk')).sent > 0);
+    await service.status(); // by then it has heard
+    t.true(open() <= before + 2, `${open()} descriptors instead of ${before}`); // the connections of the two questions
     process.kill(pid, 'SIGKILL');
     ({pid} = await service.next('up'));
     t.like(await client.who(), {generation: generation + 1, pid});

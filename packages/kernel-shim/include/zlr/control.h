@@ -58,12 +58,13 @@ enum zlr_kind {
   ZLR_REPLAN = 37,    /* fd: what it wants its successors to be started as */
   ZLR_CLONED = 38,    /* the answer to KEEP; pid: the keeper's; value: errno when there is none */
   ZLR_BEAT = 39,      /* its event loop turns; value: RSS, extra: V8's heap, in bytes; flags: ms that the beat came late */
+  ZLR_STACK = 40,     /* fd: where its JavaScript is, a frame a line; value: frames. Its event loop does not turn */
   /* a decider to a generation */
   ZLR_HAND = 48,      /* fd: where to ask for the channels */
   ZLR_NOTHING = 49,   /* there is nothing to take over */
   ZLR_KEEP = 50,      /* fd: the link of the keeper that it shall clone: no other is left */
   ZLR_KEEPER = 51,    /* pid: its leading keeper's now, 0: there is none */
-  ZLR_WATCH = 52,     /* value: ms from beat to beat */
+  ZLR_WATCH = 52,     /* value: ms from beat to beat; extra: ms without one after which it is to say where it is, 0: never */
   ZLR_RENEW = 53,     /* it has grown old: end between two turns of the event loop */
   /* the next generation and the keeper that serves it */
   ZLR_NEXT = 64,      /* value: the descriptor to go on at */

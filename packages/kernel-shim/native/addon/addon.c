@@ -100,6 +100,7 @@ NAPI_MODULE_INIT() {
   export_function(env, exports, "readAt", read_at);
   export_function(env, exports, "close", close_fd);
   zlr_export_process(env, exports);
+  zlr_export_hang(env, exports);
   zlr_export_keeper(env, exports);
   zlr_export_hold(env, exports);
   zlr_export_reactor(env, exports);

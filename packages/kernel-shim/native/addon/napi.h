@@ -97,6 +97,7 @@ static inline void export_function(napi_env env, napi_value exports, const char 
 }
 
 void zlr_export_reactor(napi_env env, napi_value exports);
+void zlr_export_hang(napi_env env, napi_value exports);
 void zlr_export_process(napi_env env, napi_value exports);
 void zlr_export_keeper(napi_env env, napi_value exports);
 void zlr_export_hold(napi_env env, napi_value exports);

@@ -26,6 +26,7 @@ class KeeperBackend implements Backend {
   /** A beat that nobody reads is no loss. */
   readonly #heartbeat = new Heartbeat(({rssBytes, heapBytes, lateMs}) => {
     const {generation} = this;
+    native().beat();
     this.#link.send({kind: Kind.Beat, generation, value: rssBytes, extra: heapBytes, flags: lateMs});
   });
   /** What it wants its successors to be started as, if not as it was itself. */
@@ -164,6 +165,7 @@ class KeeperBackend implements Backend {
         return word.kind;
       case Kind.Watch:
         this.#heartbeat.start(word.value);
+        this.#link.giveTo(fd => native().stackAfter(word.extra, fd, this.generation));
         return word.kind;
       case Kind.Renew:
         // As in a fault, but between two turns: what was begun in this one is done.

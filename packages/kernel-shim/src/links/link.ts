@@ -29,6 +29,11 @@ export class Link {
     return this.#fd >= 0;
   }
 
+  /** For who sends words over it from native code; the descriptor stays this link's. */
+  giveTo(use: (fd: number) => void): void {
+    if (this.#fd >= 0) use(this.#fd);
+  }
+
   /** False: nobody is there to hear it, or he does not listen. A descriptor that goes with it stays the caller's, too. */
   send(word: Partial<Word> & {kind: number}, fd = -1): boolean {
     if (this.#fd < 0) return false;

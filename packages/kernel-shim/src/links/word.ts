@@ -19,6 +19,7 @@ export const Kind = {
   Replan: 37,
   Cloned: 38,
   Beat: 39,
+  Stack: 40,
   Hand: 48,
   Nothing: 49,
   Keep: 50,

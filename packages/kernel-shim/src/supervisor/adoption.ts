@@ -22,7 +22,9 @@ export async function adoptOrphan(dir: RunDir): Promise<Orphan | undefined> {
     if (!note) return undefined;
     const keeper = await ask(dir.door);
     if (keeper) return {note, keeper};
-    if (native().linkKnock(dir.door) < 0 || tries === TRIES) return {note, keeper: undefined};
+    const link = native().linkKnock(dir.door);
+    if (link >= 0) native().close(link);
+    if (link < 0 || tries === TRIES) return {note, keeper: undefined};
     await delay(TRY_MS);
   }
 }

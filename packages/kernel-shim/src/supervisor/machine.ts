@@ -57,6 +57,8 @@ export interface Life {
   health: Health | undefined;
   /** Its heartbeat is overdue: if none comes now, it hangs. */
   doubted: boolean;
+  /** Where its JavaScript was when beats were missed; undefined: it has not said. */
+  stack: readonly string[] | undefined;
   /** Beats in a row beyond a limit. */
   agedBeats: number;
   /** Why it was, or is being, killed, if that is known better than from its wait status. */
@@ -111,6 +113,8 @@ export type Event =
   | {type: 'unspawned'; number: number; why: string}
   | {type: 'ended'; pid: number; status: WaitStatus | 'gone'; outOfMemory?: boolean}
   | {type: 'beat'; generation: number; pid: number; health: Health}
+  /** What its JavaScript does instead of beating, a frame a line. */
+  | {type: 'stack'; generation: number; pid: number; frames: readonly string[]}
   /** A link that was given away for a keeper of that generation is closed, and no keeper has spoken on it. */
   | {type: 'link lost'; of: number}
   | {type: 'member'; generation: number; pid: number}
@@ -140,7 +144,7 @@ export type Effect =
   | {do: 'kill'; pid: number}
   | {do: 'terminate'; root: number}
   /** The generation is to beat so often. */
-  | {do: 'watch'; everyMs: number}
+  | {do: 'watch'; everyMs: number; hangMs: number}
   | {do: 'renew'}
   | {do: 'sweep'; root: number}
   | {do: 'set timer'; timer: Timer; ms: number}
@@ -251,6 +255,9 @@ class Step {
         life!.health = event.health; // the last one may be heard after its death
         if (s.phase === 'living') this.#onBeat(event.health);
         return;
+      case 'stack':
+        if (this.#isMember(event)) life!.stack = event.frames;
+        return;
       case 'claim':
         if (!this.#isMember(event) || s.phase !== 'living') return;
         life!.servedBy = 0; // what it was given came to nothing
@@ -356,13 +363,15 @@ class Step {
 
   #watch(): void {
     const {hangMs} = this.#s.limits;
-    this.#do({do: 'watch', everyMs: hangMs > 0 ? Math.max(1, Math.min(BEAT_MS, hangMs / 4)) : BEAT_MS});
+    const everyMs = hangMs > 0 ? Math.max(1, Math.min(BEAT_MS, hangMs / 4)) : BEAT_MS;
+    this.#do({do: 'watch', everyMs, hangMs});
     this.#expectBeat();
   }
 
   #expectBeat(): void {
     const {life, limits} = this.#s;
     life!.doubted = false;
+    life!.stack = undefined;
     if (limits.hangMs > 0) this.#do({do: 'set timer', timer: 'hang', ms: limits.hangMs});
   }
 
@@ -400,8 +409,9 @@ class Step {
     }
     life.verdict ??= 'hang';
     this.#log(
-      `generation ${life.number} (pid ${life.member}) hangs: no heartbeat for ${(s.limits.hangMs * 1.25) / 1000} s; killing it`,
+      `generation ${life.number} (pid ${life.member}) hangs: no heartbeat for ${(s.limits.hangMs * 1.25) / 1000} s; killing it. ${life.stack ? 'Its JavaScript is at:' : 'It does not say where: it is stopped, or in native code'}`,
     );
+    for (const frame of life.stack ?? []) this.#log(`    at ${frame}`);
     this.#do({do: 'sweep', root: life.root});
   }
 
@@ -863,6 +873,7 @@ function newLife(number: number, root: number, startedMs: number, startedAt: str
     endedMs: 0,
     health: undefined,
     doubted: false,
+    stack: undefined,
     agedBeats: 0,
     verdict: undefined,
   };

@@ -1,4 +1,4 @@
-import {closeSync, fstatSync, readSync} from 'node:fs';
+import {fstatSync, readSync} from 'node:fs';
 import {errnoName, ShimError} from '../errors.js';
 import {native} from '../native.js';
 
@@ -20,21 +20,18 @@ export function sealPlan({file, argv, envp}: Plan): number {
 const HEAD = 12;
 const SIZE_MAX = 8 << 20;
 
-/** What a service wants its successors to be started as; undefined: it is no plan (native/keeper/plan.h). Closes the memfd. */
+/** What a service wants its successors to be started as; undefined: it is no plan (native/keeper/plan.h). */
 export function readPlan(fd: number): Plan | undefined {
-  try {
-    const {size} = fstatSync(fd);
-    if (size < HEAD || size > SIZE_MAX) return undefined;
-    const bytes = Buffer.alloc(size);
-    if (readSync(fd, bytes, 0, size, 0) !== size) return undefined;
-    const args = bytes.readUInt32LE(0);
-    const vars = bytes.readUInt32LE(4);
-    const strings = bytes.toString('utf8', HEAD).split('\0');
-    if (bytes.readUInt32LE(8) !== size - HEAD || strings.length !== 1 + args + vars + 1 || args === 0) {
-      return undefined;
-    }
-    return {file: strings[0]!, argv: strings.slice(1, 1 + args), envp: strings.slice(1 + args, -1)};
-  } finally {
-    closeSync(fd);
+  const stat = fstatSync(fd);
+  const {size} = stat;
+  if (!stat.isFile() || size < HEAD || size > SIZE_MAX) return undefined;
+  const bytes = Buffer.alloc(size);
+  if (readSync(fd, bytes, 0, size, 0) !== size) return undefined;
+  const args = bytes.readUInt32LE(0);
+  const vars = bytes.readUInt32LE(4);
+  const strings = bytes.toString('utf8', HEAD).split('\0');
+  if (bytes.readUInt32LE(8) !== size - HEAD || strings.length !== 1 + args + vars + 1 || args === 0) {
+    return undefined;
   }
+  return {file: strings[0]!, argv: strings.slice(1, 1 + args), envp: strings.slice(1 + args, -1)};
 }

@@ -40,6 +40,7 @@ import {
 import {oomKills, ranOutOfHeap} from './memory.js';
 import {type Plan, readPlan, sealPlan} from './plan.js';
 import {endedChildren, isBelow, membersOf, openDescriptors, signal} from './processes.js';
+import {readStack} from './stack.js';
 
 export interface SuperviseOptions {
   /** Names the service among those of this user. */
@@ -236,7 +237,7 @@ class ProcessSupervisor implements Supervisor {
         this.#member?.send({kind: Kind.Keeper, pid: effect.keeper});
         return;
       case 'watch':
-        this.#member?.send({kind: Kind.Watch, value: Math.round(effect.everyMs)});
+        this.#member?.send({kind: Kind.Watch, value: Math.round(effect.everyMs), extra: effect.hangMs});
         return;
       case 'renew':
         this.#member?.send({kind: Kind.Renew});
@@ -398,7 +399,7 @@ class ProcessSupervisor implements Supervisor {
   #listenToMember(link: Link): void {
     this.#member = link;
     link.listen(
-      word => this.#onMemberWord(link, word),
+      closing(word => this.#onMemberWord(link, word)),
       () => {},
       false,
     );
@@ -428,6 +429,9 @@ class ProcessSupervisor implements Supervisor {
         this.#happened({type: 'beat', generation, pid, health});
         return;
       }
+      case Kind.Stack:
+        this.#happened({type: 'stack', generation, pid, frames: readStack(word.fd)});
+        return;
       case Kind.Claim:
         this.#happened({type: 'claim', generation, pid});
         return;
@@ -504,7 +508,7 @@ class ProcessSupervisor implements Supervisor {
   /** @param keeper who is at the other end; 0: it has not said so yet */
   #hear(link: Link, keeper: number, of: number): void {
     link.listen(
-      word => {
+      closing(word => {
         if (word.kind !== Kind.Keeping) {
           this.#onKeeperWord(keeper, word);
           return;
@@ -512,7 +516,7 @@ class ProcessSupervisor implements Supervisor {
         if (keeper !== 0) return;
         keeper = word.senderPid;
         this.#onKeeping(keeper, link, word);
-      },
+      }),
       () => {
         this.#given.delete(link);
         if (keeper === 0) this.#happened({type: 'link lost', of});
@@ -713,6 +717,17 @@ class ProcessSupervisor implements Supervisor {
     this.#happened({type: 'stop'});
     await this.done;
   }
+}
+
+/** What comes with a word is closed when the word was heard, whatever it was: a service must not fill this process' table. */
+function closing(hear: (word: Received) => void): (word: Received) => void {
+  return word => {
+    try {
+      hear(word);
+    } finally {
+      if (word.fd >= 0) native().close(word.fd);
+    }
+  };
 }
 
 function planOf({command, env}: SuperviseOptions, dir: RunDir): Plan {

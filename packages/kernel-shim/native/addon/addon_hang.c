@@ -1,0 +1,198 @@
+/*
+ * What JavaScript does when the event loop does not turn: a thread sees that no beat comes, and asks V8 to stop at the next place where
+ * it can, a loop's end or a call; there the stack is read, and sent to the supervisor, which may end this process soon. Code that never
+ * comes back to JavaScript answers nothing, and says by that where it is.
+ *
+ * Node-API has no call for it. V8's own are looked up by the names that they have had since Node 20; where one is missing nothing is told.
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../link/link.h"
+#include "napi.h"
+
+enum { FRAMES_MAX = 30, NAME_MAX_BYTES = 200, DETAILED = 0x7f };
+
+static const uint64_t MS = 1000000, SECOND = 1000000000;
+
+/* A local handle is a pointer, here as in Node-API. */
+typedef napi_value local;
+struct location {
+  int line, column; /* from 0 */
+};
+
+static struct {
+  void *(*get_current)(void);
+  void (*request_interrupt)(void *isolate, void (*callback)(void *isolate, void *data), void *data);
+  local (*current_stack)(void *isolate, int limit, int options);
+  int (*frame_count)(local stack);
+  local (*frame_at)(local stack, void *isolate, uint32_t index);
+  struct location (*location)(local frame);
+  local (*function_name)(local frame);
+  local (*script_name)(local frame);
+} v8;
+
+static bool find_v8(void) {
+  const struct {
+    void *to;
+    const char *name;
+  } calls[] = {{&v8.get_current, "_ZN2v87Isolate10GetCurrentEv"},
+               {&v8.request_interrupt, "_ZN2v87Isolate16RequestInterruptEPFvPS0_PvES2_"},
+               {&v8.current_stack, "_ZN2v810StackTrace17CurrentStackTraceEPNS_7IsolateEiNS0_17StackTraceOptionsE"},
+               {&v8.frame_count, "_ZNK2v810StackTrace13GetFrameCountEv"},
+               {&v8.frame_at, "_ZNK2v810StackTrace8GetFrameEPNS_7IsolateEj"},
+               {&v8.location, "_ZNK2v810StackFrame11GetLocationEv"},
+               {&v8.function_name, "_ZNK2v810StackFrame15GetFunctionNameEv"},
+               {&v8.script_name, "_ZNK2v810StackFrame24GetScriptNameOrSourceURLEv"}};
+  for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+    void *const call = dlsym(RTLD_DEFAULT, calls[i].name);
+    if (!call) return false;
+    memcpy(calls[i].to, &call, sizeof call);
+  }
+  return true;
+}
+
+/* One in a process: of its main thread. */
+static struct {
+  pthread_mutex_t lock;
+  pthread_cond_t changed;
+  pthread_t thread;
+  bool runs, ends;
+  uint64_t limit_ns; /* 0: nobody wants to know */
+  int link;
+  uint32_t generation;
+  napi_env env;
+  void *isolate;
+} hang = {.lock = PTHREAD_MUTEX_INITIALIZER};
+static _Atomic uint64_t last_beat;
+
+static uint64_t now_ns(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * SECOND + (uint64_t)now.tv_nsec;
+}
+
+/* --- on the main thread, amid JavaScript: nothing here may run any ------------------------------------------------- */
+
+static const char *text_of(napi_env env, local string, char bytes[NAME_MAX_BYTES], const char *otherwise) {
+  size_t length = 0;
+  const bool has = string && napi_get_value_string_utf8(env, string, bytes, NAME_MAX_BYTES, &length) == napi_ok && length > 0;
+  return has ? bytes : otherwise;
+}
+
+static void tell(void *isolate, void *data) {
+  (void)data;
+  napi_env env = hang.env;
+  if (!env) return;
+  const int memfd = memfd_create("zlr-stack", MFD_CLOEXEC);
+  if (memfd < 0) return; /* the supervisor will say that it knows nothing more */
+  napi_handle_scope scope;
+  MUST(napi_open_handle_scope(env, &scope));
+  const local stack = v8.current_stack(isolate, FRAMES_MAX, DETAILED);
+  const int count = stack ? v8.frame_count(stack) : 0;
+  for (int i = 0; i < count; i++) {
+    const local frame = v8.frame_at(stack, isolate, (uint32_t)i);
+    const struct location at = v8.location(frame);
+    char name[NAME_MAX_BYTES], script[NAME_MAX_BYTES];
+    dprintf(memfd, "%s (%s:%d:%d)\n", text_of(env, v8.function_name(frame), name, "<anonymous>"),
+            text_of(env, v8.script_name(frame), script, "<unknown>"), at.line + 1, at.column + 1);
+  }
+  MUST(napi_close_handle_scope(env, scope));
+  const struct zlr_word word = {.kind = ZLR_STACK, .generation = hang.generation, .value = (uint64_t)count};
+  zlr_send(hang.link, &word, NULL, &memfd, 1);
+  close(memfd);
+}
+
+/* --- the thread ------------------------------------------------------------------------------------------------------ */
+
+static void wait_until(uint64_t ns) {
+  const struct timespec until = {(time_t)(ns / SECOND), (long)(ns % SECOND)};
+  pthread_cond_timedwait(&hang.changed, &hang.lock, &until);
+}
+
+static void *watch(void *unused) {
+  (void)unused;
+  uint64_t asked = 0; /* behind which beat */
+  pthread_mutex_lock(&hang.lock);
+  while (!hang.ends) {
+    const uint64_t beat = atomic_load(&last_beat), now = now_ns(), limit = hang.limit_ns;
+    if (limit == 0) {
+      pthread_cond_wait(&hang.changed, &hang.lock);
+    } else if (now < beat + limit || asked == beat) {
+      wait_until((asked == beat ? now : beat) + limit);
+    } else {
+      asked = beat;
+      v8.request_interrupt(hang.isolate, tell, NULL);
+    }
+  }
+  pthread_mutex_unlock(&hang.lock);
+  return NULL;
+}
+
+static void end(void *unused) {
+  (void)unused;
+  pthread_mutex_lock(&hang.lock);
+  hang.ends = true;
+  hang.env = NULL;
+  pthread_cond_signal(&hang.changed);
+  pthread_mutex_unlock(&hang.lock);
+  if (hang.runs) pthread_join(hang.thread, NULL);
+  hang.runs = false;
+}
+
+static int start(napi_env env) {
+  if (!find_v8()) return -ENOTSUP;
+  pthread_condattr_t monotonic;
+  pthread_condattr_init(&monotonic);
+  pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+  pthread_cond_init(&hang.changed, &monotonic);
+  hang.env = env;
+  hang.isolate = v8.get_current();
+  hang.ends = false;
+  sigset_t all, mask; /* signals are for the others */
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &mask);
+  const int error = pthread_create(&hang.thread, NULL, watch, NULL);
+  pthread_sigmask(SIG_SETMASK, &mask, NULL);
+  if (error) return -error;
+  hang.runs = true;
+  MUST(napi_add_env_cleanup_hook(env, end, NULL));
+  return 0;
+}
+
+/* stackAfter(limitMs, link, generation): 0 or -errno. From here on, a stack is sent when no beat came for so long; 0: none is. */
+static napi_value stack_after(napi_env env, napi_callback_info info) {
+  struct args args = get_args(env, info);
+  const uint64_t limit = get_uint(env, args.at[0]);
+  pthread_mutex_lock(&hang.lock);
+  hang.limit_ns = limit * MS;
+  hang.link = get_int(env, args.at[1]);
+  hang.generation = get_uint(env, args.at[2]);
+  atomic_store(&last_beat, now_ns());
+  int error = 0;
+  if (hang.runs) pthread_cond_signal(&hang.changed);
+  else if (limit > 0) error = start(env);
+  pthread_mutex_unlock(&hang.lock);
+  return make_int(env, error);
+}
+
+/* beat() */
+static napi_value beat(napi_env env, napi_callback_info info) {
+  (void)info;
+  atomic_store(&last_beat, now_ns());
+  return make_int(env, 0);
+}
+
+void zlr_export_hang(napi_env env, napi_value exports) {
+  export_function(env, exports, "stackAfter", stack_after);
+  export_function(env, exports, "beat", beat);
+}
