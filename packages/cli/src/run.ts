@@ -1,11 +1,31 @@
+import type {Aging} from '@zlr/kernel-shim';
 import {type Command, parse, positive, secondsToMs, usageError} from './command.js';
 import {DEFAULT_NAME, DEFAULT_PATIENCE, DEFAULT_THRESHOLD, superviseInForeground} from './foreground.js';
 import {ATTEMPTS_DEFAULT, keepHttp, keepPorts, RERUN_DEFAULT} from './kept-http.js';
 
+/** The limits of age, what of it each is, and how much of that its option counts in. */
+const LIMITS = {
+  'max-rss': ['rssBytes', 1e6],
+  'max-heap': ['heapBytes', 1e6],
+  'max-files': ['descriptors', 1],
+  'max-delay': ['delayMs', 1],
+  'max-growth': ['rssBytesPerHour', 1e6],
+} as const satisfies Record<string, readonly [keyof Aging, number]>;
+
+function agingOf(values: {readonly [name in keyof typeof LIMITS]?: string | undefined}): Aging {
+  const aging: Aging = {};
+  for (const name of Object.keys(LIMITS) as (keyof typeof LIMITS)[]) {
+    const [key, unit] = LIMITS[name];
+    const limit = positive('run', name, values[name]);
+    if (limit !== undefined) aging[key] = limit * unit;
+  }
+  return aging;
+}
+
 export const run: Command = {
   name: 'run',
   usage:
-    '[--name NAME] [--threshold SECONDS] [--patience SECONDS] [--hang SECONDS] [--max-rss MB] [--keep-ports | --http [--rerun WHICH] [--attempts N]] -- COMMAND [ARGUMENT...]',
+    '[--name NAME] [--threshold SECONDS] [--patience SECONDS] [--hang SECONDS] [--max-rss MB] [--max-heap MB] [--max-files N] [--max-delay MS] [--max-growth MB] [--keep-ports | --http [--rerun WHICH] [--attempts N]] -- COMMAND [ARGUMENT...]',
   summary: 'run any service under a supervisor',
   help: `Starts COMMAND and starts it again, with the same arguments, environment, folder and channels, when it faults.
 Its standard input, output and error are this terminal's.
@@ -15,7 +35,11 @@ Its standard input, output and error are this terminal's.
                        of them in a row end the service (default ${DEFAULT_THRESHOLD}; 0: every fault is transient)
   --hang SECONDS       a service whose event loop does not turn for so long is killed and started again (default: it may)
   --max-rss MB         a service that has more resident memory is followed by a fresh one, before it fails, but not
-                       sooner after its start than the threshold
+                       sooner after its start than the threshold; so with
+  --max-heap MB          V8's heap
+  --max-files N          open descriptors
+  --max-delay MS         the time by which its event loop is late
+  --max-growth MB        what its resident memory grows by in an hour, after the first half of one
   --patience SECONDS   for so long it is tried again when a next generation does not come up (default ${DEFAULT_PATIENCE})
   --keep-ports         COMMAND is node with any program: its listening TCP sockets outlive it, and nobody is refused while the next
                        generation boots. Its connections end with it
@@ -38,6 +62,10 @@ Its standard input, output and error are this terminal's.
         threshold: {type: 'string', default: DEFAULT_THRESHOLD},
         hang: {type: 'string'},
         'max-rss': {type: 'string'},
+        'max-heap': {type: 'string'},
+        'max-files': {type: 'string'},
+        'max-delay': {type: 'string'},
+        'max-growth': {type: 'string'},
         patience: {type: 'string', default: DEFAULT_PATIENCE},
         'keep-ports': {type: 'boolean', default: false},
         http: {type: 'boolean', default: false},
@@ -55,14 +83,13 @@ Its standard input, output and error are this terminal's.
     if (values.http && values['keep-ports'])
       throw usageError('run', '--http keeps the ports, too: leave --keep-ports out');
     const hang = positive('run', 'hang', values.hang);
-    const maxRss = positive('run', 'max-rss', values['max-rss']);
     return superviseInForeground({
       name: values.name,
       command: values.http ? keepHttp(command, values) : values['keep-ports'] ? keepPorts(command) : command,
       thresholdMs: secondsToMs('run', 'threshold', values.threshold),
       patienceMs: secondsToMs('run', 'patience', values.patience),
       ...(hang !== undefined && {hangMs: hang * 1000}),
-      ...(maxRss !== undefined && {aging: {rssBytes: maxRss * 1e6}}),
+      aging: agingOf(values),
     });
   },
 };

@@ -80,6 +80,31 @@ test('a command that does not exist is a failure that names it', async t => {
 
 const stays = 'console.log("up"); process.stdin.resume()';
 
+// A service that is supervised, and just stays: it is beyond each of these limits all the time, and its loop is late each second.
+for (const [limit, told] of Object.entries({
+  '--max-rss 1': /resident memory in bytes: \d{7,}, the limit is 1000000\)/,
+  '--max-heap 1': /V8's heap in bytes: \d{7,}, the limit is 1000000\)/,
+  '--max-files 3': /open descriptors: \d+, the limit is 3\)/,
+  '--max-delay 5': /event-loop delay in ms: \d+, the limit is 5\)/,
+}))
+  test(`${limit}: who is beyond it is followed by a fresh one, and the log says why`, async t => {
+    const busy = `setInterval(() => { for (const until = Date.now() + 300; Date.now() < until; ); }, 350)`;
+    const shim = new URL('../../kernel-shim/dist/index.js', import.meta.url).href;
+    const script = `import(${JSON.stringify(shim)}).then(({reregist, endOrderly, generation}) => {
+      process.on('SIGTERM', () => { endOrderly(); process.exit(); });
+      reregist();
+      ${busy};
+      console.log(generation());
+    })`;
+    const foreground = new CommandLine(t).start(
+      ...['run', '--threshold', '0', ...limit.split(' '), '--', node, '-e', script],
+    );
+    t.is(await foreground.line(), '1');
+    t.is(await foreground.line(), '2');
+    foreground.signal('SIGTERM');
+    t.regex((await foreground.outcome).stderr, told);
+  });
+
 test('a name that is in use is refused', async t => {
   const commandLine = new CommandLine(t);
   await commandLine.start('run', '--name', 'twice', '--', node, '-e', stays).line();

@@ -197,3 +197,19 @@ serial(
     }
   },
 );
+
+serial('a service that grows and grows is followed by a fresh one, with its connections', async t => {
+  // A beat every 500 ms, and each is a period: 15 s are enough to tell.
+  const {service, up} = await Supervised.start(t, {
+    thresholdMs: 0,
+    hangMs: 2_000,
+    aging: {descriptorsPerHour: 10_000},
+  });
+  const client = await Client.open(t, up.port);
+  client.send('grow');
+  t.is((await service.next('up')).up, 2);
+  t.is((await client.who()).generation, 2);
+  const said: string[] = [];
+  while (service.count('log') > 0) said.push((await service.next('log')).log);
+  t.regex(said.join('\n'), /has grown old \(growth of open descriptors per hour: \d+, the limit is 10000\)/);
+});

@@ -409,11 +409,13 @@ test('through all orders of two faults and more, one generation is in charge, an
 });
 
 /** A first generation that has registered, and what was done since. */
-function registered(limits: {hangMs: number; thresholdMs: number}): {
+function registered(
+  limits: {hangMs: number; thresholdMs: number},
+  state = initialState({patienceMs: 60_000, aging: {rssBytes: 1e9}, ...limits}),
+): {
   state: State;
   happen: (event: Event, atMs: number) => Effect[];
 } {
-  const state = initialState({patienceMs: 60_000, aging: {rssBytes: 1e9}, ...limits});
   const happen = (event: Event, atMs: number): Effect[] => step(state, event, atMs);
   happen({type: 'start'}, 0);
   happen({type: 'spawned', number: 1, pid: 7, at: new Date(0).toISOString()}, 0);
@@ -437,6 +439,42 @@ test('silence is a hang only when no beat was waiting to be heard', t => {
   happen(beat(0), 401);
   t.is(sweeps(happen({type: 'timer', timer: 'hang'}, 900)), 0);
   t.is(sweeps(happen({type: 'timer', timer: 'hang'}, 1_000)), 1);
+});
+
+test('growth is the slope of what is left of each period, and of no sawtooth above it', t => {
+  // The default threshold: a period is a minute, a beat a second.
+  const run = (perHour: number, noise: number): {at: number | undefined; why: string} => {
+    const state = initialState({
+      patienceMs: 60_000,
+      hangMs: 0,
+      thresholdMs: 60_000,
+      aging: {rssBytesPerHour: 50e6},
+    });
+    const {happen} = registered({hangMs: 0, thresholdMs: 60_000}, state);
+    for (let second = 0; second < 3 * 3600; second++) {
+      const rss = 200e6 + (perHour * second) / 3600 + noise * ((second % 45) / 45);
+      const effects = happen(beat(rss), second * 1000);
+      const said = effects.find(effect => effect.do === 'log');
+      if (effects.some(effect => effect.do === 'renew')) return {at: second / 60, why: said!.line};
+    }
+    return {at: undefined, why: ''};
+  };
+  t.is(run(0, 300e6).at, undefined, 'garbage is no growth');
+  t.is(run(40e6, 300e6).at, undefined);
+  const {at, why} = run(60e6, 300e6);
+  t.true(at! >= 30 && at! < 32, `${at} minutes`);
+  t.regex(why, /growth of resident memory in bytes per hour: (59|60|61)\d{6}, the limit is 50000000/);
+  // What a start takes is forgotten in time: growth is that of the last hour.
+  const {happen} = registered(
+    {hangMs: 0, thresholdMs: 60_000},
+    initialState({patienceMs: 0, hangMs: 0, thresholdMs: 60_000, aging: {rssBytesPerHour: 50e6}}),
+  );
+  const renewed = Array.from({length: 10_800}, (_, second) =>
+    happen(beat(200e6 + 20e6 * Math.min(1, second / 300)), second * 1000).some(
+      effect => effect.do === 'renew',
+    ),
+  );
+  t.false(renewed.includes(true), '20 MB in the first five minutes, and no more');
 });
 
 test('age is three beats in a row beyond a limit, and not sooner than the threshold', t => {

@@ -92,8 +92,12 @@ test.serial('another user cannot command a service, with a supervisor or without
   await service.killSupervisor();
   process.kill(up.pid, 'SIGKILL');
   await service.next('up');
-  chmodSync(door, 0o777); // the keepers' own now
-  t.deepEqual(speak(door, 'words', words, AS_NOBODY), ['nothing', 'nothing']);
+  let heard: string[];
+  do {
+    // The keepers' own now, whose present one opens it in its own time.
+    if (existsSync(door)) chmodSync(door, 0o777);
+    heard = speak(door, 'words', words, AS_NOBODY);
+  } while (heard.some(each => each !== 'nothing'));
   const {pid} = await client.who();
   process.kill(pid, 'SIGKILL');
   await service.next('up');

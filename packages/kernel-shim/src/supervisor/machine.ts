@@ -23,7 +23,7 @@ import {
   throughWrapper,
   type WaitStatus,
 } from './fault.js';
-import {AGED_BEATS, exceeded, type Health} from './health.js';
+import {AGED_BEATS, exceeded, type Health, Trend} from './health.js';
 
 export interface Keeper {
   readonly pid: number;
@@ -55,6 +55,7 @@ export interface Life {
   endedMs: number;
   /** As it last said. */
   health: Health | undefined;
+  readonly trend: Trend;
   /** Its heartbeat is overdue: if none comes now, it hangs. */
   doubted: boolean;
   /** Where its JavaScript was when beats were missed; undefined: it has not said. */
@@ -323,7 +324,7 @@ class Step {
     const former = s.life;
     this.#expect(number, 1);
     s.phase = 'living';
-    s.life = newLife(number, pid, this.#nowMs, at);
+    s.life = newLife(number, pid, this.#nowMs, at, s.limits);
     s.life.claimed = s.source === undefined;
     if (former) {
       const died = `generation ${former.number} (pid ${former.member || former.root}) ${describe(statusOf(former))}${circumstances(former)}`;
@@ -350,7 +351,7 @@ class Step {
   }): void {
     const s = this.#s;
     s.phase = 'living';
-    s.life = newLife(number, pid, this.#nowMs, at);
+    s.life = newLife(number, pid, this.#nowMs, at, s.limits);
     s.life.member = hasKeeper ? pid : 0;
     s.life.registered = s.life.claimed = true;
     this.#log(
@@ -363,8 +364,7 @@ class Step {
 
   #watch(): void {
     const {hangMs} = this.#s.limits;
-    const everyMs = hangMs > 0 ? Math.max(1, Math.min(BEAT_MS, hangMs / 4)) : BEAT_MS;
-    this.#do({do: 'watch', everyMs, hangMs});
+    this.#do({do: 'watch', everyMs: beatMs(this.#s.limits), hangMs});
     this.#expectBeat();
   }
 
@@ -380,7 +380,8 @@ class Step {
     const life = s.life!;
     if (life.registered) this.#expectBeat();
     if (!life.registered || !life.claimed || s.stopping || life.verdict !== undefined) return;
-    const why = exceeded(health, s.limits.aging);
+    life.trend.add(this.#nowMs, health);
+    const why = exceeded(health, life.trend, s.limits.aging);
     life.agedBeats = why === undefined ? 0 : life.agedBeats + 1;
     // What is beyond a limit so soon has not grown old: the limit is too low, and another life would be no better.
     if (
@@ -856,7 +857,12 @@ class Step {
   }
 }
 
-function newLife(number: number, root: number, startedMs: number, startedAt: string): Life {
+/** From one heartbeat to the next. */
+function beatMs({hangMs}: Limits): number {
+  return hangMs > 0 ? Math.max(1, Math.min(BEAT_MS, hangMs / 4)) : BEAT_MS;
+}
+
+function newLife(number: number, root: number, startedMs: number, startedAt: string, limits: Limits): Life {
   return {
     number,
     root,
@@ -872,6 +878,7 @@ function newLife(number: number, root: number, startedMs: number, startedAt: str
     hasNothing: false,
     endedMs: 0,
     health: undefined,
+    trend: new Trend(Math.max(beatMs(limits), limits.thresholdMs)),
     doubted: false,
     stack: undefined,
     agedBeats: 0,

@@ -423,7 +423,8 @@ class ProcessSupervisor implements Supervisor {
         this.#becomeReady();
         return;
       case Kind.Beat: {
-        const hasLimit = this.#state.limits.aging.descriptors !== undefined;
+        const {aging} = this.#state.limits;
+        const hasLimit = aging.descriptors !== undefined || aging.descriptorsPerHour !== undefined;
         const descriptors = hasLimit ? openDescriptors(pid) : undefined;
         const health = {rssBytes: word.value, heapBytes: word.extra, delayMs: word.flags, descriptors};
         this.#happened({type: 'beat', generation, pid, health});
