@@ -24,18 +24,25 @@ test('the page of errors has every code of every package, under its class, and n
   }
 });
 
-test('systemd takes the unit of the page on deploying', async t => {
-  const unit = /```ini\n([\s\S]*?)```/.exec(read('docs/deploying.md'))![1]!;
+test('systemd takes the units of the page on deploying', async t => {
+  const units = [
+    ...read('docs/deploying.md').matchAll(/```ini\n# \/etc\/systemd\/system\/(\S+)\n([\s\S]*?)```/g),
+  ];
+  t.deepEqual(
+    units.map(([, name]) => name),
+    ['app.service', 'app.socket'],
+  );
   // npx ends at SIGTERM before its child has: what is signalled must be the supervisor.
   t.notRegex(read('docs/deploying.md'), /^(ExecStart=|CMD ).*np[mx]/m);
   const folder = mkdtempSync(join(tmpdir(), 'zlr-unit-'));
   t.teardown(() => rmSync(folder, {recursive: true}));
-  const path = join(folder, 'app.service');
-  // The program and the user of the page are not on this machine, which is no fault of the unit.
-  writeFileSync(
-    path,
-    unit.replace('/srv/app/node_modules/.bin/zlr', process.execPath).replace(/^User=.*$/m, ''),
-  );
-  const {stdout, stderr} = await promisify(execFile)('systemd-analyze', ['verify', path]);
+  // The program and the user of the page are not on this machine, which is no fault of the units.
+  for (const [, name, unit] of units)
+    writeFileSync(
+      join(folder, name!),
+      unit!.replace('/srv/app/node_modules/.bin/zlr', process.execPath).replace(/^User=.*$/m, ''),
+    );
+  const paths = units.map(([, name]) => join(folder, name!));
+  const {stdout, stderr} = await promisify(execFile)('systemd-analyze', ['verify', ...paths]);
   t.is(stdout + stderr, '');
 });

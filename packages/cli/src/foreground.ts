@@ -19,7 +19,8 @@ export async function superviseInForeground(
   // Before the service starts: a signal during its start must not end this process and leave the service behind.
   const asked = firstSignal();
   const manager = ServiceManager.fromEnvironment();
-  const supervisor = await supervise(options);
+  const {listeners} = manager;
+  const supervisor = await supervise({...options, listeners});
   manager.watch();
   supervisor.ready.then(() => manager.ready(`${options.name} is served, and followed when it faults`));
   if ((await Promise.race([supervisor.done, asked])) === 'asked') {

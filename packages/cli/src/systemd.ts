@@ -1,12 +1,27 @@
 import {native} from '@zlr/kernel-shim/internal';
 
-/** What systemd tells a process that it starts; it is not for what that one starts in its turn (man 3 sd_notify, man 3 sd_watchdog_enabled). */
-const VARIABLES = ['NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID'] as const;
+/**
+ * What systemd tells a process that it starts; it is not for what that one starts in its turn (man 3 sd_notify, man 3 sd_watchdog_enabled,
+ * man 3 sd_listen_fds).
+ */
+const VARIABLES = [
+  'NOTIFY_SOCKET',
+  'WATCHDOG_USEC',
+  'WATCHDOG_PID',
+  'LISTEN_FDS',
+  'LISTEN_PID',
+  'LISTEN_FDNAMES',
+] as const;
+
+/** Descriptors that it gives begin here (man 3 sd_listen_fds). */
+const FIRST = 3;
 
 /** systemd, or whoever else waits at NOTIFY_SOCKET. Where nobody does, nothing is told. */
 export class ServiceManager {
   readonly #socket: string | undefined;
   readonly #watchdogMs: number;
+  /** Listening sockets that it has opened for the service. */
+  readonly listeners: readonly number[];
   #timer: NodeJS.Timeout | undefined;
 
   /** Takes its variables out of the environment. */
@@ -16,7 +31,16 @@ export class ServiceManager {
     return manager;
   }
 
-  private constructor({NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID}: NodeJS.ProcessEnv) {
+  private constructor({
+    NOTIFY_SOCKET,
+    WATCHDOG_USEC,
+    WATCHDOG_PID,
+    LISTEN_FDS,
+    LISTEN_PID,
+  }: NodeJS.ProcessEnv) {
+    const count = Number(LISTEN_PID) === process.pid ? Number(LISTEN_FDS ?? 0) : 0;
+    this.listeners = Array.from({length: count || 0}, (_, index) => FIRST + index);
+    for (const fd of this.listeners) native().closeOnExec(fd);
     this.#socket = NOTIFY_SOCKET || undefined;
     const isMeant = WATCHDOG_PID === undefined || Number(WATCHDOG_PID) === process.pid;
     this.#watchdogMs = isMeant ? Number(WATCHDOG_USEC ?? 0) / 1000 : 0;

@@ -17,6 +17,7 @@ export interface Native {
     link: number,
     keeperLink: number,
     diesWithParent: boolean,
+    listeners: Int32Array,
   ): {error: number; pid: number; pidfd: number};
   reap(pid: number): {error: number; signaled: number; dumped: number; number: number};
   /** Orphans below this process become its children. */
@@ -75,6 +76,9 @@ export interface Native {
   /** Fills [cookie low, cookie high, written, read, unread, peer ended, dead]. */
   books(fd: number, out: Float64Array): number;
   listen(address: string, port: number, backlog: number): number;
+  /** A listening socket, close-on-exec and marked from here on, that the next `listen` or `socketBind` at its address takes. */
+  give(fd: number): number;
+  mark(fd: number): void;
   localAddress(fd: number): {error: number; address: string; port: number; listening: number};
   /** Fills [mode, size, device, inode, mtime seconds, mtime nanoseconds]. */
   openBeneath(directory: number, path: string, out: Float64Array): number;

@@ -37,6 +37,17 @@ static napi_value listen_on(napi_env env, napi_callback_info info) {
   return make_int(env, fd);
 }
 
+/* give(fd): 0 or -errno; a listening socket that the next listen or socketBind at its address takes */
+static napi_value give(napi_env env, napi_callback_info info) {
+  return make_int(env, zlr_give_listener(get_int(env, get_args(env, info).at[0])));
+}
+
+/* mark(fd): a channel from here on, with the connections that it accepts */
+static napi_value mark(napi_env env, napi_callback_info info) {
+  zlr_mark_channel(get_int(env, get_args(env, info).at[0]));
+  return make_int(env, 0);
+}
+
 /* localAddress(fd): {error, address, port, listening} */
 static napi_value local_address(napi_env env, napi_callback_info info) {
   struct args args = get_args(env, info);
@@ -95,6 +106,8 @@ static napi_value close_fd(napi_env env, napi_callback_info info) {
 NAPI_MODULE_INIT() {
   export_function(env, exports, "books", books);
   export_function(env, exports, "listen", listen_on);
+  export_function(env, exports, "give", give);
+  export_function(env, exports, "mark", mark);
   export_function(env, exports, "localAddress", local_address);
   export_function(env, exports, "openBeneath", open_beneath);
   export_function(env, exports, "readAt", read_at);

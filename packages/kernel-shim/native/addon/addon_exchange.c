@@ -75,6 +75,7 @@ static napi_value begin(napi_env env, napi_callback_info info) {
   const struct zlr_talk *known = zlr_calls_find(fd);
   if (known && known->record->cookie == cookie) return make_int(env, 0);
   zlr_calls_leave(fd); /* of a socket that was closed where we do not look */
+  zlr_mark_channel(fd);
   struct zlr_talk *talk = zlr_talk_begin(&house, &tally, fd, cookie);
   if (!talk) return make_int(env, -ENOBUFS);
   if (zlr_calls_enter(talk)) return make_int(env, 0);

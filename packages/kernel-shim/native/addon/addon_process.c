@@ -14,17 +14,21 @@
 #include "../keeper/children.h"
 #include "napi.h"
 
-/* spawn(file, argv, envp, link, keeperLink, diesWithParent): {error, pid, pidfd} */
+/* spawn(file, argv, envp, link, keeperLink, diesWithParent, Int32Array listeners): {error, pid, pidfd} */
 static napi_value spawn(napi_env env, napi_callback_info info) {
   struct args args = get_args(env, info);
   char *file = get_string(env, args.at[0]);
   char **argv = get_strings(env, args.at[1]), **envp = get_strings(env, args.at[2]);
-  struct zlr_gift gift = {.link = get_int(env, args.at[3]), .keeper_link = get_int(env, args.at[4])};
-  MUST(napi_get_value_bool(env, args.at[5], &gift.dies_with_parent));
+  bool dies_with_parent;
+  MUST(napi_get_value_bool(env, args.at[5], &dies_with_parent));
+  size_t count;
+  MUST(napi_get_typedarray_info(env, args.at[6], NULL, &count, NULL, NULL, NULL));
+  const struct zlr_gift gift = {.listeners = get_bytes(env, args.at[6]), .count = (int)count,
+                                .link = get_int(env, args.at[3]), .keeper_link = get_int(env, args.at[4])};
   struct zlr_child child = {.pid = 0, .pidfd = -1};
   napi_value out;
   MUST(napi_create_object(env, &out));
-  set(env, out, "error", zlr_spawn(file, argv, envp, gift, &child));
+  set(env, out, "error", zlr_spawn(file, argv, envp, &gift, dies_with_parent, &child));
   set(env, out, "pid", child.pid);
   set(env, out, "pidfd", child.pidfd);
   free(file);

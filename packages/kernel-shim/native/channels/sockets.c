@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
@@ -33,10 +34,53 @@ static socklen_t numeric_address(const char *text, uint16_t port, struct sockadd
  */
 enum { UNSENT_MAX = 128 * 1024 };
 
+enum { GIVEN_MAX = 64 };
+static struct {
+  int fds[GIVEN_MAX];
+  int count;
+} given;
+
+void zlr_mark_channel(int fd) {
+  const int on = 1;
+  setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on);
+}
+
+int zlr_give_listener(int fd) {
+  if (given.count == GIVEN_MAX) return -ENOBUFS;
+  const int on = 1, flags = fcntl(fd, F_GETFL);
+  if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) || fcntl(fd, F_SETFD, FD_CLOEXEC) ||
+      setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on)) {
+    return -errno;
+  }
+  given.fds[given.count++] = fd;
+  return 0;
+}
+
+/* -1: none was given for this address */
+static int take_given(const struct sockaddr_storage *where, socklen_t length) {
+  for (int i = 0; i < given.count; i++) {
+    struct sockaddr_storage its;
+    socklen_t size = sizeof its;
+    const int fd = given.fds[i];
+    if (getsockname(fd, (struct sockaddr *)&its, &size) || its.ss_family != where->ss_family || size != length) continue;
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)where, *its4 = (const struct sockaddr_in *)&its;
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)where, *its6 = (const struct sockaddr_in6 *)&its;
+    const bool same = where->ss_family == AF_INET
+                        ? v4->sin_port == its4->sin_port && v4->sin_addr.s_addr == its4->sin_addr.s_addr
+                        : v6->sin6_port == its6->sin6_port && !memcmp(&v6->sin6_addr, &its6->sin6_addr, sizeof v6->sin6_addr);
+    if (!same) continue;
+    given.fds[i] = given.fds[--given.count];
+    return fd;
+  }
+  return -1;
+}
+
 int zlr_bind(const char *address, uint16_t port) {
   struct sockaddr_storage where;
   const socklen_t length = numeric_address(address, port, &where);
   if (length == 0) return -EINVAL;
+  const int taken = take_given(&where, length);
+  if (taken >= 0) return taken;
   const int fd = socket(where.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
   if (fd < 0) return -errno;
   /* The mark is set before the first connection can exist: accept() copies it to it. */

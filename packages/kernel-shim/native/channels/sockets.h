@@ -5,6 +5,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/*
+ * A listening socket that somebody else has opened for this process (systemd). The next zlr_bind or zlr_listen at its address takes it.
+ * 0 or a negative errno.
+ */
+int zlr_give_listener(int fd);
+
+/* A connection that had come before its listening socket was marked has no mark: whoever accepts one sets it. */
+void zlr_mark_channel(int fd);
+
 /* A TCP socket bound to a numeric address, non-blocking, marked as a channel, that does not listen yet. The fd or a negative errno. */
 int zlr_bind(const char *address, uint16_t port);
 

@@ -40,7 +40,7 @@ static const uint64_t MS = 1000000;
 static uint64_t inode_of(int fd) { return zlr_own(fd).inode; }
 
 static void put_birth(struct zlr_text *text, const struct zlr_shared *shared, int link, int keeper_link) {
-  const uint64_t numbers[] = {shared->generation, 0, shared->orphaned, inode_of(link), inode_of(keeper_link)};
+  const uint64_t numbers[] = {shared->generation, 0, shared->orphaned, inode_of(link), inode_of(keeper_link), 3};
   zlr_put(text, "ZLR_BIRTH=");
   for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
     if (i > 0) zlr_put(text, ":");
@@ -59,7 +59,8 @@ static _Noreturn void begin(struct zlr_keeper *k, pid_t keeper, int link, int ke
   struct zlr_plan *plan = k->plan;
   plan->envp[plan->vars] = birth.bytes;
   plan->envp[plan->vars + 1] = NULL;
-  const int error = zlr_become(plan->file, plan->argv, plan->envp, &k->mask, link, keeper_link);
+  const struct zlr_gift gift = {.link = link, .keeper_link = keeper_link};
+  const int error = zlr_become(plan->file, plan->argv, plan->envp, &k->mask, &gift);
   struct zlr_text text = {.length = 0};
   zlr_put(&text, "zlr: cannot execute the service's program, errno ");
   zlr_put_number(&text, (uint64_t)error);

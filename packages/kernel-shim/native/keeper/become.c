@@ -17,13 +17,24 @@ static bool close_at_exec(int fd, void *context) {
   return true;
 }
 
-/* In this order no number is overwritten that is still needed: both go out of the way first. */
-static int place(int from, int to) {
-  if (from < 0) return 0;
-  return dup3(from, to, 0) < 0 ? errno : 0;
+enum { FIRST = 3, NUMBERS_MAX = 66 };
+
+/* No number may be overwritten that is still needed: all go out of the way first. 0 or errno. */
+static int place(const int *from, int count) {
+  int away[NUMBERS_MAX];
+  for (int i = 0; i < count; i++) {
+    away[i] = from[i] < 0 ? -1 : fcntl(from[i], F_DUPFD_CLOEXEC, FIRST + count);
+    if (from[i] >= 0 && away[i] < 0) return errno;
+  }
+  for (int i = 0; i < count; i++)
+    if (away[i] >= 0 && dup3(away[i], FIRST + i, 0) < 0) return errno;
+  return 0;
 }
 
-int zlr_become(const char *file, char *const argv[], char *const envp[], const sigset_t *mask, int link, int keeper_link) {
+int zlr_become(const char *file, char *const argv[], char *const envp[], const sigset_t *mask,
+               const struct zlr_gift *gift) {
+  int numbers[NUMBERS_MAX];
+  if (gift->count > NUMBERS_MAX - 2) return E2BIG;
   setsid();
   for (int signal = 1; signal < NSIG; signal++) {
     struct sigaction normal = {.sa_handler = SIG_DFL};
@@ -31,10 +42,10 @@ int zlr_become(const char *file, char *const argv[], char *const envp[], const s
   }
   zlr_each_fd(close_at_exec, NULL);
   for (int fd = 0; fd <= 2; fd++) fcntl(fd, F_SETFD, 0); /* Node makes its own stdio close-on-exec */
-  if (link >= 0 && (link = fcntl(link, F_DUPFD_CLOEXEC, 5)) < 0) return errno;
-  if (keeper_link >= 0 && (keeper_link = fcntl(keeper_link, F_DUPFD_CLOEXEC, 5)) < 0) return errno;
-  int error = place(link, 3);
-  if (!error) error = place(keeper_link, 4);
+  for (int i = 0; i < gift->count; i++) numbers[i] = gift->listeners[i];
+  numbers[gift->count] = gift->link;
+  numbers[gift->count + 1] = gift->keeper_link;
+  const int error = place(numbers, gift->count + 2);
   if (error) return error;
   sigprocmask(SIG_SETMASK, mask, NULL);
   execvpe(file, argv, envp);

@@ -4,13 +4,27 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "become.h"
+/* Only the child knows its pid, and between fork and exec there is no heap. */
+static void put_pid(char *const envp[]) {
+  static const char name[] = "LISTEN_PID=";
+  for (char *const *variable = envp; *variable; variable++) {
+    if (strncmp(*variable, name, sizeof name - 1) || strlen(*variable) != sizeof name - 1 + 10) continue;
+    char digits[10];
+    int count = 0;
+    for (unsigned pid = (unsigned)getpid(); pid > 0; pid /= 10) digits[count++] = (char)('0' + pid % 10);
+    char *to = *variable + sizeof name - 1;
+    while (count > 0) *to++ = digits[--count];
+    *to = 0;
+  }
+}
 
-int zlr_spawn(const char *file, char *const argv[], char *const envp[], struct zlr_gift gift, struct zlr_child *out) {
+int zlr_spawn(const char *file, char *const argv[], char *const envp[], const struct zlr_gift *gift, bool dies_with_parent,
+              struct zlr_child *out) {
   int report[2]; /* closed by a successful exec, else carries errno */
   if (pipe2(report, O_CLOEXEC)) return -errno;
   sigset_t all, mask;
@@ -18,8 +32,9 @@ int zlr_spawn(const char *file, char *const argv[], char *const envp[], struct z
   sigprocmask(SIG_SETMASK, &all, &mask); /* no handler of the parent may run in the child */
   const pid_t parent = getpid(), pid = fork();
   if (pid == 0) {
-    if (gift.dies_with_parent && !zlr_die_with(parent)) _exit(127);
-    const int why = zlr_become(file, argv, envp, &mask, gift.link, gift.keeper_link);
+    if (dies_with_parent && !zlr_die_with(parent)) _exit(127);
+    put_pid(envp);
+    const int why = zlr_become(file, argv, envp, &mask, gift);
     if (write(report[1], &why, sizeof why) < 0) _exit(126);
     _exit(127);
   }

@@ -5,20 +5,20 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "become.h"
+
 struct zlr_child {
   pid_t pid;
   int pidfd;
 };
 
-/* What a child is given besides standard input, output and error: two links (become.h), -1: none. */
-struct zlr_gift {
-  int link, keeper_link;
-  bool dies_with_parent; /* until it has taken over: nobody else would know of it */
-};
-
-/* Starts a program in a session of its own, with this process' stdio and working directory. 0 or a negative errno
- * (also when the program cannot be executed). */
-int zlr_spawn(const char *file, char *const argv[], char *const envp[], struct zlr_gift gift, struct zlr_child *out);
+/*
+ * Starts a program in a session of its own, with this process' stdio and working directory. A variable LISTEN_PID of ten digits gets
+ * its pid (man 3 sd_listen_fds). dies_with_parent: until it has taken over, nobody else would know of it. 0 or a negative errno (also
+ * when the program cannot be executed).
+ */
+int zlr_spawn(const char *file, char *const argv[], char *const envp[], const struct zlr_gift *gift, bool dies_with_parent,
+              struct zlr_child *out);
 
 /* A close-on-exec pidfd of any process, or a negative errno. */
 int zlr_pidfd(pid_t pid);

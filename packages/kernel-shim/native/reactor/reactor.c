@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "../channels/room.h"
+#include "../channels/sockets.h"
 
 /* epoll's data: a channel's number, or a listener's beyond all of those */
 static const uint64_t listener_bit = (uint64_t)1 << 32;
@@ -220,6 +221,7 @@ static void accept_some(struct zlr_reactor *r, int listener) {
       if (errno == ECONNABORTED || errno == EINTR) continue;
       return;
     }
+    zlr_mark_channel(fd);
     uint64_t cookie = 0;
     socklen_t length = sizeof cookie;
     getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &length);

@@ -15,11 +15,21 @@ export interface Birth {
   readonly childId: number;
 }
 
-/** Where the two links are to be found (native/keeper/become.c). */
-const LINK = 3;
-const KEEPER_LINK = 4;
-
 const VARIABLES = ['ZLR_BIRTH', 'ZLR_DOOR', 'ZLR_CHILD_ID'] as const;
+
+/** Descriptors that a process is given begin here: listening sockets, then the two links (native/keeper/become.c). */
+export const FIRST = 3;
+
+/**
+ * Listening sockets that systemd, or a supervisor that has them from it, gives this process (man 3 sd_listen_fds): whoever listens at the
+ * address of one listens on it. The variables stay: a program may know what to do with them itself.
+ */
+export function takeGivenListeners(): void {
+  const {LISTEN_PID, LISTEN_FDS} = process.env;
+  if (Number(LISTEN_PID) !== process.pid) return;
+  for (let fd = FIRST; fd < FIRST + Number(LISTEN_FDS); fd++)
+    if (native().localAddress(fd).listening === 1) native().give(fd);
+}
 
 /** A number is ours if it is the same open file as in the process that made it: anything may lie there below a shell. */
 function own(fd: number, inode: number): number {
@@ -38,8 +48,9 @@ export function readBirth(): Birth | undefined {
   const door = env['ZLR_DOOR'] ?? '';
   const childId = Number(env['ZLR_CHILD_ID'] ?? 0);
   for (const name of VARIABLES) delete env[name];
-  if (numbers?.length !== 5 || numbers.some(number => !Number.isSafeInteger(number))) return undefined;
-  const [generation, supervisor, orphaned, link, keeperLink] = numbers as [
+  if (numbers?.length !== 6 || numbers.some(number => !Number.isSafeInteger(number))) return undefined;
+  const [generation, supervisor, orphaned, link, keeperLink, at] = numbers as [
+    number,
     number,
     number,
     number,
@@ -50,8 +61,8 @@ export function readBirth(): Birth | undefined {
     generation,
     supervisor,
     orphaned,
-    link: own(LINK, link),
-    keeperLink: own(KEEPER_LINK, keeperLink),
+    link: own(at, link),
+    keeperLink: own(at + 1, keeperLink),
     door,
     childId,
   };
@@ -64,7 +75,8 @@ export function birthVariable(
   orphaned: number,
   link: number,
   keeperLink: number,
+  listeners: number,
 ): string {
   const inodes = [link, keeperLink].map(fd => Math.max(0, native().inode(fd)));
-  return `ZLR_BIRTH=${[generation, supervisor, orphaned, ...inodes].join(':')}`;
+  return `ZLR_BIRTH=${[generation, supervisor, orphaned, ...inodes, FIRST + listeners].join(':')}`;
 }

@@ -6,7 +6,7 @@ import {Kind} from '../links/word.js';
 import {native} from '../native.js';
 import {say} from '../say.js';
 import {type Backend, environmentStrings, type HandedOver, type Registration} from './backend.js';
-import {type Birth, readBirth} from './birth.js';
+import {type Birth, readBirth, takeGivenListeners} from './birth.js';
 import {reportFatalErrors} from './fatal-report.js';
 import {Heartbeat} from './heartbeat.js';
 import {ownRegistration} from './own-registration.js';
@@ -250,5 +250,6 @@ class KeeperBackend implements Backend {
 /** Undefined: nobody started this process as a generation. */
 export function keeperBackend(): Backend | undefined {
   const birth = readBirth();
+  if (birth) takeGivenListeners();
   return birth && new KeeperBackend(birth);
 }

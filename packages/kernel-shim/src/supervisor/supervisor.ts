@@ -22,7 +22,7 @@ import {Door} from '../links/door.js';
 import {Link, makePair, type Received} from '../links/link.js';
 import {IN_CHARGE, Kind, ORDERLY} from '../links/word.js';
 import {native} from '../native.js';
-import {anything, call, type Expected, listOf, mapOf, optional, systemText} from '../options.js';
+import {anything, call, descriptor, type Expected, listOf, mapOf, optional, systemText} from '../options.js';
 import {say} from '../say.js';
 import {adoptOrphan, type Orphan} from './adoption.js';
 import {type WaitStatus, waitStatus} from './fault.js';
@@ -56,6 +56,8 @@ export interface SuperviseOptions {
   /** Beyond one of these limits a service that has lived for `thresholdMs` is followed by a fresh one, before it fails. */
   aging?: Aging;
   env?: NodeJS.ProcessEnv;
+  /** Listening sockets that the service is to use, as systemd gives them: it finds them at its descriptors 3 and on, with LISTEN_FDS and LISTEN_PID. */
+  listeners?: readonly number[];
   /** Receives one line an event; by default they go to stderr. */
   log?: (line: string) => void;
 }
@@ -79,6 +81,7 @@ const OPTIONS = {
   hangMs: optional(milliseconds),
   aging: optional(mapOf(positive)),
   env: optional(mapOf(optional(systemText))),
+  listeners: optional(listOf(descriptor)),
   log: optional(call),
 } satisfies Record<keyof SuperviseOptions, Expected>;
 
@@ -148,11 +151,15 @@ class ProcessSupervisor implements Supervisor {
   #strangerTimer: NodeJS.Timeout | undefined;
   #unmanageable = '';
   readonly #unlock: () => void;
+  readonly #listeners: Int32Array;
 
   constructor(options: SuperviseOptions, dir: RunDir, unlock: () => void) {
     this.name = options.name;
     this.#dir = dir;
     this.#unlock = unlock;
+    this.#listeners = Int32Array.from(options.listeners ?? []);
+    // From here on: who connects before the service is there is a channel, too.
+    for (const fd of this.#listeners) native().mark(fd);
     this.#thresholdMs = options.thresholdMs ?? 60_000;
     this.#state = initialState({
       thresholdMs: this.#thresholdMs,
@@ -322,14 +329,17 @@ class ProcessSupervisor implements Supervisor {
       return;
     }
     const [link, keeperLink] = pairs;
-    const birth = birthVariable(number, process.pid, 0, link.theirs, keeperLink.theirs);
+    // Where there is something to take over, the sockets are among it.
+    const listeners = this.#state.source === undefined ? this.#listeners : new Int32Array(0);
+    const birth = birthVariable(number, process.pid, 0, link.theirs, keeperLink.theirs, listeners.length);
     const {error, pid, pidfd} = native().spawn(
       file,
       argv,
-      [...envp, birth],
+      [...withListeners(envp, listeners.length), birth],
       link.theirs,
       keeperLink.theirs,
       diesWithSupervisor,
+      listeners,
     );
     native().close(link.theirs);
     native().close(keeperLink.theirs);
@@ -729,6 +739,12 @@ function closing(hear: (word: Received) => void): (word: Received) => void {
       if (word.fd >= 0) native().close(word.fd);
     }
   };
+}
+
+/** As systemd says it to whom it starts; the child puts its pid in the place of the ten digits. */
+function withListeners(envp: readonly string[], count: number): string[] {
+  const others = envp.filter(variable => !/^LISTEN_(PID|FDS|FDNAMES)=/.test(variable));
+  return count === 0 ? others : [...others, `LISTEN_FDS=${count}`, 'LISTEN_PID=0000000000'];
 }
 
 function planOf({command, env}: SuperviseOptions, dir: RunDir): Plan {
