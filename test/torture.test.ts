@@ -1,7 +1,8 @@
 /*
  * Sixteen clients fetch files over keep-alive connections, some pipelined, some in pieces, some reading slowly, some
  * hanging up, while the server's process is killed again and again at random instants, also while the next generation
- * boots. Every byte of every answer must come exactly once and in order, no connection may break, and at the end
+ * boots, and at random with misfortunes beside: a supervisor that stands still, a keeper that is killed or stopped, the run folder
+ * taken away, no descriptor left. Every byte of every answer must come exactly once and in order, no connection may break, and at the end
  * nothing may be left: no descriptor, slot, segment or process.
  *
  *   ZLR_TORTURE_FAULTS=2000 ZLR_SEED=7 npm test -- test/torture.test.ts
@@ -12,6 +13,7 @@ import {join} from 'node:path';
 import {setTimeout as delay} from 'node:timers/promises';
 import test from 'ava';
 import {CheckingClient, type Expected} from './support/http-client.js';
+import {Misfortunes} from './support/misfortunes.js';
 import {Random} from './support/random.js';
 import {ServedFolder} from './support/service.js';
 
@@ -20,6 +22,9 @@ const CLIENTS = 16;
 const SIZES = [0, 1, 100, 5_000, 16_384, 16_385, 100_000, 1_000_000, 5_000_000];
 // The last makes the service throw an exception that nobody catches.
 const SIGNALS = ['SIGSEGV', 'SIGKILL', 'SIGABRT', 'SIGUSR2'] as const;
+
+/** Few enough that a crowd can take them all. */
+const FILES = 200;
 
 const noPause = async (): Promise<void> => {};
 
@@ -93,7 +98,8 @@ test('faults at random instants lose and double nothing', async t => {
   const folder = mkdtempSync(join(tmpdir(), 'zlr-torture-'));
   t.teardown(() => rmSync(folder, {recursive: true}));
   const files = makeFiles(folder, random);
-  const service = await ServedFolder.start(folder, `torture-${process.pid}`);
+  const service = await ServedFolder.start(folder, `torture-${process.pid}`, FILES);
+  const misfortunes = new Misfortunes(service, random);
   let stopped = false;
   t.teardown(async () => {
     if (!stopped) await service.stop();
@@ -118,8 +124,10 @@ test('faults at random instants lose and double nothing', async t => {
       await delay(random.below(150));
       if (service.serving < generation) inBoot++;
     }
+    const over = await misfortunes.strike();
     process.kill(pid, random.pick(SIGNALS));
     await service.until(() => service.generation > generation);
+    await over();
   }
   isOver = true;
   const answers = await Promise.all(clients).catch(error => {
@@ -131,6 +139,8 @@ test('faults at random instants lose and double nothing', async t => {
   );
   t.is(faults, FAULTS);
 
+  t.log(`beside them ${misfortunes}`);
+  await misfortunes.untilFound();
   const last = service.generation;
   await service.until(() => service.serving === last);
   // The service hears of the last hang-ups in its own time; what would be leaked never goes.

@@ -27,7 +27,11 @@ export class ServedFolder {
   #wake: (() => void) | undefined;
   #ended = false;
 
-  private constructor(child: Child, runDir: string) {
+  private constructor(
+    child: Child,
+    runDir: string,
+    readonly name: string,
+  ) {
     this.#child = child;
     this.runDir = runDir;
     this.#closed = once(child, 'close');
@@ -49,11 +53,15 @@ export class ServedFolder {
       env: {...process.env, ZLR_RUN_DIR: runDir, NODE_OPTIONS: `--import=${faultOnSignal}`},
       stdio: ['ignore', 'pipe', 'pipe'],
     });
-    const service = new ServedFolder(child, runDir);
+    const service = new ServedFolder(child, runDir, name);
     await service.until(() => service.port > 0);
     const {pid} = JSON.parse(await service.zlr('status', '--json')) as {pid: number};
     service.pid = pid;
     return service;
+  }
+
+  get supervisorPid(): number {
+    return this.#child.pid!;
   }
 
   /** Waits for the log to make a condition true. */

@@ -14,13 +14,13 @@ import {Client, exited, Supervised} from './supervised.js';
 
 const node = process.execPath;
 const dist = fileURLToPath(new URL('../dist', import.meta.url));
-const service = fileURLToPath(new URL('fixtures/service.mjs', import.meta.url));
+const fixture = fileURLToPath(new URL('fixtures/service.mjs', import.meta.url));
 
 function npmFolder(t: ExecutionContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'zlr-npm-'));
   t.teardown(() => rmSync(folder, {recursive: true}));
   mkdirSync(join(folder, 'cache'));
-  const scripts = {start: `${node} --no-warnings ${service} ${dist}`};
+  const scripts = {start: `${node} --no-warnings ${fixture} ${dist}`};
   writeFileSync(join(folder, 'package.json'), JSON.stringify({name: 'wrapped', scripts}));
   return folder;
 }
@@ -44,9 +44,9 @@ function withArgument(text: string): number[] {
 }
 
 const wrappers: Record<string, (t: ExecutionContext) => {command: string[]; cwd?: string}> = {
-  'a shell': () => ({command: ['sh', '-c', `cd / && "$0" --no-warnings "$@"; exit $?`, node, service, dist]}),
+  'a shell': () => ({command: ['sh', '-c', `cd / && "$0" --no-warnings "$@"; exit $?`, node, fixture, dist]}),
   'two shells': () => ({
-    command: ['sh', '-c', `sh -c '"$0" --no-warnings "$@"; exit $?' "$0" "$@"; exit $?`, node, service, dist],
+    command: ['sh', '-c', `sh -c '"$0" --no-warnings "$@"; exit $?' "$0" "$@"; exit $?`, node, fixture, dist],
   }),
   npm: t => ({
     command: [join(dirname(node), 'npm'), 'start', '--silent', '--no-update-notifier'],
@@ -94,6 +94,37 @@ test.serial('the shell above a service killed alone costs nothing', async t => {
   t.is((await client.who()).generation, 2);
 });
 
+test.serial(
+  'a child that was started before the package was loaded, and lives on, costs nothing',
+  async t => {
+    // It has the service's links, and its variables: they are what the service has at that time.
+    const mark = `early-${process.pid}`;
+    const early = `import {spawn} from 'node:child_process';
+    spawn(process.execPath, ['-e', 'setInterval(() => {}, 60_000)', '${mark}'], {detached: true, stdio: 'ignore'}).unref();`;
+    t.teardown(() => {
+      for (const pid of withArgument(mark)) process.kill(pid, 'SIGKILL');
+    });
+    const {service, up} = await Supervised.start(t, {
+      thresholdMs: 0,
+      command: [
+        node,
+        '--import',
+        `data:text/javascript,${encodeURIComponent(early)}`,
+        ...['--no-warnings', fixture, dist],
+      ],
+    });
+    const client = await Client.open(t, up.port);
+    let {pid} = up;
+    for (let generation = 2; generation <= 5; generation++) {
+      t.is(withArgument(mark).length, generation - 1, 'one of each generation, in a session of its own');
+      if (generation === 4) await service.killSupervisor();
+      process.kill(pid, 'SIGKILL');
+      ({pid} = await service.next('up'));
+      t.like(await client.who(), {generation, pid});
+    }
+  },
+);
+
 test.serial('helpers of a dead generation, and of a stopped service, are not left behind', async t => {
   // SIGTERM does not reach it: it is one that ignores it.
   const mark = `helper-${process.pid}`;
@@ -105,7 +136,7 @@ test.serial('helpers of a dead generation, and of a stopped service, are not lef
       '-c',
       `"$0" -e "${helper}" ${mark} & "$0" --no-warnings "$@"; exit $?`,
       node,
-      fileURLToPath(new URL('fixtures/service.mjs', import.meta.url)),
+      fixture,
       dist,
     ],
   });
