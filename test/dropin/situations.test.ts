@@ -3,25 +3,31 @@
  * for each situation. Each waits until the moment is there, by what has come over the wire.
  */
 import {createHash} from 'node:crypto';
+import {mkdtempSync, rmSync} from 'node:fs';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import test from 'ava';
+import {listCapsules, readCapsule} from '../../packages/hread/dist/index.js';
 import {KeptProgram} from '../support/kept-program.js';
 import {textOf} from '../support/text.js';
 import {type Answer, Cut, Wire} from '../support/wire.js';
 
 const PROGRAM = fileURLToPath(new URL('../fixtures/http-app.cjs', import.meta.url));
 
+const capsules = mkdtempSync(join(tmpdir(), 'zlr-capsules-'));
 let all: KeptProgram;
 let idempotent: KeptProgram;
 
 test.before(async () => {
   [all, idempotent] = await Promise.all([
-    KeptProgram.start(PROGRAM, ['--rerun', 'all', '--attempts', '2']),
+    KeptProgram.start(PROGRAM, ['--rerun', 'all', '--attempts', '2'], {ZLR_CAPSULES: capsules}),
     KeptProgram.start(PROGRAM),
   ]);
 });
 test.after.always(async t => {
   t.deepEqual(await Promise.all([all.stop(), idempotent.stop()]), [0, 0]);
+  rmSync(capsules, {recursive: true});
 });
 
 const sha = (bytes: Buffer): string => `${bytes.length} ${createHash('sha256').update(bytes).digest('hex')}`;
@@ -231,19 +237,50 @@ test.serial(
   },
 );
 
-test.serial('a request that ends every generation is refused, and the others live on', async t => {
-  const innocent = await Wire.open(all.port);
-  await get(innocent, '/json/p');
-  const {generation} = all;
-  const wire = await Wire.open(all.port);
-  wire.get('/die');
-  t.is((await wire.answer()).status, 503);
-  await wire.ended();
-  await all.until(() => all.isListening);
-  t.is(all.generation, generation + 3, 'once, and twice again: --attempts 2');
-  t.is((await get(innocent, '/json/p')).status, 200);
-  innocent.close();
-  wire.close();
+test.serial(
+  'a request that ends every generation is set aside, and those beside it, slow ones too, are answered',
+  async t => {
+    const idle = await Wire.open(all.port);
+    await get(idle, '/json/p');
+    const {generation} = all;
+    const slow = await Promise.all(Array.from({length: 6}, () => Wire.open(all.port)));
+    for (const [at, wire] of slow.entries()) wire.get(`/whole/slow${at}/1000/${200 + 50 * at}`);
+    await begun(all);
+    const killer = await Wire.open(all.port);
+    killer.get('/die');
+    // Who comes while suspects are tried is served behind that.
+    const late = all.until(() => all.generation === generation + 2).then(() => Wire.open(all.port));
+    const lateAnswer = late.then(wire => get(wire, '/whole/late/1000/10'));
+    t.is((await killer.answer()).status, 500);
+    await killer.ended();
+    for (const [at, wire] of slow.entries())
+      t.deepEqual((await wire.answer()).body, textOf(`slow${at}`, 1000));
+    t.deepEqual((await lateAnswer).body, textOf('late', 1000));
+    await all.until(() => all.isListening);
+    t.is(all.generation, generation + 3, 'once, again, and once more alone: --attempts 2');
+    t.is((await get(idle, '/json/p')).status, 200);
+    t.is((await get(slow[0]!, '/pid')).body.toString(), String(all.pid));
+    const [capsule, ...others] = listCapsules(capsules).map(readCapsule);
+    t.deepEqual(others, []);
+    t.is(capsule!.unit.toString(), 'GET /die HTTP/1.1\r\nHost: wire\r\n\r\n');
+    t.regex(await all.zlr('status'), /, 1 set aside, /);
+    for (const wire of [idle, killer, await late, ...slow]) wire.close();
+  },
+);
+
+test.serial('what is set aside counts no more towards giving the service up', async t => {
+  const strict = await KeptProgram.start(PROGRAM, ['--threshold', '60', '--attempts', '1'], {
+    ZLR_CAPSULES: capsules,
+  });
+  for (let killers = 1; killers <= 4; killers++) {
+    const killer = await Wire.open(strict.port);
+    killer.get('/die');
+    t.is((await killer.answer()).status, 500);
+    killer.close();
+    await strict.until(() => strict.isListening);
+  }
+  t.is(strict.generation, 9, 'eight faults, each within the threshold');
+  t.is(await strict.stop(), 0);
 });
 
 test.serial('an upgraded connection passes by, and ends with its process', async t => {
@@ -306,7 +343,7 @@ test.serial('zlr status counts what became of requests', async t => {
   t.deepEqual(http, {...before, runAgain: before.runAgain + 1, resumed: before.resumed + 1});
   t.regex(
     await all.zlr('status'),
-    /^ {2}HTTP: \d+ requests run again, \d+ answers resumed, \d+ refused, \d+ connections? reset$/m,
+    /^ {2}HTTP: \d+ requests run again, \d+ answers resumed, \d+ refused, \d+ set aside, \d+ connections? reset$/m,
   );
   wire.close();
 });

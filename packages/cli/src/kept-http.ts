@@ -12,7 +12,7 @@ export interface HttpOptions {
 export const exchangesOf = (service: string): string => `exchanges-${service}`;
 
 export const RERUN_DEFAULT = 'idempotent';
-export const ATTEMPTS_DEFAULT = '3';
+export const ATTEMPTS_DEFAULT = '2';
 
 function nodeOf([program = '', ...rest]: readonly string[], option: string): [string, string[]] {
   if (/^node(js|\d*)$/.test(basename(program))) return [program, rest];

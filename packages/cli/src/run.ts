@@ -47,7 +47,8 @@ Its standard input, output and error are this terminal's.
                        that are not answered, beyond a fault: nothing of the program is changed
   --rerun WHICH        the requests that are run again after a fault: idempotent (GET, HEAD, PUT, DELETE, OPTIONS, and
                        those with an Idempotency-Key), or all (default ${RERUN_DEFAULT}); the others are answered 503
-  --attempts N         how often one request is run again before it is answered 503 (default ${ATTEMPTS_DEFAULT})`,
+  --attempts N         how often one request is run again (default ${ATTEMPTS_DEFAULT}), the last time with no other beside it: if that ends the
+                       process, the request is answered 500 and set aside (zlr capsules)`,
 
   async run(args) {
     // What stands behind -- is the service's business: no option of it is ours to read.

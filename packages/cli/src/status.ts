@@ -29,14 +29,15 @@ interface Exchanges {
   runAgain: number;
   resumed: number;
   refused: number;
+  poison: number;
   reset: number;
 }
 
 async function readExchanges(service: string): Promise<Exchanges | undefined> {
   try {
     using store = await readStore({name: exchangesOf(service)});
-    const {runAgain, resumed, refused, reset} = store.root as unknown as Exchanges;
-    return {runAgain, resumed, refused, reset};
+    const {runAgain, resumed, refused, poison, reset} = store.root as unknown as Exchanges;
+    return {runAgain, resumed, refused, poison, reset};
   } catch (error) {
     if (error instanceof StoreError && (error.code === 'ERR_NOT_FOUND' || error.code === 'ERR_BACKEND'))
       return undefined;
@@ -54,7 +55,7 @@ export function describe(found: Status, http?: Exchanges): string {
   if (http) {
     lines.push(
       `  HTTP: ${count(http.runAgain, 'request')} run again, ${count(http.resumed, 'answer')} resumed, ` +
-        `${http.refused} refused, ${count(http.reset, 'connection')} reset`,
+        `${http.refused} refused, ${http.poison} set aside, ${count(http.reset, 'connection')} reset`,
     );
   }
   for (const fault of found.faults) lines.push(`  ${describeFault(fault)}`);

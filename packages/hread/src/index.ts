@@ -16,6 +16,7 @@ export {
   type Capsule,
   type CapsuleHeader,
   capsuleFolder,
+  keepCapsule,
   listCapsules,
   readCapsule,
 } from './server/capsule.js';

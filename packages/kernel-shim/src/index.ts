@@ -19,6 +19,7 @@ export {
   isSupervised,
   type Registration,
   type RegistrationInfo,
+  reportBlamed,
   reportServed,
   reregist,
 } from './registration.js';

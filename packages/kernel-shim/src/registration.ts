@@ -95,6 +95,13 @@ export function reportServed(): void {
   backend?.served();
 }
 
+/**
+ * Tells the supervisor that the faults before this life were the fault of an input that is set aside now: they count no more towards giving up.
+ */
+export function reportBlamed(): void {
+  backend?.blamed();
+}
+
 /** Says that the end of this process, which follows, is no fault: its keeper goes with it. */
 export function endOrderly(): void {
   backend?.orderly();

@@ -1,4 +1,4 @@
-import {generation} from '@zlr/kernel-shim';
+import {generation, reportBlamed} from '@zlr/kernel-shim';
 import {
   anything,
   call,
@@ -223,6 +223,7 @@ export async function createServer<
     unit: Buffer,
     error: unknown,
   ): void {
+    reportBlamed();
     const {id, recovered} = connection;
     const {argv, version: node} = process;
     try {

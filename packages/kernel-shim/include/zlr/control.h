@@ -59,6 +59,7 @@ enum zlr_kind {
   ZLR_CLONED = 38,    /* the answer to KEEP; pid: the keeper's; value: errno when there is none */
   ZLR_BEAT = 39,      /* its event loop turns; value: RSS, extra: V8's heap, in bytes; flags: ms that the beat came late */
   ZLR_STACK = 40,     /* fd: where its JavaScript is, a frame a line; value: frames. Its event loop does not turn */
+  ZLR_BLAMED = 41,    /* the faults before it were an input's, which it has set aside */
   /* a decider to a generation */
   ZLR_HAND = 48,      /* fd: where to ask for the channels */
   ZLR_NOTHING = 49,   /* there is nothing to take over */

@@ -56,7 +56,7 @@ struct zlr_exchange {
   uint64_t in_base;  /* input position of the input slot's first byte */
   uint32_t in_slot;  /* number of the input slot + 1; 0: nothing is held */
   uint32_t which;    /* the progress that counts */
-  uint32_t attempts; /* how often the oldest request was run again */
+  uint32_t attempts; /* how often the oldest request was run again; 1 << 31: the last time with no other beside it */
   uint32_t flags;    /* ZLR_OPAQUE, ZLR_UNHELD */
   struct zlr_progress progress[2];
 };

@@ -93,6 +93,10 @@ class KeeperBackend implements Backend {
     this.#link.send({kind: Kind.Served, generation: this.generation, value: Number(value / 1000n) * 1000});
   }
 
+  blamed(): void {
+    this.#link.send({kind: Kind.Blamed, generation: this.generation});
+  }
+
   orderly(): void {
     native().orderly();
   }

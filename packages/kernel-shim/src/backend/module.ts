@@ -100,6 +100,8 @@ class ModuleBackend implements Backend {
 
   served(): void {}
 
+  blamed(): void {}
+
   orderly(): void {
     native().moduleForget(this.#device); // nothing to forget is as well
   }

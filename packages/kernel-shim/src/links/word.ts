@@ -20,6 +20,7 @@ export const Kind = {
   Cloned: 38,
   Beat: 39,
   Stack: 40,
+  Blamed: 41,
   Hand: 48,
   Nothing: 49,
   Keep: 50,

@@ -129,6 +129,8 @@ export type Event =
   | {type: 'deaf'; pid: number}
   | {type: 'keeper died'; pid: number}
   | {type: 'served'; generation: number; atMs: number}
+  /** What ended the generations before it is known, and ends no other. */
+  | {type: 'blamed'; generation: number}
   | {type: 'timer'; timer: Timer}
   | {type: 'stop'};
 
@@ -293,9 +295,12 @@ class Step {
         return;
       case 'served': {
         const fault = s.faults.find(({record}) => record.generation + 1 === event.generation);
-        if (fault) fault.record.downMs = Math.max(0, event.atMs - fault.endedMs);
+        if (fault) fault.record.downMs = Math.max(0, Math.round(event.atMs - fault.endedMs));
         return;
       }
+      case 'blamed':
+        if (event.generation === life?.number) s.history = {...s.history, fastFaults: 0};
+        return;
       case 'timer':
         this.#onTimer(event.timer);
         return;

@@ -449,6 +449,9 @@ class ProcessSupervisor implements Supervisor {
       case Kind.Claimed:
         this.#happened({type: 'claimed', generation, pid, channels: word.value});
         return;
+      case Kind.Blamed:
+        this.#happened({type: 'blamed', generation});
+        return;
       case Kind.Served:
         this.#happened({type: 'served', generation, atMs: word.value / 1e6});
         return;

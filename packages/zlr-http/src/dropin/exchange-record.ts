@@ -35,6 +35,8 @@ export const exchangeFields = {
 
 export const Exchange = struct('Exchange', exchangeFields);
 
+/** Of a record's `attempts`: the last one was made with no other request beside it. */
+export const ALONE = 2 ** 31;
 /** Of a record's `flags`. */
 export const OPAQUE = 1;
 export const UNHELD = 2;

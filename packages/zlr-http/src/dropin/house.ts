@@ -24,6 +24,7 @@ export async function openHouse(name: string) {
       runAgain: t.uint,
       resumed: t.uint,
       refused: t.uint,
+      poison: t.uint,
       reset: t.uint,
     },
   });

@@ -1,5 +1,6 @@
 import type {Books} from '@zlr/kernel-shim';
 import {
+  ALONE,
   ANSWER_CLOSES,
   ANSWERED_EARLY,
   Answered,
@@ -15,7 +16,10 @@ import {
 export interface Policy {
   /** 'idempotent': those that a proxy would try again (RFC 9110, 9.2.2), and whatever carries an Idempotency-Key. */
   readonly rerun: 'idempotent' | 'all';
-  /** How often one request is run again before it is refused: it may be what ends each generation. */
+  /**
+   * How often one request is run again, the last time with no other beside it: if the process ends then, too, it is what ends each
+   * generation.
+   */
   readonly attempts: number;
 }
 
@@ -58,9 +62,18 @@ export type Verdict =
   | {act: 'idle'; answered: AnsweredHow}
   /**
    * What is held, from the byte `from` on, is given to the program again. `counts`: a request had been begun; `resumes`: the
-   * client has a part of its answer.
+   * client has a part of its answer; `alone`: it is the last time.
    */
-  | {act: 'rerun'; answered: AnsweredHow; from: number; counts: boolean; resumes: boolean}
+  | {
+      act: 'rerun';
+      answered: AnsweredHow;
+      from: number;
+      counts: boolean;
+      resumes: boolean;
+      alone: boolean;
+    }
+  /** It ended the process alone: set aside, and answered 500 where the client has nothing of an answer yet. */
+  | {act: 'poison'; begun: boolean; why: string}
   /** Answered 503, and ended. */
   | {act: 'refuse'; why: string}
   /** What is owed is sent, and it ends. */
@@ -154,8 +167,13 @@ export function judge(
     return isWhole
       ? {act: 'finish', why: 'what follows may not be run again'}
       : refuse('the request may not be run again (--rerun idempotent)');
-  if (attempts >= policy.attempts && !isWhole) return refuse(`the request was run again ${attempts} times`);
+  const tries = attempts % ALONE;
+  if (attempts >= ALONE && !isWhole)
+    return {act: 'poison', begun: isBegun, why: 'the process ended when it worked on this request alone'};
+  if (tries >= policy.attempts && !isWhole) return refuse(`the request was run again ${tries} times`);
   if (isBegun && !canGoOn(now)) return {act: 'reset', why: 'its answer was cut where no other can go on'};
   const answered = isWhole ? Answered.Whole : inAnswer && !isBegun ? Answered.Anew : Answered.Stands;
-  return {act: 'rerun', answered, from, counts: held.length > 0, resumes: isBegun};
+  const counts = held.length > 0;
+  const alone = counts && !isWhole && tries + 1 >= policy.attempts;
+  return {act: 'rerun', answered, from, counts, resumes: isBegun, alone};
 }

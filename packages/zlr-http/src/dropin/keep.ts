@@ -1,11 +1,13 @@
 import type {Server} from 'node:http';
 import {Socket} from 'node:net';
 import {constants as os} from 'node:os';
+import {keepCapsule} from '@zlr/hread';
 import {
   endOrderly,
   generation,
   getreginfo,
   localAddress,
+  reportBlamed,
   reportServed,
   reregist,
   ShimError,
@@ -18,14 +20,17 @@ import type {AnsweredHow, Policy, Verdict} from './judge.js';
 import {descriptorOf, giveConnection, onListen} from './node-server.js';
 import {type Inherited, type Left, takeStock} from './recovery.js';
 import {selfTest} from './self-test.js';
+import {Trials} from './trials.js';
 
 const REFUSAL =
   'HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n';
+const POISON = 'HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n';
 const VERBS: Record<Verdict['act'], string> = {
   fresh: 'new',
   idle: 'idle',
   rerun: 'run again',
   refuse: 'answered 503',
+  poison: 'set aside',
   finish: 'ended',
   close: 'closed',
   reset: 'reset',
@@ -38,11 +43,13 @@ const DRAIN_MS = 10_000;
 
 /** Keeps the connections of this process' HTTP servers alive beyond it. */
 export class Keep {
+  readonly #name: string;
   readonly #house: House;
   readonly #inherited: Inherited;
   readonly #byFd = new Map<number, Left>();
   readonly #servers = new Map<number, Server>();
   readonly #unclaimed: Inherited['listeners'];
+  readonly #trials: Trials;
   #served = false;
 
   /** Takes over what a former generation left, and keeps what this one's servers accept. Call it once, before they listen. */
@@ -62,7 +69,7 @@ export class Keep {
       );
       const problem = error < 0 ? `its calls cannot be led by: ${errnoName(error)}` : await selfTest();
       if (problem) throw new HttpError('NODE_UNSUITABLE', `Node ${process.version}: ${problem}`);
-      return new Keep(house, inherited);
+      return new Keep(name, house, inherited);
     } catch (error) {
       calls.exchangeRestore();
       house.destroy();
@@ -70,10 +77,15 @@ export class Keep {
     }
   }
 
-  private constructor(house: House, inherited: Inherited) {
+  private constructor(name: string, house: House, inherited: Inherited) {
+    this.#name = name;
     this.#house = house;
     this.#inherited = inherited;
     this.#unclaimed = [...inherited.listeners];
+    this.#trials = new Trials(
+      inherited.connections.filter(({verdict}) => verdict.act === 'rerun' && verdict.alone),
+      (left, server) => giveConnection(server, left.fd, left.held),
+    );
     native().exchangeOnReady(fd => this.#onReady(fd));
     onListen(
       (_, where) => this.#open(where),
@@ -109,6 +121,7 @@ export class Keep {
 
   #opened(server: Server, fd: number): void {
     this.#servers.set(fd, server);
+    this.#trials.guard(server);
     server.prependListener('connection', socket => {
       const connection = descriptorOf(socket);
       if (connection >= 0) native().exchangeBegin(connection);
@@ -149,7 +162,6 @@ export class Keep {
     }
     if (record >= 0) {
       native().exchangeResume(fd, record, books.read, books.written, answeredBy(verdict));
-      if (verdict.act === 'rerun' && verdict.counts) left.countAttempt();
     }
     this.#byFd.set(fd, left);
     this.#advance(left);
@@ -165,6 +177,7 @@ export class Keep {
     }
     if (owed < 0) this.#drop(left);
     else if (verdict.act === 'refuse') this.#part(left, REFUSAL);
+    else if (verdict.act === 'poison') this.#setAside(left, verdict);
     else if (verdict.act === 'finish') this.#part(left, '');
     else if (verdict.act === 'idle' && native().exchangePeek(fd) < 0) native().exchangeWait(fd, 0);
     else if (verdict.act === 'idle' && native().exchangePeek(fd) === 0) this.#drop(left);
@@ -180,12 +193,47 @@ export class Keep {
     const server = this.#serverOf(left.fd);
     if (!server) return; // it may listen later
     this.#byFd.delete(left.fd);
+    this.#run(left, server);
+  }
+
+  #run(left: Left, server: Server): void {
+    if (this.#trials.takes(left, server, () => this.#run(left, server))) return;
+    if (left.verdict.act === 'rerun' && left.verdict.counts) left.countAttempt(false);
     giveConnection(server, left.fd, left.held);
+  }
+
+  /** It is kept in a file for whoever is to find out why, and answered, so that no generation works on it again. */
+  #setAside(left: Left, {why, begun}: {why: string; begun: boolean}): void {
+    const {record: id, books, held} = left;
+    try {
+      const path = keepCapsule(
+        {
+          name: this.#name,
+          generation: generation(),
+          connection: {id, recovered: true, consumed: books.read - held.length, data: null},
+          error: {name: 'Fault', message: why},
+          program: {argv: process.argv, cwd: process.cwd(), node: process.version},
+        },
+        held,
+      );
+      say(`a request was set aside: ${why}; it is kept in ${path}`);
+    } catch (error) {
+      say(`a request was set aside: ${why}; it could not be kept: ${(error as Error).message}`);
+    }
+    reportBlamed();
+    if (begun) this.#reset(left);
+    else this.#part(left, POISON);
   }
 
   #drop(left: Left): void {
     this.#byFd.delete(left.fd);
+    this.#trials.forget(left);
     native().exchangeClose(left.fd, 0);
+  }
+
+  #reset(left: Left): void {
+    this.#byFd.delete(left.fd);
+    native().exchangeClose(left.fd, 1);
   }
 
   /** Says a last word and ends the connection so that it is heard: what still comes in is thrown away. */
@@ -207,6 +255,7 @@ export class Keep {
       root.runAgain += count(verdict => verdict.act === 'rerun' && verdict.counts);
       root.resumed += count(verdict => verdict.act === 'rerun' && verdict.resumes);
       root.refused += count(verdict => verdict.act === 'refuse');
+      root.poison += count(verdict => verdict.act === 'poison');
       root.reset += count(verdict => verdict.act === 'reset');
     });
   }
@@ -250,7 +299,8 @@ export class Keep {
 
 function answeredBy(verdict: Verdict): AnsweredHow {
   if (verdict.act === 'rerun' || verdict.act === 'idle') return verdict.answered;
-  return verdict.act === 'refuse' ? Answered.Anew : Answered.Stands;
+  const isOurs = verdict.act === 'refuse' || (verdict.act === 'poison' && !verdict.begun);
+  return isOurs ? Answered.Anew : Answered.Stands;
 }
 
 /** As `Keep.start`; when it cannot be, that is said, and the program runs without. */

@@ -59,18 +59,39 @@ export function descriptorOf(socket: Socket): number {
   return inner(socket)._handle?.fd ?? -1;
 }
 
-/** Gives a server a connection, as if it had been accepted just now; `held` is what was read from it before. */
-export function giveConnection(server: Server, fd: number, held: Buffer): void {
+/** Of servers whose connections are held back: what takes them otherwise. */
+const heldBack = new WeakMap<Server, NonNullable<Handle['onconnection']>>();
+
+/** From here on a server is given nobody but whom `giveConnection` gives it; the others wait until what this returns is called. */
+export function holdBack(server: Server): () => void {
+  const handle = inner(server)._handle!;
+  const take = handle.onconnection!;
+  const waiting: [error: number, handle: Handle][] = [];
+  heldBack.set(server, take);
+  handle.onconnection = (...connection) => waiting.push(connection);
+  return () => {
+    handle.onconnection = take;
+    heldBack.delete(server);
+    for (const connection of waiting) take.call(handle, ...connection);
+  };
+}
+
+/** Gives a server a connection, as if it had been accepted just now; `held` is what was read from it before. Undefined: it refused. */
+export function giveConnection(server: Server, fd: number, held: Buffer): Socket | undefined {
   const carrier = new Socket({fd, readable: false, writable: false});
   const handle = inner(carrier)._handle!;
   inner(carrier)._handle = null; // the server makes a socket of its own for it
+  let given: Socket | undefined;
   const replay = (socket: Socket): void => {
+    given = socket;
     if (held.length > 0) socket.unshift(held);
   };
   server.prependListener('connection', replay);
   try {
-    inner(server)._handle!.onconnection!(0, handle);
+    const its = inner(server)._handle!;
+    (heldBack.get(server) ?? its.onconnection!).call(its, 0, handle);
   } finally {
     server.removeListener('connection', replay);
   }
+  return given;
 }

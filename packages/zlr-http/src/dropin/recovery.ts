@@ -1,5 +1,6 @@
 import {type Books, localAddress, readBooks} from '@zlr/kernel-shim';
 import {native} from '@zlr/kernel-shim/internal';
+import {ALONE} from './exchange-record.js';
 import {type House, SLOT_SIZE, SLOTS} from './house.js';
 import {type HeldRequest, judge, type Policy, type Recorded, type Verdict} from './judge.js';
 
@@ -10,10 +11,12 @@ export interface Left {
   readonly verdict: Verdict;
   /** The number of its record; -1: none is kept. */
   readonly record: number;
-  /** What the program is to be given again; empty: nothing. */
+  /** What the program is to be given again, or is set aside; empty: nothing. */
   readonly held: Buffer;
-  /** Records that the request which was being worked on is begun once more. */
-  countAttempt(): void;
+  /** Records that the request which was being worked on is begun once more, alone or not. */
+  countAttempt(alone: boolean): void;
+  /** Records that it is no longer alone. */
+  joined(): void;
 }
 
 export interface Inherited {
@@ -74,11 +77,21 @@ export function takeStock(house: House, fds: readonly number[], policy: Policy):
       return requestsIn(held);
     });
     if (verdict.act === 'rerun') held = held.subarray(verdict.from);
-    else held = Buffer.alloc(0);
-    const countAttempt = (): void => {
-      rows[record]!.attempts++;
-    };
-    connections.push({fd, books, verdict, record, held, countAttempt});
+    else if (verdict.act !== 'poison') held = Buffer.alloc(0);
+    connections.push({
+      fd,
+      books,
+      verdict,
+      record,
+      held,
+      countAttempt(alone) {
+        const row = rows[record]!;
+        row.attempts = (row.attempts % ALONE) + 1 + (alone ? ALONE : 0);
+      },
+      joined() {
+        rows[record]!.attempts %= ALONE;
+      },
+    });
     if (!recorded || verdict.act === 'close' || verdict.act === 'reset') continue;
     usedRecords.add(record);
     if (recorded.inSlot > 0) usedSlots.add(recorded.inSlot - 1);

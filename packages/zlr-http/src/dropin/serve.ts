@@ -16,7 +16,7 @@ export interface ServeOptions {
   name?: string;
   /** Which requests are run again after a fault; default 'idempotent'. */
   rerun?: Policy['rerun'];
-  /** How often one request is run again before it is answered 503; default 3. */
+  /** How often one request is run again, the last time with no other beside it; what ends the process then is answered 500. Default 2. */
   attempts?: number;
 }
 
@@ -44,7 +44,7 @@ const OPTIONS = {
 export async function serve(server: Server, options: ServeOptions): Promise<AddressInfo> {
   const wrong = complaint('serve', {server, ...options}, {server: anything, ...OPTIONS});
   if (wrong !== undefined) throw new HttpError('OPTION_INVALID', wrong);
-  const {port, host, name = 'zlr', rerun = 'idempotent', attempts = 3} = options;
+  const {port, host, name = 'zlr', rerun = 'idempotent', attempts = 2} = options;
   if (!isSupervised()) return becomeSupervisor(name);
   await startKeeping(`exchanges-${name}`, {rerun, attempts});
   server.listen(port, host);

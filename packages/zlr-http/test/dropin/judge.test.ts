@@ -6,6 +6,7 @@ import type {Books} from '@zlr/kernel-shim';
 import test from 'ava';
 import fc from 'fast-check';
 import {
+  ALONE,
   ANSWER_CLOSES,
   ANSWERED_EARLY,
   Answered,
@@ -97,7 +98,14 @@ test('what may not be run again is refused where nothing was sent, else ended', 
     'pipelined behind',
   );
   t.is(decide(books(100, 0), recorded({}, {attempts: 2})).act, 'rerun');
-  t.is(decide(books(100, 0), recorded({}, {attempts: 3})).act, 'refuse');
+  t.like(decide(books(100, 0), recorded({}, {attempts: 1})), {act: 'rerun', alone: false});
+  t.like(decide(books(100, 0), recorded({}, {attempts: 2})), {act: 'rerun', alone: true});
+  t.is(
+    decide(books(100, 0), recorded({}, {attempts: 3})).act,
+    'refuse',
+    'the last one was not alone after all',
+  );
+  t.like(decide(books(100, 0), recorded({}, {attempts: ALONE + 3})), {act: 'poison', begun: false});
   t.is(decide(books(100, 0), recorded({}, {flags: UNHELD})).act, 'refuse');
   t.is(decide(books(100, 1200), recorded(half, {flags: UNHELD})).act, 'finish');
 });
