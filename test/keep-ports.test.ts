@@ -7,6 +7,7 @@
 import {spawn} from 'node:child_process';
 import {once} from 'node:events';
 import {mkdtempSync, rmSync, writeFileSync} from 'node:fs';
+import {createRequire} from 'node:module';
 import {connect, createServer} from 'node:net';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
@@ -20,9 +21,17 @@ const zlr = fileURLToPath(new URL('../packages/cli/bin/zlr.js', import.meta.url)
 const KILLS = Number(process.env['ZLR_PORT_KILLS'] ?? 15);
 const CLIENTS = 8;
 
+const {resolve: packageOf} = createRequire(import.meta.url);
+
 const programs = {
   'an HTTP server': `require('node:http').createServer((_, response) => response.end('answer'))
     .listen(+process.env.PORT, '127.0.0.1', () => console.log(process.pid));`,
+  'an Express program': `const app = require(${JSON.stringify(packageOf('express'))})();
+    app.get('/', (_, response) => response.send('answer'));
+    app.listen(+process.env.PORT, '127.0.0.1', () => console.log(process.pid));`,
+  'a Fastify program': `const app = require(${JSON.stringify(packageOf('fastify'))})();
+    app.get('/', async () => 'answer');
+    app.listen({port: +process.env.PORT, host: '127.0.0.1'}).then(() => console.log(process.pid));`,
   'a TCP server': `require('node:net').createServer(socket => socket.on('error', () => {}).once('data', () => socket.end('answer')))
     .listen(+process.env.PORT, '127.0.0.1', () => console.log(process.pid));`,
 };
@@ -92,7 +101,7 @@ async function ask(port: number): Promise<Outcome> {
   socket.write('GET / HTTP/1.1\r\nHost: ports\r\nConnection: close\r\n\r\n');
   await once(socket, 'close').catch(() => {});
   if (failure === 'ECONNREFUSED') return 'refused';
-  return answer.endsWith('answer') ? 'answered' : 'cut';
+  return /answer(\r\n0\r\n\r\n)?$/.test(answer) ? 'answered' : 'cut';
 }
 
 for (const [what, script] of Object.entries(programs))
