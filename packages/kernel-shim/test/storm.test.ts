@@ -13,7 +13,7 @@ import test, {type ExecutionContext} from 'ava';
 import {Random} from '../../../test/support/random.js';
 import {Client, Supervised} from './supervised.js';
 
-const ROUNDS = 30;
+const ROUNDS = Number(process.env['ZLR_STORM_ROUNDS'] ?? 30);
 
 /** The keepers of one test's service, which run in its folder; those that end are none. */
 function keepersIn(folder: string): number[] {
@@ -48,7 +48,7 @@ async function untilTwoKeepers(folder: string): Promise<number[]> {
 }
 
 async function storm(t: ExecutionContext, withSupervisor: boolean): Promise<void> {
-  t.timeout(240_000);
+  t.timeout(60_000 + ROUNDS * 6_000);
   const random = Random.fromEnvironment();
   t.log(`seed ${random.seed}`);
   const {service, up} = await Supervised.start(t, {thresholdMs: 0});
