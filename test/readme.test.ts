@@ -58,6 +58,10 @@ test("the README's server counts each line once, whatever kills it", async t => 
   for await (const chunk of status.stdout) json += chunk;
   process.kill((JSON.parse(json) as {pid: number}).pid, 'SIGSEGV');
   t.regex((await log.next()).value as string, /died of SIGSEGV .*; generation 2/);
+  t.is(
+    (await log.next()).value,
+    `zlr: generation 2 of 'readme-${process.pid}' goes on with 1 connections (1 with input that is held, 0 with an answer on its way), 0 new, 0 gone`,
+  );
   t.is(await ask('ond'), '2 second');
   t.is(await ask('third'), '3 third');
   client.destroy();

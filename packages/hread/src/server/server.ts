@@ -259,6 +259,14 @@ export async function createServer<
   const close = (): Promise<void> => (closing ??= closeOnce());
   begin(close);
   const recovered = loop.recover();
+  if (generation() > 1) {
+    const channels = [...loop];
+    const count = (is: (channel: (typeof channels)[number]) => boolean): number => channels.filter(is).length;
+    say(
+      `generation ${generation()} of '${name}' goes on with ${recovered.recovered} connections (${count(({held}) => held > 0)} with input ` +
+        `that is held, ${count(({sending}) => sending)} with an answer on its way), ${recovered.adopted} new, ${recovered.dropped.length} gone`,
+    );
+  }
   for (const channel of loop) worker.recover(channel);
   return {
     state: store.root as unknown as RootOf<S>,
