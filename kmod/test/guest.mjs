@@ -71,13 +71,14 @@ for (const name of ['MAKEFLAGS', 'MAKELEVEL', 'MFLAGS']) delete environment[name
 
 /**
  * @param {string} kernel
+ * @param {string} [tree] what it is built in
  * @returns {Promise<{module: string, program: string}>} paths
  */
-export async function build(kernel) {
+export async function build(kernel, tree = `/lib/modules/${kernel}/build`) {
   const out = join(kmod, 'build', kernel);
   const program = join(kmod, 'build', 'zlr-test');
   const options = {cwd: kmod, env: environment};
-  await runQuietly('make', [`KVER=${kernel}`], options);
+  await runQuietly('make', [`KVER=${kernel}`, `KDIR=${tree}`], options);
   const sources = readdirSync(here).filter(name => name.endsWith('.c'));
   const flags = [
     '-std=gnu17',
@@ -135,14 +136,15 @@ function copyFileSystemModules(/** @type {string} */ kernel, /** @type {string} 
  * Boots a kernel and reads the results from its console.
  * @param {string} kernel
  * @param {string} run what /init shall run
- * @param {{memory?: number, seconds?: number, insmod?: string, shell?: string, counting?: boolean}} [options]
+ * @param {{memory?: number, seconds?: number, insmod?: string, shell?: string, counting?: boolean, image?: string, tree?: string}} [options]
  *   memory in MiB; insmod: module parameters, with commas between them; shell: commands that run as `shell` does not
  *   name a suite, with the host's file system under them, read-only; counting: a nanosecond of the guest is an
- *   instruction, on one processor
+ *   instruction, on one processor; image and tree: of a kernel that is not installed
  * @returns {Promise<{counts: Counts, lines: string[]}>} and all that was printed between boot and the end
  */
 export async function boot(kernel, run, options = {}) {
-  const {memory = 512, seconds = TIME_LIMIT, insmod = '', shell, counting} = options;
+  const {memory = 512, seconds = TIME_LIMIT, insmod = '', shell, counting, tree} = options;
+  const {image = `/boot/vmlinuz-${kernel}`} = options;
   /** @param {string} root */
   const furnish = root => {
     if (shell === undefined) return;
@@ -152,7 +154,7 @@ export async function boot(kernel, run, options = {}) {
   };
   const folder = mkdtempSync(join(tmpdir(), 'zlr-guest-'));
   try {
-    const archive = await initramfs(folder, await build(kernel), furnish);
+    const archive = await initramfs(folder, await build(kernel, tree), furnish);
     const append = `console=ttyS0 quiet panic=-1 zlr.run=${run} zlr.insmod=${insmod}`;
     // KVM is not used though it may be there: nested, it hangs on some machines. Nor is cmpxchg16b, which the kernel's
     // allocator would run on each object: seen once, an interrupt just behind the emulated one found EFLAGS made of the
@@ -163,7 +165,7 @@ export async function boot(kernel, run, options = {}) {
       ['-accel', 'tcg', '-cpu', 'qemu64,-cx16', ...(counting ? ['-icount', 'shift=0,sleep=off', '-smp', '1'] : ['-smp', '2']),
         '-m', String(memory), '-nodefaults', '-display', 'none', '-no-reboot', '-serial', 'stdio',
         ...(shell ? ['-fsdev', 'local,id=host,path=/,security_model=none,readonly=on,multidevs=remap', '-device', 'virtio-9p-pci,fsdev=host,mount_tag=host'] : []),
-        '-kernel', `/boot/vmlinuz-${kernel}`, '-initrd', archive, '-append', append],
+        '-kernel', image, '-initrd', archive, '-append', append],
       {stdio: ['ignore', 'pipe', 'inherit']},
     );
     const stop = () => qemu.kill('SIGKILL');
