@@ -1,12 +1,15 @@
 /**
  * What the memory of a service costs the control plane: registering, replacing a keeper, noticing a death, starting the
- * next generation, for services of 100 MB, 1 GB and 4 GB.
+ * next generation, for services of 100 MB, 1 GB and 4 GB; and a fault with 12,000 connections.
  *
  * Goal: that nothing of it grows with the service. No goal: the boot of the next generation; how long the kernel takes to
  * give back the memory of a dead process is measured beside it, with a process that nobody supervises.
  *
  *   npm run bench -- weight [--json] [--rounds N]
  */
+import {once} from 'node:events';
+import {mkdirSync, writeFileSync} from 'node:fs';
+import {connect} from 'node:net';
 import {join} from 'node:path';
 import {setTimeout as delay} from 'node:timers/promises';
 import {fileURLToPath} from 'node:url';
@@ -16,7 +19,10 @@ import {readProcess, Servers} from './servers.mjs';
 
 const options = readOptions({rounds: 5});
 const WEIGHTS_MB = options.small ? [64] : [100, 1000, 4000];
+const CROWDS = options.small ? [50] : [1, 1000, 12_000];
 const PATIENCE_MS = 60_000;
+/** Short of what may wait to be accepted. */
+const ARRIVALS = 200;
 const heavy = fileURLToPath(new URL('weight/heavy.mjs', import.meta.url));
 
 const nowMs = () => Number(process.hrtime.bigint()) / 1e6;
@@ -99,9 +105,67 @@ async function live(servers, megabytes) {
   };
 }
 
-const measured = await withScratch(async ({folder, defer}) => {
+/**
+ * A server with so many keep-alive connections, each of which has had an answer, is killed, and all ask again at once.
+ * @param {Servers} servers @param {string} folder @param {number} count
+ */
+async function killBeforeACrowd(servers, folder, count) {
+  const server = await servers.supervised(folder);
+  const request = 'GET /small.txt HTTP/1.1\r\nHost: crowd\r\n\r\n';
+  let answers = 0;
+  let wake = () => {};
+  /** @param {number} wanted */
+  const untilAnswered = async wanted => {
+    while (answers < wanted) await new Promise(resolve => (wake = () => resolve(undefined)));
+  };
+  /** @type {import('node:net').Socket[]} */
+  const sockets = [];
+  while (sockets.length < count) {
+    const arrivals = Array.from({length: Math.min(ARRIVALS, count - sockets.length)}, () => {
+      const socket = connect({port: server.port, host: '127.0.0.1', noDelay: true});
+      socket.on('data', data => {
+        if (data.indexOf('small') < 0) throw new Error(`not the answer: ${data}`);
+        answers++;
+        wake();
+      });
+      socket.write(request);
+      return socket;
+    });
+    sockets.push(...arrivals);
+    await untilAnswered(sockets.length);
+  }
+  const before = await until('the second keeper', async () => {
+    const status = await fetchStatus(server.name);
+    return status.keepers.length === 2 ? status : undefined;
+  });
+  answers = 0;
+  const killedAt = nowMs();
+  process.kill(before.pid, 'SIGKILL');
+  for (const socket of sockets) socket.write(request);
+  await untilAnswered(1);
+  const firstMs = nowMs() - killedAt;
+  await untilAnswered(count);
+  const lastMs = nowMs() - killedAt;
+  const {channels, keepers} = await until('two keepers', async () => {
+    const status = await fetchStatus(server.name);
+    return status.keepers.length === 2 && status.generation === 2 ? status : undefined;
+  });
+  if (channels === null || channels < count) throw new Error(`of ${count} channels ${channels} are left`);
+  const keeperBytes = Math.max(...keepers.map(privateBytes));
+  for (const socket of sockets) socket.destroy();
+  await Promise.all(sockets.map(socket => socket.closed || once(socket, 'close')));
+  await server.stop();
+  return {firstMs, lastMs, keeperBytes};
+}
+
+const {measured, crowds} = await withScratch(async ({folder, defer}) => {
   const servers = new Servers(join(folder, 'run'), options.signal);
   defer(() => servers.stopAll());
+  const served = join(folder, 'files');
+  mkdirSync(served);
+  writeFileSync(join(served, 'small.txt'), 'small');
+  /** @type {{count: number, faults: Awaited<ReturnType<typeof killBeforeACrowd>>[]}[]} */
+  const crowds = CROWDS.map(count => ({count, faults: []}));
   /** @type {{megabytes: number, lives: Awaited<ReturnType<typeof live>>[], deathsMs: number[]}[]} */
   const all = WEIGHTS_MB.map(megabytes => ({megabytes, lives: [], deathsMs: []}));
   /** @type {Record<string, () => Promise<unknown>>} */
@@ -111,8 +175,11 @@ const measured = await withScratch(async ({folder, defer}) => {
     contenders[`${each.megabytes} MB alone`] = async () =>
       each.deathsMs.push(await kernelsOwn(servers, each.megabytes));
   }
+  for (const each of crowds)
+    contenders[`${each.count} connections`] = async () =>
+      each.faults.push(await killBeforeACrowd(servers, served, each.count));
   await interleave(options, contenders);
-  return all;
+  return {measured: all, crowds};
 });
 
 const weights = measured.map(({megabytes, lives, deathsMs}) => {
@@ -129,32 +196,50 @@ const weights = measured.map(({megabytes, lives, deathsMs}) => {
   };
 });
 
-report(options, 'weight', {weights}, () =>
-  table(
-    [
-      'service',
-      'reregist(), us',
-      'a keeper replaced, ms',
-      'its loop stood meanwhile, ms',
-      'kill to the next process, ms',
-      'kill to death, unsupervised, ms',
-      'a keeper, kB',
-    ],
-    weights.map(each => [
-      `${each.megabytes.toLocaleString('en-US')} MB`,
-      show(each.reregistUs, 0),
-      show(each.replacedMs, 1),
-      show(each.silenceMs, 1),
-      show(each.startMs, 1),
-      show(each.deathMs, 1),
-      show(
-        {
-          median: each.keeperBytes.median / 1024,
-          min: each.keeperBytes.min / 1024,
-          max: each.keeperBytes.max / 1024,
-        },
-        0,
-      ),
-    ]),
-  ),
+const faults = crowds.map(({count, faults}) => {
+  const of = (/** @type {keyof Awaited<ReturnType<typeof killBeforeACrowd>>} */ figure) =>
+    summarize(faults.map(each => each[figure]));
+  return {
+    connections: count,
+    firstMs: of('firstMs'),
+    lastMs: of('lastMs'),
+    keeperBytes: of('keeperBytes'),
+  };
+});
+
+/** @param {ReturnType<typeof summarize>} bytes */
+const inKb = ({median, min, max}) => show({median: median / 1024, min: min / 1024, max: max / 1024}, 0);
+
+report(options, 'weight', {weights, faults}, () =>
+  [
+    table(
+      [
+        'service',
+        'reregist(), us',
+        'a keeper replaced, ms',
+        'its loop stood meanwhile, ms',
+        'kill to the next process, ms',
+        'kill to death, unsupervised, ms',
+        'a keeper, kB',
+      ],
+      weights.map(each => [
+        `${each.megabytes.toLocaleString('en-US')} MB`,
+        show(each.reregistUs, 0),
+        show(each.replacedMs, 1),
+        show(each.silenceMs, 1),
+        show(each.startMs, 1),
+        show(each.deathMs, 1),
+        inKb(each.keeperBytes),
+      ]),
+    ),
+    table(
+      ['connections', 'kill to the first answer, ms', 'to the last, ms', 'a keeper, kB'],
+      faults.map(each => [
+        each.connections.toLocaleString('en-US'),
+        show(each.firstMs, 0),
+        show(each.lastMs, 0),
+        inKb(each.keeperBytes),
+      ]),
+    ),
+  ].join('\n\n'),
 );

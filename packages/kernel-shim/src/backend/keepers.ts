@@ -81,11 +81,13 @@ class KeeperBackend implements Backend {
   register(registration: Registration | undefined): void {
     if (registration) this.#replan(registration);
     this.#isRegistered = true;
-    reportFatalErrors(dirname(this.#birth.door));
     this.#link.send({kind: Kind.Registered, generation: this.generation, extra: this.childId});
-    this.#heartbeat.beat(0);
-    // Behind what this generation has to do first: clients may wait for it, and nobody waits for a note.
-    setImmediate(() => this.#leaveNote());
+    // Behind what this generation has to do first: clients may wait for it, and nobody waits for the rest.
+    setImmediate(() => {
+      reportFatalErrors(dirname(this.#birth.door));
+      this.#heartbeat.beat(0);
+      this.#leaveNote();
+    });
   }
 
   served(): void {

@@ -27,16 +27,7 @@ import {say} from '../say.js';
 import {adoptOrphan, type Orphan} from './adoption.js';
 import {type WaitStatus, waitStatus} from './fault.js';
 import type {Aging} from './health.js';
-import {
-  type Effect,
-  type Event,
-  initialState,
-  type Keeper,
-  keepersOf,
-  type State,
-  step,
-  type Timer,
-} from './machine.js';
+import {type Effect, type Event, initialState, keepersOf, type State, step, type Timer} from './machine.js';
 import {oomKills, ranOutOfHeap} from './memory.js';
 import {type Plan, readPlan, sealPlan} from './plan.js';
 import {endedChildren, isBelow, membersOf, openDescriptors, signal} from './processes.js';
@@ -137,7 +128,8 @@ class ProcessSupervisor implements Supervisor {
   readonly #keepers = new Map<number, Link>();
   /** Links on their way to keepers that are to be cloned, and by whom. */
   readonly #given = new Map<Link, {keeper: number; of: number}>();
-  readonly #counts = new Map<number, (channels: number) => void>();
+  /** Questions under way, and who was asked. */
+  readonly #counts = new Map<number, {keeper: number; answer: (channels: number | undefined) => void}>();
   #counted = 0;
   /** Of this cgroup, when the generation was started. */
   #oomKills = oomKills();
@@ -549,6 +541,7 @@ class ProcessSupervisor implements Supervisor {
       link.close();
       this.#keepers.delete(pid);
       this.#happened({type: 'keeper died', pid});
+      for (const {keeper, answer} of [...this.#counts.values()]) if (keeper === pid) answer(undefined);
       for (const [given, {keeper}] of this.#given) if (keeper === pid) this.#doubt(given);
     };
     this.#happened({type: 'keeping', pid, of: word.generation, isTwin: word.extra !== 0});
@@ -591,7 +584,7 @@ class ProcessSupervisor implements Supervisor {
         });
         return;
       case Kind.Counted:
-        this.#counts.get(word.sequence)?.(word.value);
+        this.#counts.get(word.sequence)?.answer(word.value);
         return;
     }
   }
@@ -702,28 +695,32 @@ class ProcessSupervisor implements Supervisor {
     };
   }
 
+  /** Of the first keeper that can say it. */
   async #countChannels(): Promise<number> {
-    const until = nowMs() + COUNT_MS;
-    let keeper: Keeper | undefined;
-    for (;;) {
+    for (const until = nowMs() + COUNT_MS; nowMs() < until; ) {
       const {life, source, expected} = this.#state;
       // Those of the former generation leave when the channels are handed over, of which the word may still be on its way.
-      [keeper] = [source, life?.number].flatMap(number => keepersOf(this.#state, number));
-      if (keeper || expected.size === 0 || nowMs() > until) break;
-      await delay(EXPECTED_MS); // one that stands already is about to speak
+      const [keeper] = [source, life?.number].flatMap(number => keepersOf(this.#state, number));
+      const count = keeper && (await this.#askForCount(keeper.pid, until - nowMs()));
+      if (count !== undefined) return count;
+      if (!keeper && expected.size === 0) return 0;
+      if (!keeper) await delay(EXPECTED_MS); // one that stands already is about to speak
     }
-    if (!keeper) return 0;
-    const {pid} = keeper;
+    return 0;
+  }
+
+  /** Undefined: it has died meanwhile, or does not say. */
+  #askForCount(keeper: number, ms: number): Promise<number | undefined> {
     const sequence = ++this.#counted;
     return new Promise(resolve => {
-      const timer = setTimeout(() => answer(0), COUNT_MS);
-      const answer = (channels: number): void => {
+      const answer = (channels: number | undefined): void => {
         clearTimeout(timer);
         this.#counts.delete(sequence);
         resolve(channels);
       };
-      this.#counts.set(sequence, answer);
-      this.#tell(pid, {kind: Kind.Count, sequence});
+      const timer = setTimeout(answer, ms, undefined);
+      this.#counts.set(sequence, {keeper, answer});
+      this.#tell(keeper, {kind: Kind.Count, sequence});
     });
   }
 
