@@ -52,6 +52,8 @@ const stat = {
   size: 10240,
   mtimeSeconds: 1_690_000_000,
   mtimeNanoseconds: 123_456_789,
+  ctimeSeconds: 1_700_000_000,
+  ctimeNanoseconds: 123_456_789,
   ino: 1_234_567,
 };
 

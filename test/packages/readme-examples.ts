@@ -123,7 +123,7 @@ export const examples: Record<string, (t: ExecutionContext, place: Place) => Pro
   async '@zlr/http'(t, place) {
     mkdirSync(join(place.app, 'public'), {recursive: true});
     writeFileSync(join(place.app, 'public/index.html'), 'hello');
-    const site = new Running(place, program(place, '@zlr/http'), './public', '0');
+    const site = new Running(place, program(place, '@zlr/http', {8080: '0'}));
     await during(t, site, async () => {
       const [, port] = /port (\d+)/.exec(await site.line())!;
       t.is(await (await fetch(`http://127.0.0.1:${port}/`)).text(), 'hello');

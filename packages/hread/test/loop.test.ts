@@ -33,7 +33,7 @@ function bigFile(t: ExecutionContext, size: number): {content: Buffer; open(): n
     content,
     open() {
       const directory = openSync(folder, 'r');
-      const fd = native().openBeneath(directory, 'big', new Float64Array(6));
+      const fd = native().openBeneath(directory, 'big', new Float64Array(8));
       native().close(directory);
       return fd;
     },

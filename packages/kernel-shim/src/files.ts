@@ -9,7 +9,7 @@ export interface KeptFile {
   size: number;
 }
 
-const numbers = new Float64Array(6);
+const numbers = new Float64Array(8);
 
 /**
  * Opens a file for reading, below a folder that no link and no `..` in its path leads out of.

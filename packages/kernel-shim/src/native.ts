@@ -80,7 +80,7 @@ export interface Native {
   give(fd: number): number;
   mark(fd: number): void;
   localAddress(fd: number): {error: number; address: string; port: number; listening: number};
-  /** Fills [mode, size, device, inode, mtime seconds, mtime nanoseconds]. */
+  /** Fills [mode, size, device, inode, mtime seconds, mtime nanoseconds, ctime seconds, ctime nanoseconds]. */
   openBeneath(directory: number, path: string, out: Float64Array): number;
   readAt(fd: number, into: Uint8Array, offset: number, length: number, position: number): number;
   close(fd: number): number;

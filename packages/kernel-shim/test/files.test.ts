@@ -39,7 +39,7 @@ function makeFolders(t: ExecutionContext): {root: string; inside: string; direct
   return {root, inside, directory};
 }
 
-const stat = new Float64Array(6);
+const stat = new Float64Array(8);
 const open = (directory: number, path: string): number => native().openBeneath(directory, path, stat);
 
 test('a file is opened, described and read', t => {

@@ -4,7 +4,7 @@ import {EX_CONFIG, generation} from '@zlr/kernel-shim';
 import {say, tell} from '@zlr/kernel-shim/internal';
 import {StoreError} from '@zlr/state-store';
 import {HttpError} from './errors.js';
-import {StaticServer} from './server.js';
+import {startServing} from './serve-folder.js';
 
 /*
  * The program of `zlr serve`: DIR --host H --port P --name NAME. It runs under a supervisor, or without one as an
@@ -42,39 +42,7 @@ function readOptions(): Options {
 }
 
 async function main(): Promise<void> {
-  const {root, host, port: wanted, name} = readOptions();
-  const server = await StaticServer.open({root, name});
-  // Before recover, which registers: from there on the supervisor may send it.
-  let listening: Promise<{address: string; port: number}> | undefined;
-  let isEnding = false;
-  const end = async (): Promise<void> => {
-    // The handlers stay: a second signal must not cut short what the first one began.
-    if (isEnding) return;
-    isEnding = true;
-    try {
-      await listening;
-    } catch {
-      return; // main() says why it cannot listen, and ends
-    }
-    await server.close();
-    process.exit(0);
-  };
-  process.on('SIGTERM', end);
-  process.on('SIGINT', end);
-
-  const {recovered, adopted, dropped, stages} = server.recover();
-  if (generation() > 1) {
-    const {reading, processing, sending} = stages;
-    say(
-      `generation ${generation()} goes on with ${recovered} connections (at the fault: ${reading} reading, ` +
-        `${processing} processing, ${sending} sending), ${adopted} new, ${dropped} gone`,
-    );
-  }
-  listening = server.listen(host, wanted);
-  const {address, port} = await listening.catch(async (error: unknown) => {
-    await server.close(); // or its segment would stay behind
-    throw error;
-  });
+  const {address, port} = await startServing(readOptions());
   if (generation() === 1) {
     tell(`listening on http://${address.includes(':') ? `[${address}]` : address}:${port}`);
   }

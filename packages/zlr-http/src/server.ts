@@ -1,5 +1,5 @@
 import {ChannelLoop, channelStore, type FileRange, LARGE, type Piece, type Protocol} from '@zlr/hread';
-import {endOrderly, isSupervised, reregist} from '@zlr/kernel-shim';
+import {endOrderly, generation, isSupervised, reregist} from '@zlr/kernel-shim';
 import {complaint, native, systemText, text} from '@zlr/kernel-shim/internal';
 import {
   type Connection,
@@ -68,7 +68,8 @@ export class StaticServer implements Protocol<ConnectionRecord> {
   static async open(options: {root: string; name: string}): Promise<StaticServer> {
     const wrong = complaint('StaticServer.open', options, {root: systemText, name: text});
     if (wrong !== undefined) throw new HttpError('OPTION_INVALID', wrong);
-    const files = new StaticFiles(options.root); // first: when it fails, there is nothing to be removed
+    // First: when it fails, there is nothing to be removed. A later generation has connections that need no folder.
+    const files = new StaticFiles(options.root, generation() > 1);
     return new StaticServer(await openConnections(options.name), files);
   }
 

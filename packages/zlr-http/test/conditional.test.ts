@@ -67,13 +67,28 @@ for (const [etag, fields, current] of ranges) {
   });
 }
 
-const stat: FileStat = {mode: 0o100644, size: 5, mtimeSeconds: MODIFIED, mtimeNanoseconds: 7, ino: 9};
+const stat: FileStat = {
+  mode: 0o100644,
+  size: 5,
+  mtimeSeconds: MODIFIED,
+  mtimeNanoseconds: 7,
+  ctimeSeconds: MODIFIED,
+  ctimeNanoseconds: 8,
+  ino: 9,
+};
 
 test('a tag changes with each thing that tells two versions of a file apart', t => {
   const tag = etagOf(stat, NOW);
   t.is(tag, etagOf({...stat, mode: 0}, NOW + 1));
   t.regex(tag, /^"[!#-~]+"$/);
-  for (const change of [{size: 6}, {mtimeSeconds: MODIFIED - 1}, {mtimeNanoseconds: 8}, {ino: 10}]) {
+  for (const change of [
+    {size: 6},
+    {mtimeSeconds: MODIFIED - 1},
+    {mtimeNanoseconds: 8},
+    {ctimeSeconds: MODIFIED - 1},
+    {ctimeNanoseconds: 9},
+    {ino: 10},
+  ]) {
     t.not(etagOf({...stat, ...change}, NOW), tag);
   }
 });

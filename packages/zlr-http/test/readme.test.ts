@@ -10,7 +10,7 @@ const example = fileURLToPath(new URL('../../../examples/static-site.mjs', impor
 
 test('the example of the README is the program in examples/, and its download outlives a SIGSEGV', async t => {
   const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
-  const shown = /```js\n([\s\S]*?)```/.exec(readme)?.[1];
+  const shown = /```js\n(import \{StaticServer[\s\S]*?)```/.exec(readme)?.[1];
   t.true(readFileSync(example, 'utf8').endsWith(shown ?? 'nothing is shown'));
 
   const site = new Site(t, {'small.txt': 10, 'large.bin': 8_000_000});

@@ -140,7 +140,21 @@ test('the longest answer there can be has room enough', t => {
   t.is(parseRequest(Buffer.from(text), 0, text.length, head), COMPLETE);
   const plan = new ResponsePlan();
   const opened = pathFor(plan, head)!;
-  planStatic(plan, head, opened, {mode: 0o40755, size: 0, mtimeSeconds: 0, mtimeNanoseconds: 0, ino: 1}, NOW);
+  planStatic(
+    plan,
+    head,
+    opened,
+    {
+      mode: 0o40755,
+      size: 0,
+      mtimeSeconds: 0,
+      mtimeNanoseconds: 0,
+      ctimeSeconds: 0,
+      ctimeNanoseconds: 0,
+      ino: 1,
+    },
+    NOW,
+  );
   const length = write(plan).length;
   t.true(length > 20_000 && length <= MAX_RESPONSE, `${length}`);
 });

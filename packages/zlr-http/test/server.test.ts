@@ -483,6 +483,56 @@ serial('a small file that was changed twice within a tick of the clock is served
   await client.close();
 });
 
+serial('what is put in place with the size and the time of another is another', async t => {
+  const {site, port} = await serve(t, {});
+  const client = await HttpClient.open(port);
+  const ask = async (text: string): Promise<string> => {
+    client.send(get('/small.txt'));
+    const answer = await client.answer();
+    t.is(answer.body.toString(), text);
+    return answer.headers.get('etag')!;
+  };
+  const put = (text: string): void => {
+    site.write('small.txt', text);
+    utimesSync(site.path('small.txt'), 1_000_000_000, 1_000_000_000); // as tar and cp -p do
+  };
+  put('first');
+  let tag = await ask('first');
+  // From then on its content is kept.
+  while (tag.startsWith('W/')) tag = await ask('first');
+  put('other');
+  t.not(await ask('other'), tag);
+  await client.close();
+});
+
+serial('a folder that is replaced, or whose link is switched, is served as it is now', async t => {
+  const {site, port} = await serve(t, {});
+  const client = await HttpClient.open(port);
+  const served = async (): Promise<string> => {
+    client.send(get('/version'));
+    return (await client.answer()).body.toString();
+  };
+  const deploy = (version: string): string => {
+    const folder = `${site.root}-${version}`;
+    mkdirSync(folder);
+    writeFileSync(join(folder, 'version'), version);
+    return folder;
+  };
+  site.write('version', 'one');
+  t.is(await served(), 'one');
+  renameSync(site.root, `${site.root}-one`);
+  t.is(await served(), 'one', 'between two names the old one is served');
+  renameSync(deploy('two'), site.root);
+  t.is(await served(), 'two');
+  renameSync(site.root, `${site.root}-old`);
+  symlinkSync(deploy('three'), site.root);
+  t.is(await served(), 'three');
+  symlinkSync(deploy('four'), `${site.root}-link`);
+  renameSync(`${site.root}-link`, site.root);
+  t.is(await served(), 'four');
+  await client.close();
+});
+
 // --- beginning and end ------------------------------------------------------------------------------------------------
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {

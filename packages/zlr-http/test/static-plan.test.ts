@@ -10,7 +10,15 @@ import {MAX_RESPONSE, ResponsePlan, writeResponse} from '../src/message/response
 import {requestOf} from './request-of.js';
 
 const NOW = 1_700_000_000;
-const FILE: FileStat = {mode: 0o100644, size: 1000, mtimeSeconds: NOW - 1000, mtimeNanoseconds: 7, ino: 9};
+const FILE: FileStat = {
+  mode: 0o100644,
+  size: 1000,
+  mtimeSeconds: NOW - 1000,
+  mtimeNanoseconds: 7,
+  ctimeSeconds: NOW - 1000,
+  ctimeNanoseconds: 7,
+  ino: 9,
+};
 const TAG = etagOf(FILE, NOW);
 
 /** Both steps, as a server takes them; the opened path beside the plan. */

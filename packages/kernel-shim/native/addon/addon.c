@@ -68,7 +68,7 @@ static napi_value local_address(napi_env env, napi_callback_info info) {
   return out;
 }
 
-/* openBeneath(directory, path, Float64Array [mode, size, device, inode, mtime s, mtime ns]): fd or -errno */
+/* openBeneath(directory, path, Float64Array [mode, size, device, inode, mtime s, mtime ns, ctime s, ctime ns]): fd or -errno */
 static napi_value open_beneath(napi_env env, napi_callback_info info) {
   struct args args = get_args(env, info);
   char path[4096];
@@ -86,6 +86,8 @@ static napi_value open_beneath(napi_env env, napi_callback_info info) {
   out[3] = (double)file.inode;
   out[4] = (double)file.mtime_seconds;
   out[5] = file.mtime_ns;
+  out[6] = (double)file.ctime_seconds;
+  out[7] = file.ctime_ns;
   return make_int(env, file.fd);
 }
 

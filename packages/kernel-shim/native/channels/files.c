@@ -46,6 +46,8 @@ int zlr_open_beneath(int directory, const char *path, struct zlr_file *out) {
                            .device = s.st_dev,
                            .inode = s.st_ino,
                            .mtime_seconds = s.st_mtim.tv_sec,
-                           .mtime_ns = (uint32_t)s.st_mtim.tv_nsec};
+                           .mtime_ns = (uint32_t)s.st_mtim.tv_nsec,
+                           .ctime_seconds = s.st_ctim.tv_sec,
+                           .ctime_ns = (uint32_t)s.st_ctim.tv_nsec};
   return 0;
 }

@@ -8,8 +8,8 @@ struct zlr_file {
   int fd;
   uint32_t mode;
   uint64_t size, device, inode;
-  int64_t mtime_seconds;
-  uint32_t mtime_ns;
+  int64_t mtime_seconds, ctime_seconds;
+  uint32_t mtime_ns, ctime_ns;
 };
 
 /* Opens path for reading; the kernel refuses whatever leads out of the directory (-EXDEV): "..", absolute symbolic

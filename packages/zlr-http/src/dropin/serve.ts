@@ -1,9 +1,10 @@
 import {once} from 'node:events';
 import type {Server} from 'node:http';
 import type {AddressInfo} from 'node:net';
-import {isSupervised, supervise} from '@zlr/kernel-shim';
+import {isSupervised} from '@zlr/kernel-shim';
 import {anything, complaint, integer, optional, port, systemText, text} from '@zlr/kernel-shim/internal';
 import {HttpError} from '../errors.js';
+import {becomeSupervisor} from '../self-supervision.js';
 import type {Policy} from './judge.js';
 import {startKeeping} from './keep.js';
 
@@ -50,11 +51,4 @@ export async function serve(server: Server, options: ServeOptions): Promise<Addr
   server.listen(port, host);
   await once(server, 'listening');
   return server.address() as AddressInfo;
-}
-
-async function becomeSupervisor(name: string): Promise<never> {
-  const command = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
-  const supervisor = await supervise({name, command});
-  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => supervisor.stop());
-  process.exit((await supervisor.done).exitCode);
 }

@@ -1,4 +1,6 @@
-import {closeSync, constants, openSync} from 'node:fs';
+import {closeSync, constants, fstatSync, openSync, statSync} from 'node:fs';
+import {constants as system} from 'node:os';
+import {isAbsolute, resolve} from 'node:path';
 import {native} from '@zlr/kernel-shim/internal';
 import {HttpError} from '../errors.js';
 import {type FileStat, isSettled} from './validators.js';
@@ -22,27 +24,53 @@ const TYPE = constants.S_IFMT;
 /**
  * The files below one folder. A path is looked up once for a batch of the reactor, however many of its requests name
  * it: none of them can know of a change that came after, for no answer of the batch is sent yet. Contents are kept as long as the file on disk
- * is the same (device, inode, size, time of change), and only of files whose time of change can tell.
+ * is the same (device, inode, size, times), and only of files whose time of change can tell. The folder itself may be
+ * replaced (renamed, or a symbolic link switched): the next batch sees the new one. While there is none, the old one is served.
  */
 export class StaticFiles {
   readonly root: string;
-  readonly #directory: number;
+  #directory = -1;
+  #device = 0;
+  #inode = 0;
   readonly #contents = new Map<string, OpenedFile>();
   readonly #thisBatch = new Map<string, OpenedFile | number>();
-  readonly #numbers = new Float64Array(6);
+  readonly #numbers = new Float64Array(8);
   readonly #endBatch = (): void => this.#thisBatch.clear();
 
-  /** @throws HttpError ROOT_UNUSABLE */
-  constructor(root: string) {
-    this.root = root;
+  /**
+   * @param mayCome a folder that is not there now may come: a deploy may be about to put it there
+   * @throws HttpError ROOT_UNUSABLE
+   */
+  constructor(root: string, mayCome = false) {
+    this.root = asCalled(root);
     try {
-      this.#directory = openSync(root, constants.O_RDONLY | constants.O_DIRECTORY);
+      this.#openRoot();
     } catch (error) {
       const {code} = error as NodeJS.ErrnoException;
+      if (mayCome) return;
       throw new HttpError(
         'ROOT_UNUSABLE',
         `cannot serve '${root}': ${code}; expected a folder that can be read`,
       );
+    }
+  }
+
+  #openRoot(): void {
+    const directory = openSync(this.root, constants.O_RDONLY | constants.O_DIRECTORY);
+    const {dev, ino} = fstatSync(directory);
+    this.close();
+    this.#directory = directory;
+    this.#device = dev;
+    this.#inode = ino;
+  }
+
+  /** Is the folder at its path still the one that is open? */
+  #followRoot(): void {
+    try {
+      const there = statSync(this.root, {throwIfNoEntry: false});
+      if (there && (there.ino !== this.#inode || there.dev !== this.#device)) this.#openRoot();
+    } catch {
+      // What is there cannot be read, or is no folder: as if it were away.
     }
   }
 
@@ -53,7 +81,10 @@ export class StaticFiles {
   lookUp(path: string): OpenedFile | number {
     const known = this.#thisBatch.get(path);
     if (known !== undefined) return known;
-    if (this.#thisBatch.size === 0) queueMicrotask(this.#endBatch); // these run between batches
+    if (this.#thisBatch.size === 0) {
+      queueMicrotask(this.#endBatch); // these run between batches
+      this.#followRoot();
+    }
     const found = this.#open(path);
     const fd = found.fd;
     let result: OpenedFile | number;
@@ -81,21 +112,18 @@ export class StaticFiles {
   }
 
   close(): void {
-    closeSync(this.#directory);
+    if (this.#directory >= 0) closeSync(this.#directory);
+    this.#directory = -1;
   }
 
   #open(path: string): {fd: number; file?: OpenedFile} {
+    if (this.#directory < 0) return {fd: -system.errno.EAGAIN};
     const fd = native().openBeneath(this.#directory, path, this.#numbers);
     if (fd < 0) return {fd};
-    const [mode, size, device, ino, mtimeSeconds, mtimeNanoseconds] = this.#numbers as unknown as [
-      number,
-      number,
-      number,
-      number,
-      number,
-      number,
-    ];
-    return {fd, file: {path, mode, size, device, ino, mtimeSeconds, mtimeNanoseconds, content: undefined}};
+    const [mode, size, device, ino, mtimeSeconds, mtimeNanoseconds, ctimeSeconds, ctimeNanoseconds] = this
+      .#numbers as unknown as [number, number, number, number, number, number, number, number];
+    const stat = {mode, size, device, ino, mtimeSeconds, mtimeNanoseconds, ctimeSeconds, ctimeNanoseconds};
+    return {fd, file: {...stat, path, content: undefined}};
   }
 
   #withContent(path: string, fd: number, file: OpenedFile): OpenedFile {
@@ -120,6 +148,16 @@ function isSame(a: OpenedFile, b: OpenedFile): boolean {
     a.device === b.device &&
     a.size === b.size &&
     a.mtimeSeconds === b.mtimeSeconds &&
-    a.mtimeNanoseconds === b.mtimeNanoseconds
+    a.mtimeNanoseconds === b.mtimeNanoseconds &&
+    a.ctimeSeconds === b.ctimeSeconds &&
+    a.ctimeNanoseconds === b.ctimeNanoseconds
   );
+}
+
+/** A relative path begins at the working directory by the name that it was entered by: a link on the way may be switched. */
+function asCalled(root: string): string {
+  const {PWD = ''} = process.env;
+  if (!isAbsolute(PWD)) return resolve(root);
+  const [there, here] = [statSync(PWD, {throwIfNoEntry: false}), statSync('.')];
+  return there?.ino === here.ino && there.dev === here.dev ? resolve(PWD, root) : resolve(root);
 }

@@ -95,7 +95,7 @@ function planRedirect(plan: ResponsePlan, head: RequestHead, path: string): void
   plan.location = `/${path.split('/').map(encodeURIComponent).join('/')}/${queryOf(head.target)}`;
 }
 
-const {ENOENT, ENOTDIR, ENAMETOOLONG, ELOOP, EXDEV, ENXIO, EACCES, EPERM, EMFILE, ENFILE, ENOMEM} =
+const {ENOENT, ENOTDIR, ENAMETOOLONG, ELOOP, EXDEV, ENXIO, EACCES, EAGAIN, EPERM, EMFILE, ENFILE, ENOMEM} =
   system.errno;
 
 function statusOfErrno(errno: number): Status {
@@ -112,6 +112,8 @@ function statusOfErrno(errno: number): Status {
     case EACCES:
     case EPERM:
       return 403;
+    // The folder is away, or something on the path is being renamed: worth another try.
+    case EAGAIN:
     case EMFILE:
     case ENFILE:
     case ENOMEM:
