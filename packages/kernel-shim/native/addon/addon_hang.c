@@ -6,9 +6,7 @@
  * Node-API has no call for it. V8's own are looked up by the names that they have had since Node 20; where one is missing nothing is told.
  */
 #define _GNU_SOURCE
-#include <dlfcn.h>
 #include <errno.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -16,6 +14,7 @@
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
+#include <uv.h>
 
 #include "../link/link.h"
 #include "napi.h"
@@ -53,9 +52,11 @@ static bool find_v8(void) {
                {&v8.location, "_ZNK2v810StackFrame11GetLocationEv"},
                {&v8.function_name, "_ZNK2v810StackFrame15GetFunctionNameEv"},
                {&v8.script_name, "_ZNK2v810StackFrame24GetScriptNameOrSourceURLEv"}};
+  uv_lib_t program; /* libuv's own threads and lookups: those of the C library have newer versions than Node asks for */
+  if (uv_dlopen(NULL, &program)) return false;
   for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
-    void *const call = dlsym(RTLD_DEFAULT, calls[i].name);
-    if (!call) return false;
+    void *call;
+    if (uv_dlsym(&program, calls[i].name, &call)) return false;
     memcpy(calls[i].to, &call, sizeof call);
   }
   return true;
@@ -63,16 +64,17 @@ static bool find_v8(void) {
 
 /* One in a process: of its main thread. */
 static struct {
-  pthread_mutex_t lock;
-  pthread_cond_t changed;
-  pthread_t thread;
+  uv_once_t once;
+  uv_mutex_t lock;
+  uv_cond_t changed;
+  uv_thread_t thread;
   bool runs, ends;
   uint64_t limit_ns; /* 0: nobody wants to know */
   int link;
   uint32_t generation;
   napi_env env;
   void *isolate;
-} hang = {.lock = PTHREAD_MUTEX_INITIALIZER};
+} hang = {.once = UV_ONCE_INIT};
 static _Atomic uint64_t last_beat;
 
 static uint64_t now_ns(void) {
@@ -114,56 +116,50 @@ static void tell(void *isolate, void *data) {
 
 /* --- the thread ------------------------------------------------------------------------------------------------------ */
 
-static void wait_until(uint64_t ns) {
-  const struct timespec until = {(time_t)(ns / SECOND), (long)(ns % SECOND)};
-  pthread_cond_timedwait(&hang.changed, &hang.lock, &until);
-}
-
-static void *watch(void *unused) {
+static void watch(void *unused) {
   (void)unused;
   uint64_t asked = 0; /* behind which beat */
-  pthread_mutex_lock(&hang.lock);
+  uv_mutex_lock(&hang.lock);
   while (!hang.ends) {
     const uint64_t beat = atomic_load(&last_beat), now = now_ns(), limit = hang.limit_ns;
     if (limit == 0) {
-      pthread_cond_wait(&hang.changed, &hang.lock);
+      uv_cond_wait(&hang.changed, &hang.lock);
     } else if (now < beat + limit || asked == beat) {
-      wait_until((asked == beat ? now : beat) + limit);
+      uv_cond_timedwait(&hang.changed, &hang.lock, asked == beat ? limit : beat + limit - now);
     } else {
       asked = beat;
       v8.request_interrupt(hang.isolate, tell, NULL);
     }
   }
-  pthread_mutex_unlock(&hang.lock);
-  return NULL;
+  uv_mutex_unlock(&hang.lock);
 }
 
 static void end(void *unused) {
   (void)unused;
-  pthread_mutex_lock(&hang.lock);
+  uv_mutex_lock(&hang.lock);
   hang.ends = true;
   hang.env = NULL;
-  pthread_cond_signal(&hang.changed);
-  pthread_mutex_unlock(&hang.lock);
-  if (hang.runs) pthread_join(hang.thread, NULL);
+  uv_cond_signal(&hang.changed);
+  uv_mutex_unlock(&hang.lock);
+  if (hang.runs) uv_thread_join(&hang.thread);
   hang.runs = false;
+}
+
+static void prepare(void) {
+  if (uv_mutex_init(&hang.lock) || uv_cond_init(&hang.changed)) abort(); /* for want of memory */
 }
 
 static int start(napi_env env) {
   if (!find_v8()) return -ENOTSUP;
-  pthread_condattr_t monotonic;
-  pthread_condattr_init(&monotonic);
-  pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-  pthread_cond_init(&hang.changed, &monotonic);
   hang.env = env;
   hang.isolate = v8.get_current();
   hang.ends = false;
   sigset_t all, mask; /* signals are for the others */
   sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &mask);
-  const int error = pthread_create(&hang.thread, NULL, watch, NULL);
-  pthread_sigmask(SIG_SETMASK, &mask, NULL);
-  if (error) return -error;
+  sigprocmask(SIG_SETMASK, &all, &mask);
+  const int error = uv_thread_create(&hang.thread, watch, NULL);
+  sigprocmask(SIG_SETMASK, &mask, NULL);
+  if (error) return error;
   hang.runs = true;
   MUST(napi_add_env_cleanup_hook(env, end, NULL));
   return 0;
@@ -173,15 +169,16 @@ static int start(napi_env env) {
 static napi_value stack_after(napi_env env, napi_callback_info info) {
   struct args args = get_args(env, info);
   const uint64_t limit = get_uint(env, args.at[0]);
-  pthread_mutex_lock(&hang.lock);
+  uv_once(&hang.once, prepare);
+  uv_mutex_lock(&hang.lock);
   hang.limit_ns = limit * MS;
   hang.link = get_int(env, args.at[1]);
   hang.generation = get_uint(env, args.at[2]);
   atomic_store(&last_beat, now_ns());
   int error = 0;
-  if (hang.runs) pthread_cond_signal(&hang.changed);
+  if (hang.runs) uv_cond_signal(&hang.changed);
   else if (limit > 0) error = start(env);
-  pthread_mutex_unlock(&hang.lock);
+  uv_mutex_unlock(&hang.lock);
   return make_int(env, error);
 }
 
