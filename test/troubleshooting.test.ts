@@ -40,7 +40,7 @@ test('systemd takes the units of the page on deploying', async t => {
   for (const [, name, unit] of units)
     writeFileSync(
       join(folder, name!),
-      unit!.replace('/srv/app/node_modules/.bin/zlr', process.execPath).replace(/^User=.*$/m, ''),
+      unit!.replaceAll('/srv/app/node_modules/.bin/zlr', process.execPath).replace(/^User=.*$/m, ''),
     );
   const paths = units.map(([, name]) => join(folder, name!));
   const {stdout, stderr} = await promisify(execFile)('systemd-analyze', ['verify', ...paths]);

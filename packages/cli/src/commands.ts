@@ -7,6 +7,7 @@ import {CliError} from './errors.js';
 import {inspect} from './inspect.js';
 import {load} from './load.js';
 import {ls} from './ls.js';
+import {restart} from './restart.js';
 import {rm} from './rm.js';
 import {run} from './run.js';
 import {serve} from './serve.js';
@@ -17,6 +18,7 @@ const commands: readonly Command[] = [
   serve,
   run,
   status,
+  restart,
   stop,
   ls,
   inspect,

@@ -8,6 +8,8 @@ export type ShimErrorCode =
   | 'NAME_IN_USE'
   | 'NOT_RUNNING'
   | 'NOT_ANSWERING'
+  | 'NOT_READY'
+  | 'RESTART_FAILED'
   | 'RUN_DIR_UNSAFE'
   | 'COMMAND_EMPTY'
   | 'SPAWN_FAILED'

@@ -6,8 +6,8 @@ export {
   serviceNumber,
   standBy,
 } from './backend/module.js';
-export {fetchStatus, listServices, requestStop} from './control/client.js';
-export type {FaultRecord, Status} from './control/status.js';
+export {fetchStatus, listServices, requestRestart, requestStop} from './control/client.js';
+export type {FaultRecord, Restarted, Status} from './control/status.js';
 export {ShimError, type ShimErrorCode} from './errors.js';
 export {type KeptFile, openBeneath} from './files.js';
 export {
@@ -22,6 +22,7 @@ export {
   reportBlamed,
   reportServed,
   reregist,
+  whenRenewed,
 } from './registration.js';
 export {type Books, type LocalAddress, listen, localAddress, readBooks} from './sockets.js';
 export {EX_CONFIG} from './supervisor/fault.js';

@@ -3,7 +3,7 @@ import {keeperBackend} from './backend/keepers.js';
 import {moduleBackend} from './backend/module.js';
 import {ownRegistration} from './backend/own-registration.js';
 import {assertFits, ShimError} from './errors.js';
-import {type Expected, integer, listOf, mapOf, optional, systemText} from './options.js';
+import {call, type Expected, integer, listOf, mapOf, optional, systemText} from './options.js';
 
 export type {HandedFile, Registration} from './backend/backend.js';
 
@@ -100,6 +100,15 @@ export function reportServed(): void {
  */
 export function reportBlamed(): void {
   backend?.blamed();
+}
+
+/**
+ * Has work that cannot be done again finished before this process is replaced on purpose (`zlr restart`, age): `finish` is called then, and waited for, 5 s
+ * at most. Behind a fault it is not.
+ */
+export function whenRenewed(finish: () => Promise<void>): void {
+  assertFits('whenRenewed', {finish}, {finish: call});
+  backend?.whenRenewed(finish);
 }
 
 /** Says that the end of this process, which follows, is no fault: its keeper goes with it. */

@@ -342,6 +342,8 @@ function run(seed: number): World {
       else if (what < 9) world.act();
       else if (what < 10) {
         if (!world.deliver()) world.tick();
+        // Somebody asks for a fresh one, at whatever instant.
+        if (random.below(40) === 0) world.happen({type: 'restart'});
       } else {
         mischief--;
         disturb(world, random);

@@ -52,6 +52,8 @@ export interface Backend {
   register(registration: Registration | undefined, channels: number): void;
   /** The first channel that was handed over is served again. */
   served(): void;
+  /** Called, and waited for a while, before this process is replaced on purpose. */
+  whenRenewed(finish: () => Promise<void>): void;
   /** The faults before it were an input's, which it has set aside. */
   blamed(): void;
   /** The end of this process, which follows, is no fault. */

@@ -1,4 +1,5 @@
 import {dirname} from 'node:path';
+import {setTimeout as delay} from 'node:timers/promises';
 import {startTicks, writeServiceNote} from '../control/run-dir.js';
 import {errnoName, ShimError} from '../errors.js';
 import {Link, makePair, type Received} from '../links/link.js';
@@ -13,6 +14,8 @@ import {ownRegistration} from './own-registration.js';
 
 /** How often a process whose supervisor has died looks whether there is another. */
 const REJOIN_MS = 1_000;
+/** What cannot be done again may take so long when this process is replaced on purpose. */
+const FINISH_MS = 5_000;
 const EPIPE = -32;
 
 /** Keepers share this process' file table, a decider (the supervisor, or a keeper in its absence) says what follows. */
@@ -23,6 +26,7 @@ class KeeperBackend implements Backend {
   readonly #birth: Birth;
   #link: Link;
   #isRegistered = false;
+  readonly #finishing: (() => Promise<void>)[] = [];
   /** A beat that nobody reads is no loss. */
   readonly #heartbeat = new Heartbeat(({rssBytes, heapBytes, lateMs}) => {
     const {generation} = this;
@@ -95,6 +99,10 @@ class KeeperBackend implements Backend {
     this.#link.send({kind: Kind.Served, generation: this.generation, value: Number(value / 1000n) * 1000});
   }
 
+  whenRenewed(finish: () => Promise<void>): void {
+    this.#finishing.push(finish);
+  }
+
   blamed(): void {
     this.#link.send({kind: Kind.Blamed, generation: this.generation});
   }
@@ -145,6 +153,15 @@ class KeeperBackend implements Backend {
     );
   }
 
+  /** As in a fault, but between two turns: what was begun in this one is done. */
+  async #renew(): Promise<void> {
+    if (this.#finishing.length > 0) {
+      const finished = Promise.allSettled(this.#finishing.map(async finish => finish()));
+      await Promise.race([finished, delay(FINISH_MS)]);
+    }
+    process.kill(process.pid, 'SIGKILL');
+  }
+
   /** Handles what comes until one of these kinds has come. */
   #until(...kinds: number[]): Received {
     for (;;) {
@@ -174,8 +191,7 @@ class KeeperBackend implements Backend {
         this.#link.giveTo(fd => native().stackAfter(word.extra, fd, this.generation));
         return word.kind;
       case Kind.Renew:
-        // As in a fault, but between two turns: what was begun in this one is done.
-        process.kill(process.pid, 'SIGKILL');
+        this.#renew();
         return word.kind;
       default:
         return word.kind;

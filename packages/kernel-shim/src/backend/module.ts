@@ -102,6 +102,8 @@ class ModuleBackend implements Backend {
 
   blamed(): void {}
 
+  whenRenewed(): void {}
+
   orderly(): void {
     native().moduleForget(this.#device); // nothing to forget is as well
   }

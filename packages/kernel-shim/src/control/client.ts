@@ -1,12 +1,12 @@
 import {connect} from 'node:net';
-import {errnoName, ShimError} from '../errors.js';
+import {errnoName, ShimError, type ShimErrorCode} from '../errors.js';
 import {Link} from '../links/link.js';
 import {Kind} from '../links/word.js';
 import {native} from '../native.js';
 import {readHistory} from './history.js';
 import {type Message, onMessages, send} from './lines.js';
 import {assertPrivate, liveService, type RunDir, removeRunDir, runDir, runNames} from './run-dir.js';
-import type {Status} from './status.js';
+import type {Restarted, Status} from './status.js';
 
 function notRunning(name: string): ShimError {
   return new ShimError(
@@ -66,14 +66,38 @@ export async function fetchStatus(name: string): Promise<Status> {
   };
 }
 
-/** Ends a service in good order; resolves when it and its supervisor are gone. @throws ShimError NOT_RUNNING, NOT_ANSWERING */
-export async function requestStop(name: string): Promise<void> {
+/** @throws ShimError NOT_ANSWERING */
+async function assertAnswers(name: string): Promise<void> {
   if ((await request(name, 'status', ANSWER_MS)) === SILENT)
     throw new ShimError(
       'NOT_ANSWERING',
       `the supervisor of '${name}' does not answer within ${ANSWER_MS / 1000} s: it is stopped, or very busy. Let it go on (kill -CONT), or ` +
         'kill it: then its keepers go on, and a stop is heard by them',
     );
+}
+
+/**
+ * Has a fresh generation of a service follow, of the program as it is on disk now; resolves when that is ready.
+ *
+ * @throws ShimError NOT_RUNNING, NOT_ANSWERING, NOT_READY, RESTART_FAILED
+ */
+export async function requestRestart(name: string): Promise<Restarted> {
+  await assertAnswers(name);
+  const answer = await request(name, 'restart', 0);
+  if (answer && answer !== SILENT) {
+    if (answer.type === 'restart') return answer['restarted'] as Restarted;
+    throw new ShimError(answer['code'] as ShimErrorCode, String(answer['message']));
+  }
+  if (!liveService(runDir(name))) throw notRunning(name);
+  throw new ShimError(
+    'NOT_READY',
+    `the supervisor of '${name}' has died; start it once more as before, it adopts the service, and restart it then`,
+  );
+}
+
+/** Ends a service in good order; resolves when it and its supervisor are gone. @throws ShimError NOT_RUNNING, NOT_ANSWERING */
+export async function requestStop(name: string): Promise<void> {
+  await assertAnswers(name);
   if (await request(name, 'stop', 0)) return;
   const dir = runDir(name);
   const note = liveService(dir);

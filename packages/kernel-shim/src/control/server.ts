@@ -1,11 +1,13 @@
 import {createServer, type Server} from 'node:net';
+import {ShimError} from '../errors.js';
 import {native} from '../native.js';
 import {onMessages, send} from './lines.js';
-import type {Status} from './status.js';
+import type {Restarted, Status} from './status.js';
 
 /** What may be asked of a supervisor. */
 export interface Commands {
   status(): Promise<Status>;
+  restart(): Promise<Restarted>;
   stop(): Promise<void>;
 }
 
@@ -25,11 +27,17 @@ export async function serveCommands(path: string, commands: Commands): Promise<S
           send(socket, given);
           socket.end();
         },
-        () => socket.destroy(),
+        (error: unknown) => {
+          if (!(error instanceof ShimError)) throw error;
+          const {code, message} = error;
+          send(socket, {type: 'refused', code, message});
+          socket.end();
+        },
       );
     };
     onMessages(socket, ({type}) => {
       if (type === 'status') answer(commands.status().then(status => ({type, status})));
+      else if (type === 'restart') answer(commands.restart().then(restarted => ({type, restarted})));
       else if (type === 'stop') answer(commands.stop().then(() => ({type: 'stopped'})));
       else socket.destroy();
     });

@@ -2,8 +2,8 @@
 export interface FaultRecord {
   /** The generation that died. */
   generation: number;
-  /** hang: its heartbeat stopped, and it was killed; aging: a limit was exceeded, and it was renewed; oom: it had no memory left. */
-  class: 'signal' | 'exit' | 'hang' | 'aging' | 'oom';
+  /** hang: its heartbeat stopped, and it was killed; aging: a limit was exceeded, and it was renewed; oom: it had no memory left; restart: somebody asked for a fresh one. */
+  class: 'signal' | 'exit' | 'hang' | 'aging' | 'oom' | 'restart';
   signal: NodeJS.Signals | null;
   exitCode: number | null;
   /** When the supervisor learnt of it, ISO 8601. */
@@ -17,6 +17,17 @@ export interface FaultRecord {
   /** At its last heartbeat; null: there was none. */
   rssBytes: number | null;
   heapBytes: number | null;
+}
+
+/** What came of a restart that was asked for. */
+export interface Restarted {
+  /** The one that goes on, and its process. */
+  generation: number;
+  pid: number;
+  /** Handed to it. */
+  channels: number;
+  /** From the question to the moment in which it was ready. */
+  tookMs: number;
 }
 
 /** What is known of a service. */

@@ -63,7 +63,7 @@ export interface Life {
   /** Beats in a row beyond a limit. */
   agedBeats: number;
   /** Why it was, or is being, killed, if that is known better than from its wait status. */
-  verdict: 'hang' | 'aging' | 'oom' | undefined;
+  verdict: 'hang' | 'aging' | 'oom' | 'restart' | undefined;
 }
 
 export type Phase = 'living' | 'freezing' | 'pausing' | 'ending' | 'ended';
@@ -131,6 +131,8 @@ export type Event =
   | {type: 'served'; generation: number; atMs: number}
   /** What ended the generations before it is known, and ends no other. */
   | {type: 'blamed'; generation: number}
+  /** A fresh generation is wanted, though nothing is wrong with this one. */
+  | {type: 'restart'}
   | {type: 'timer'; timer: Timer}
   | {type: 'stop'};
 
@@ -165,8 +167,8 @@ const LEAVE_MS = 2_000;
 const CLONE_MS = 100;
 const CLONE_MAX_MS = 10_000;
 const BEAT_MS = 1_000;
-/** What a generation that has grown old may take to end between two turns of its event loop. */
-const RENEW_MS = 2_000;
+/** What a generation that is to be renewed may take to end between two turns of its event loop: more than its own limit for work that cannot be done again. */
+const RENEW_MS = 7_000;
 /** `zlr status` shows so many; a service that faults for months must not grow a list. */
 const FAULTS_MAX = 100;
 
@@ -194,6 +196,17 @@ export function initialState(limits: Limits): State {
 /** The keepers of a generation that can be spoken to, the older first. */
 export function keepersOf(state: State, generation: number | undefined): Keeper[] {
   return state.keepers.filter(keeper => keeper.of === generation && !keeper.deaf);
+}
+
+/** Why the generation cannot be followed by a fresh one at this instant; undefined: it can. */
+export function whyNotRenewed(s: State): string | undefined {
+  const {life} = s;
+  if (s.stopping || s.phase === 'ending' || s.phase === 'ended') return 'it is about to end';
+  if (!life || s.phase !== 'living' || !life.claimed) return 'a generation of it boots';
+  if (!life.registered) return 'it has not called reregist(), so nothing of it would be kept';
+  if (life.verdict !== undefined) return 'a fresh one is on its way';
+  // It can wait for a moment in which two hold the channels.
+  return keepersOf(s, life.number).length < 2 ? 'it has not two keepers at this instant' : undefined;
 }
 
 /** Changes the state for one event, at an instant, and says what is to be done, in this order. */
@@ -301,6 +314,9 @@ class Step {
       case 'blamed':
         if (event.generation === life?.number) s.history = {...s.history, fastFaults: 0};
         return;
+      case 'restart':
+        if (whyNotRenewed(s) === undefined) this.#renewLife('restart', 'is to be restarted');
+        return;
       case 'timer':
         this.#onTimer(event.timer);
         return;
@@ -384,7 +400,7 @@ class Step {
     const s = this.#s;
     const life = s.life!;
     if (life.registered) this.#expectBeat();
-    if (!life.registered || !life.claimed || s.stopping || life.verdict !== undefined) return;
+    if (!life.registered) return;
     life.trend.add(this.#nowMs, health);
     const why = exceeded(health, life.trend, s.limits.aging);
     life.agedBeats = why === undefined ? 0 : life.agedBeats + 1;
@@ -395,10 +411,13 @@ class Step {
       this.#nowMs - life.startedMs < s.limits.thresholdMs
     )
       return;
-    // It can wait for a moment in which two hold the channels.
-    if (keepersOf(s, life.number).length < 2) return;
-    life.verdict = 'aging';
-    this.#log(`generation ${life.number} (pid ${life.member}) has grown old (${why}); a fresh one follows`);
+    if (whyNotRenewed(s) === undefined) this.#renewLife('aging', `has grown old (${why})`);
+  }
+
+  #renewLife(verdict: 'aging' | 'restart', why: string): void {
+    const life = this.#s.life!;
+    life.verdict = verdict;
+    this.#log(`generation ${life.number} (pid ${life.member}) ${why}; a fresh one follows`);
     this.#do({do: 'renew'});
     this.#do({do: 'set timer', timer: 'renew', ms: RENEW_MS});
   }
@@ -532,7 +551,7 @@ class Step {
       lifeMs: life.endedMs - life.startedMs,
       stillborn: life.number > 1 && (!life.claimed || (life.member !== 0 && !life.registered)),
       plain: life.member === 0,
-      planned: classOf(life) === 'aging',
+      planned: ['aging', 'restart'].includes(classOf(life)),
     };
     this.#follow(life.number, decide(over, s.history, s.limits, this.#nowMs));
   }

@@ -16,7 +16,7 @@ import {
   writeServiceNote,
 } from '../control/run-dir.js';
 import {serveCommands} from '../control/server.js';
-import type {Status} from '../control/status.js';
+import type {Restarted, Status} from '../control/status.js';
 import {assertFits, errnoName, ShimError} from '../errors.js';
 import {Door} from '../links/door.js';
 import {Link, makePair, type Received} from '../links/link.js';
@@ -27,7 +27,16 @@ import {say} from '../say.js';
 import {adoptOrphan, type Orphan} from './adoption.js';
 import {type WaitStatus, waitStatus} from './fault.js';
 import type {Aging} from './health.js';
-import {type Effect, type Event, initialState, keepersOf, type State, step, type Timer} from './machine.js';
+import {
+  type Effect,
+  type Event,
+  initialState,
+  keepersOf,
+  type State,
+  step,
+  type Timer,
+  whyNotRenewed,
+} from './machine.js';
 import {oomKills, ranOutOfHeap} from './memory.js';
 import {type Plan, readPlan, sealPlan} from './plan.js';
 import {endedChildren, isBelow, membersOf, openDescriptors, signal} from './processes.js';
@@ -81,6 +90,12 @@ export interface Supervisor {
   readonly name: string;
   readonly pid: number;
   status(): Promise<Status>;
+  /**
+   * Has a fresh generation follow, of the program as it is on disk now, with all that a fault would leave; resolves when it is ready.
+   *
+   * @throws ShimError NOT_READY, RESTART_FAILED
+   */
+  restart(): Promise<Restarted>;
   /** Ends the service in good order; resolves when all is gone. */
   stop(): Promise<void>;
   /** Settles when a generation has said by reregist() that it is ready; a service that never does leaves it open. */
@@ -91,6 +106,10 @@ export interface Supervisor {
 
 /** What a keeper may take to count. */
 const COUNT_MS = 2_500;
+/** A generation that has registered, and says nothing of serving, has come up when it has lived for so long. */
+const SERVED_MS = 2_000;
+/** So long a restart waits for a generation that boots, or for a second keeper. */
+const READY_MS = 10_000;
 /** How often it is looked for a keeper that is about to speak. */
 const EXPECTED_MS = 20;
 /** For want of descriptors, the channels wait for so long before it is tried again to hand them over. */
@@ -128,6 +147,8 @@ class ProcessSupervisor implements Supervisor {
   readonly #keepers = new Map<number, Link>();
   /** Links on their way to keepers that are to be cloned, and by whom. */
   readonly #given = new Map<Link, {keeper: number; of: number}>();
+  /** Who waits for a generation behind that one. */
+  readonly #waiting = new Set<{behind: number; wake: () => void; timer?: NodeJS.Timeout}>();
   /** Questions under way, and who was asked. */
   readonly #counts = new Map<number, {keeper: number; answer: (channels: number | undefined) => void}>();
   #counted = 0;
@@ -278,6 +299,7 @@ class ProcessSupervisor implements Supervisor {
     clearTimeout(this.#strangerTimer);
     process.off('SIGCHLD', this.#reapOrphans);
     for (const timer of this.#timers.values()) clearTimeout(timer);
+    for (const {timer} of this.#waiting) clearTimeout(timer);
     this.#member?.close();
     for (const link of this.#keepers.values()) link.close();
     this.#door?.close();
@@ -368,6 +390,7 @@ class ProcessSupervisor implements Supervisor {
         const outOfMemory =
           ranOutOfHeap(this.#dir.path, pid) ||
           (signaled !== 0 && number === constants.signals.SIGKILL && oomKills() > this.#oomKills);
+        for (const {timer} of this.#waiting) clearTimeout(timer);
         this.#happened({type: 'ended', pid, status, outOfMemory});
       },
       true,
@@ -423,6 +446,7 @@ class ProcessSupervisor implements Supervisor {
       case Kind.Registered:
         this.#happened({type: 'registered', generation, pid});
         this.#becomeReady();
+        this.#isUp(generation, SERVED_MS);
         return;
       case Kind.Beat: {
         const {aging} = this.#state.limits;
@@ -445,6 +469,7 @@ class ProcessSupervisor implements Supervisor {
         this.#happened({type: 'blamed', generation});
         return;
       case Kind.Served:
+        this.#isUp(generation, 0);
         this.#happened({type: 'served', generation, atMs: word.value / 1e6});
         return;
       case Kind.Cloned:
@@ -722,6 +747,38 @@ class ProcessSupervisor implements Supervisor {
       this.#counts.set(sequence, {keeper, answer});
       this.#tell(keeper, {kind: Kind.Count, sequence});
     });
+  }
+
+  /** It is ready; in `ms`, if nothing happens before, it counts as one that serves. */
+  #isUp(generation: number, ms: number): void {
+    for (const each of this.#waiting) {
+      if (generation <= each.behind) continue;
+      clearTimeout(each.timer);
+      each.timer = setTimeout(() => {
+        this.#waiting.delete(each);
+        each.wake();
+      }, ms);
+    }
+  }
+
+  async restart(): Promise<Restarted> {
+    const began = nowMs();
+    for (let why = whyNotRenewed(this.#state); why !== undefined; why = whyNotRenewed(this.#state)) {
+      if (nowMs() - began > READY_MS)
+        throw new ShimError('NOT_READY', `'${this.name}' cannot be restarted now: ${why}; try again later`);
+      await delay(EXPECTED_MS);
+    }
+    const {number} = this.#state.life!;
+    const ready = new Promise<undefined>(resolve => {
+      this.#waiting.add({behind: number, wake: () => resolve(undefined)});
+    });
+    this.#happened({type: 'restart'});
+    const end = await Promise.race([ready, this.done]);
+    if (end) throw new ShimError('RESTART_FAILED', `'${this.name}' ended instead of going on: ${end.reason}`);
+    const life = this.#state.life!;
+    const {channels} = this.#state.faults.at(-1)!.record;
+    const tookMs = Math.round(nowMs() - began);
+    return {generation: life.number, pid: life.member, channels, tookMs};
   }
 
   async stop(): Promise<void> {

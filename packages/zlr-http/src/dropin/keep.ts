@@ -1,4 +1,4 @@
-import type {Server} from 'node:http';
+import type {IncomingMessage, Server, ServerResponse} from 'node:http';
 import {Socket} from 'node:net';
 import {constants as os} from 'node:os';
 import {keepCapsule} from '@zlr/hread';
@@ -11,13 +11,14 @@ import {
   reportServed,
   reregist,
   ShimError,
+  whenRenewed,
 } from '@zlr/kernel-shim';
 import {errnoName, native, say} from '@zlr/kernel-shim/internal';
 import {HttpError} from '../errors.js';
 import {Answered} from './exchange-record.js';
 import {type House, openHouse, SLOT_SIZE} from './house.js';
 import type {AnsweredHow, Policy, Verdict} from './judge.js';
-import {descriptorOf, giveConnection, onListen} from './node-server.js';
+import {descriptorOf, giveConnection, holdBack, onListen} from './node-server.js';
 import {type Inherited, type Left, takeStock} from './recovery.js';
 import {selfTest} from './self-test.js';
 import {Trials} from './trials.js';
@@ -36,6 +37,8 @@ const VERBS: Record<Verdict['act'], string> = {
   reset: 'reset',
 };
 
+/** RFC 9110, 9.2.2; as native/exchange/request.c has them. */
+const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS', 'TRACE']);
 /** A connection that ended its output waits at most so long for the peer's end before it is cut. */
 const LINGER_MS = 2_000;
 /** What answers on their way may take when the program is to end and has no say of its own in it. */
@@ -44,6 +47,7 @@ const DRAIN_MS = 10_000;
 /** Keeps the connections of this process' HTTP servers alive beyond it. */
 export class Keep {
   readonly #name: string;
+  readonly #policy: Policy;
   readonly #house: House;
   readonly #inherited: Inherited;
   readonly #byFd = new Map<number, Left>();
@@ -69,7 +73,7 @@ export class Keep {
       );
       const problem = error < 0 ? `its calls cannot be led by: ${errnoName(error)}` : await selfTest();
       if (problem) throw new HttpError('NODE_UNSUITABLE', `Node ${process.version}: ${problem}`);
-      return new Keep(name, house, inherited);
+      return new Keep(name, policy, house, inherited);
     } catch (error) {
       calls.exchangeRestore();
       house.destroy();
@@ -77,8 +81,9 @@ export class Keep {
     }
   }
 
-  private constructor(name: string, house: House, inherited: Inherited) {
+  private constructor(name: string, policy: Policy, house: House, inherited: Inherited) {
     this.#name = name;
+    this.#policy = policy;
     this.#house = house;
     this.#inherited = inherited;
     this.#unclaimed = [...inherited.listeners];
@@ -92,6 +97,7 @@ export class Keep {
       (server, fd) => this.#opened(server, fd),
     );
     this.#endWithProcess();
+    whenRenewed(() => this.#untilFinished());
     reregist();
     for (const left of inherited.connections) this.#takeOver(left);
     this.#count();
@@ -122,6 +128,14 @@ export class Keep {
   #opened(server: Server, fd: number): void {
     this.#servers.set(fd, server);
     this.#trials.guard(server);
+    server.prependListener('request', (request, response) => {
+      if (this.#mayRunAgain(request)) return;
+      this.#unrepeatable.add(response);
+      response.once('close', () => {
+        this.#unrepeatable.delete(response);
+        if (this.#unrepeatable.size === 0) this.#finished();
+      });
+    });
     server.prependListener('connection', socket => {
       const connection = descriptorOf(socket);
       if (connection >= 0) native().exchangeBegin(connection);
@@ -130,7 +144,7 @@ export class Keep {
     process.nextTick(() => {
       for (const left of this.#byFd.values()) this.#advance(left);
       // Whatever each of them waits for, from here on it is served, an idle one too.
-      if (!this.#served && this.#inherited.connections.length > 0) reportServed();
+      if (!this.#served && generation() > 1) reportServed();
       this.#served = true;
     });
     // Idle connections wait outside of the server, whose own timers would take them for slow ones. It would end them after:
@@ -150,6 +164,27 @@ export class Keep {
       if (there?.port === here.port && [here.address, '::', '0.0.0.0'].includes(there.address)) return server;
     }
     return undefined;
+  }
+
+  // --- being replaced on purpose ------------------------------------------------------------------------------------
+
+  /** Answers on their way to requests that may not be run again. */
+  readonly #unrepeatable = new Set<ServerResponse>();
+  #finished = (): void => {};
+
+  #mayRunAgain({method, headers}: IncomingMessage): boolean {
+    return (
+      this.#policy.rerun === 'all' || IDEMPOTENT.has(method ?? '') || headers['idempotency-key'] !== undefined
+    );
+  }
+
+  /** Whoever comes now is served by the next generation. */
+  async #untilFinished(): Promise<void> {
+    for (const server of this.#servers.values()) holdBack(server);
+    if (this.#unrepeatable.size > 0)
+      await new Promise<void>(resolve => {
+        this.#finished = resolve;
+      });
   }
 
   // --- recovery -------------------------------------------------------------------------------------------------------

@@ -1,0 +1,125 @@
+/**
+ * `zlr restart`: a fresh generation of what is on disk now takes everything over, with nobody's request lost, also of those that may not
+ * be run again; and what it says when it cannot.
+ *
+ * To see it fail: in machine.ts do not take the verdict for planned; in dropin/keep.ts do not wait for what may not be run again.
+ */
+import {writeFileSync} from 'node:fs';
+import {join} from 'node:path';
+import test from 'ava';
+import {Wire} from '../../../test/support/wire.js';
+import {CommandLine} from './command-line.js';
+
+const node = process.execPath;
+
+/** A node:http program of a version, which answers with it, a POST when it is told to. */
+const program = (version: string): string => `
+  const waiting = [];
+  require('node:http').createServer((request, response) => {
+    if (request.url === '/go') for (const each of waiting.splice(0)) each();
+    const answer = () => response.end('${version}');
+    if (request.method === 'POST') { waiting.push(answer); console.log('posted'); }
+    else answer();
+  }).listen(+process.argv[2], '127.0.0.1', function () { console.log(this.address().port); });`;
+
+test('the program on disk takes over, and every request is answered, a POST in work by the one that began it', async t => {
+  const commandLine = new CommandLine(t);
+  const file = join(commandLine.runDir, 'program.cjs');
+  writeFileSync(file, program('one'));
+  const foreground = commandLine.start(
+    'run',
+    '--http',
+    '--name',
+    commandLine.serviceName,
+    '--',
+    node,
+    file,
+    '0',
+  );
+  const port = Number(await foreground.line());
+  const idle = await Wire.open(port);
+  idle.get('/');
+  t.is((await idle.answer()).body.toString(), 'one');
+  const posting = await Wire.open(port);
+  posting.post('/', 'once only');
+  t.is(await foreground.line(), 'posted');
+  writeFileSync(file, program('two'));
+  const restarted = commandLine.run('restart');
+  // It waits for that answer, which a third connection brings about; whoever asks goes on being served meanwhile.
+  idle.get('/go');
+  t.is((await idle.answer()).body.toString(), 'one');
+  t.is((await posting.answer()).body.toString(), 'one');
+  const {exitCode, stdout, stderr} = await restarted;
+  t.is(stderr, '');
+  t.is(exitCode, 0);
+  t.regex(stdout, /: generation 2 \(pid \d+\) goes on with \d+ channels, after \d+ ms\n$/);
+  for (const wire of [idle, posting]) {
+    wire.get('/');
+    t.is((await wire.answer()).body.toString(), 'two', 'over the same connection');
+    wire.close();
+  }
+  const status = JSON.parse((await commandLine.run('status', '--json')).stdout);
+  t.is(status.generation, 2);
+  t.like(status.faults[0], {class: 'restart', generation: 1});
+});
+
+test('restarts one after the other count as no faults', async t => {
+  const commandLine = new CommandLine(t);
+  const file = join(commandLine.runDir, 'program.cjs');
+  writeFileSync(file, program('one'));
+  const foreground = commandLine.start(
+    'run',
+    '--http',
+    '--name',
+    commandLine.serviceName,
+    '--',
+    node,
+    file,
+    '0',
+  );
+  const wire = await Wire.open(Number(await foreground.line()));
+  for (let generation = 2; generation <= 8; generation++) {
+    t.regex((await commandLine.run('restart')).stdout, new RegExp(`: generation ${generation} `));
+    wire.get('/');
+    t.is((await wire.answer()).body.toString(), 'one');
+  }
+  wire.close();
+});
+
+test('what keeps nothing is not restarted, what does not run cannot be, and each is told why', async t => {
+  const commandLine = new CommandLine(t);
+  const plain = commandLine.start('run', '--', node, '-e', 'console.log(1); setInterval(() => {}, 1e6)');
+  await plain.line();
+  const refused = await commandLine.run('restart');
+  t.is(refused.exitCode, 1);
+  t.regex(
+    refused.stderr,
+    /cannot be restarted now: it has not called reregist\(\), so nothing of it would be kept; try again later/,
+  );
+  const nobody = await commandLine.run('restart', '--name', 'ghost');
+  t.regex(nobody.stderr, /no service named 'ghost' is running/);
+});
+
+test('a program that does not come up any more is told of', async t => {
+  const commandLine = new CommandLine(t);
+  const file = join(commandLine.runDir, 'program.cjs');
+  writeFileSync(file, program('one'));
+  const name = commandLine.serviceName;
+  const foreground = commandLine.start(
+    'run',
+    '--http',
+    '--patience',
+    '1',
+    '--name',
+    name,
+    '--',
+    node,
+    file,
+    '0',
+  );
+  await foreground.line();
+  writeFileSync(file, 'this is no JavaScript');
+  const {exitCode, stderr} = await commandLine.run('restart');
+  t.is(exitCode, 1);
+  t.regex(stderr, /ended instead of going on: /);
+});
