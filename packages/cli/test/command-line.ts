@@ -65,12 +65,16 @@ export class Foreground {
   readonly stdin: Writable;
   readonly #child: Child;
   readonly #lines: AsyncIterator<string>;
+  #warnings = '';
 
   constructor(child: Child) {
     this.#child = child;
     this.stdin = child.stdin;
     this.outcome = ended(child);
     this.#lines = createInterface(child.stdout)[Symbol.asyncIterator]();
+    child.stderr.on('data', text => {
+      this.#warnings += text;
+    });
   }
 
   /** The next line on standard output; an error with what the command said if it ends before. */
@@ -78,6 +82,11 @@ export class Foreground {
     const next = await this.#lines.next();
     if (next.done) throw new Error(`the command ended: ${JSON.stringify(await this.outcome)}`);
     return next.value;
+  }
+
+  /** Waits until it has said that on standard error. */
+  async warned(pattern: RegExp): Promise<void> {
+    while (!pattern.test(this.#warnings)) await once(this.#child.stderr, 'data');
   }
 
   /** To the command alone, as `kill PID` does. */

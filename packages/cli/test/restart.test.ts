@@ -4,7 +4,7 @@
  *
  * To see it fail: in machine.ts do not take the verdict for planned; in dropin/keep.ts do not wait for what may not be run again.
  */
-import {writeFileSync} from 'node:fs';
+import {readFileSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import test from 'ava';
 import {Wire} from '../../../test/support/wire.js';
@@ -12,11 +12,11 @@ import {CommandLine} from './command-line.js';
 
 const node = process.execPath;
 
-/** A node:http program of a version, which answers with it, a POST when it is told to. */
+/** A node:http program of a version, which answers with it, a POST when it gets a signal. */
 const program = (version: string): string => `
   const waiting = [];
+  process.on('SIGUSR2', () => { for (const each of waiting.splice(0)) each(); });
   require('node:http').createServer((request, response) => {
-    if (request.url === '/go') for (const each of waiting.splice(0)) each();
     const answer = () => response.end('${version}');
     if (request.method === 'POST') { waiting.push(answer); console.log('posted'); }
     else answer();
@@ -44,11 +44,15 @@ test('the program on disk takes over, and every request is answered, a POST in w
   posting.post('/', 'once only');
   t.is(await foreground.line(), 'posted');
   writeFileSync(file, program('two'));
+  const {pid} = JSON.parse((await commandLine.run('status', '--json')).stdout);
   const restarted = commandLine.run('restart');
-  // It waits for that answer, which a third connection brings about; whoever asks goes on being served meanwhile.
-  idle.get('/go');
-  t.is((await idle.answer()).body.toString(), 'one');
+  await foreground.warned(/is to be restarted; a fresh one follows/);
+  await commandLine.run('status'); // by then the service has heard of it, too
+  // What comes now waits for the next generation, so that there is an end to what is to be finished.
+  idle.get('/');
+  process.kill(pid, 'SIGUSR2');
   t.is((await posting.answer()).body.toString(), 'one');
+  t.is((await idle.answer()).body.toString(), 'two');
   const {exitCode, stdout, stderr} = await restarted;
   t.is(stderr, '');
   t.is(exitCode, 0);
@@ -61,6 +65,47 @@ test('the program on disk takes over, and every request is answered, a POST in w
   const status = JSON.parse((await commandLine.run('status', '--json')).stdout);
   t.is(status.generation, 2);
   t.like(status.faults[0], {class: 'restart', generation: 1});
+});
+
+const COUNTING = `
+  const {appendFileSync} = require('node:fs');
+  require('node:http').createServer((request, response) => {
+    let body = '';
+    request.on('data', data => { body += data; });
+    request.on('end', () => setTimeout(() => {
+      if (request.method === 'POST') appendFileSync(process.argv[3], body + '\\n');
+      response.end(body);
+    }, 15));
+  }).listen(+process.argv[2], '127.0.0.1', function () { console.log(this.address().port); });`;
+
+test('under load no request is refused, and what may not be run again is done once', async t => {
+  const commandLine = new CommandLine(t);
+  const file = join(commandLine.runDir, 'program.cjs');
+  const done = join(commandLine.runDir, 'done');
+  writeFileSync(file, COUNTING);
+  const options = ['--http', '--name', commandLine.serviceName];
+  const foreground = commandLine.start('run', ...options, '--', node, file, '0', done);
+  const port = Number(await foreground.line());
+  let isOver = false;
+  const posted: string[] = [];
+  const clients = Array.from({length: 16}, async (_, client) => {
+    const wire = await Wire.open(port);
+    for (let n = 0; !isOver; n++) {
+      const what = `${client}-${n}`;
+      wire.post('/', what);
+      const answer = await wire.answer();
+      t.is(answer.status, 200);
+      t.is(answer.body.toString(), what);
+      posted.push(what);
+    }
+    wire.close();
+  });
+  for (let generation = 2; generation <= 6; generation++)
+    t.regex((await commandLine.run('restart')).stdout, new RegExp(`: generation ${generation} `));
+  isOver = true;
+  await Promise.all(clients);
+  t.true(posted.length > 50, `${posted.length}`);
+  t.deepEqual(readFileSync(done, 'utf8').trim().split('\n').sort(), posted.sort());
 });
 
 test('restarts one after the other count as no faults', async t => {

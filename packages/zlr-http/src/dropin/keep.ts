@@ -18,7 +18,7 @@ import {HttpError} from '../errors.js';
 import {Answered} from './exchange-record.js';
 import {type House, openHouse, SLOT_SIZE} from './house.js';
 import type {AnsweredHow, Policy, Verdict} from './judge.js';
-import {descriptorOf, giveConnection, holdBack, onListen} from './node-server.js';
+import {descriptorOf, giveConnection, holdBack, onListen, stopReading} from './node-server.js';
 import {type Inherited, type Left, takeStock} from './recovery.js';
 import {selfTest} from './self-test.js';
 import {Trials} from './trials.js';
@@ -130,7 +130,7 @@ export class Keep {
     this.#trials.guard(server);
     server.prependListener('request', (request, response) => {
       if (this.#mayRunAgain(request)) return;
-      this.#unrepeatable.add(response);
+      this.#unrepeatable.set(response, request);
       response.once('close', () => {
         this.#unrepeatable.delete(response);
         if (this.#unrepeatable.size === 0) this.#finished();
@@ -139,6 +139,8 @@ export class Keep {
     server.prependListener('connection', socket => {
       const connection = descriptorOf(socket);
       if (connection >= 0) native().exchangeBegin(connection);
+      this.#sockets.add(socket);
+      socket.once('close', () => this.#sockets.delete(socket));
     });
     server.once('close', () => this.#servers.delete(fd));
     process.nextTick(() => {
@@ -168,8 +170,9 @@ export class Keep {
 
   // --- being replaced on purpose ------------------------------------------------------------------------------------
 
+  readonly #sockets = new Set<Socket>();
   /** Answers on their way to requests that may not be run again. */
-  readonly #unrepeatable = new Set<ServerResponse>();
+  readonly #unrepeatable = new Map<ServerResponse, IncomingMessage>();
   #finished = (): void => {};
 
   #mayRunAgain({method, headers}: IncomingMessage): boolean {
@@ -178,9 +181,15 @@ export class Keep {
     );
   }
 
-  /** Whoever comes now is served by the next generation. */
+  /** Whoever comes now, and what comes now, is served by the next generation. */
   async #untilFinished(): Promise<void> {
     for (const server of this.#servers.values()) holdBack(server);
+    const uploading = new Map([...this.#unrepeatable.values()].map(request => [request.socket, request]));
+    for (const socket of this.#sockets) {
+      const request = uploading.get(socket);
+      if (request === undefined || request.complete) stopReading(socket);
+      else request.once('end', () => stopReading(socket));
+    }
     if (this.#unrepeatable.size > 0)
       await new Promise<void>(resolve => {
         this.#finished = resolve;

@@ -3,11 +3,13 @@ import {Socket} from 'node:net';
 import {say} from '@zlr/kernel-shim/internal';
 
 /*
- * What is used of Node beyond its documentation, all of it here. `_listen2` is how node:net opens a server's socket, and kept under that name
- * for those who wrap it (lib/net.js says so); `onconnection` is what libuv's side calls for each connection that is accepted.
+ * What is used of Node beyond its documentation, all of it here. `_listen2` is how node:net opens a server's socket, and kept under that
+ * name for those who wrap it (lib/net.js says so); `onconnection` is what libuv's side calls for each connection that is accepted;
+ * `readStop` is what net.Socket calls to pause.
  */
 interface Handle {
   readonly fd: number;
+  readStop?(): number;
   onconnection?(error: number, handle: Handle): void;
 }
 
@@ -57,6 +59,11 @@ export function sayWhatIsNotKept(why: string): void {
 /** The descriptor of a connection; -1: it is closed. */
 export function descriptorOf(socket: Socket): number {
   return inner(socket)._handle?.fd ?? -1;
+}
+
+/** What comes from here on waits in the kernel, for whoever has the connection next. */
+export function stopReading(socket: Socket): void {
+  inner(socket)._handle?.readStop?.();
 }
 
 /** Of servers whose connections are held back: what takes them otherwise. */
