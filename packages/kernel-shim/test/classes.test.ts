@@ -6,8 +6,9 @@
  * do not beat; in memory.ts read another counter.
  */
 import {once} from 'node:events';
-import {existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync} from 'node:fs';
+import {existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
+import {setTimeout as delay} from 'node:timers/promises';
 import test from 'ava';
 import {Client, Supervised} from './supervised.js';
 
@@ -138,11 +139,21 @@ serial(
   },
 );
 
+/** The supervisor has told it, and its thread looks. */
+async function untilWatched(pid: number): Promise<void> {
+  const names = (): string[] =>
+    readdirSync(`/proc/${pid}/task`).map(task =>
+      readFileSync(`/proc/${pid}/task/${task}/comm`, 'latin1').trim(),
+    );
+  while (!names().includes('zlr-hang')) await delay(10);
+}
+
 serial('a loop that does not turn, and a process that is stopped, are killed and told as hang', async t => {
   const {service, up} = await Supervised.start(t, {thresholdMs: 0, hangMs: 2_000});
   const client = await Client.open(t, up.port);
+  await untilWatched(up.pid);
   client.send('spin');
-  await service.next('up');
+  await untilWatched((await service.next('up')).pid);
   client.send('deadlock'); // in native code: a futex that nobody wakes
   const {pid} = await service.next('up');
   process.kill(pid, 'SIGSTOP');

@@ -295,7 +295,9 @@ test('so it is on every backend, in a dump, for readers, for repair and for anot
       } catch (error) {
         if (!(error instanceof StoreError))
           t.fail(`seed ${seed}, round ${i}, ${how}: ${(error as Error).stack}`);
-        else t.regex(error.code, CODES, `seed ${seed}, round ${i}, ${how}: ${error.message}`);
+        // Beside others a record that is damaged cannot be told from one that another writer has just removed.
+        else if (how !== 'open with others' || error.code !== 'ERR_STALE')
+          t.regex(error.code, CODES, `seed ${seed}, round ${i}, ${how}: ${error.message}`);
       }
     }
   }

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 #include <uv.h>
@@ -118,6 +119,7 @@ static void tell(void *isolate, void *data) {
 
 static void watch(void *unused) {
   (void)unused;
+  prctl(PR_SET_NAME, "zlr-hang");
   uint64_t asked = 0; /* behind which beat */
   uv_mutex_lock(&hang.lock);
   while (!hang.ends) {
