@@ -167,4 +167,7 @@ test('a program that does not come up any more is told of', async t => {
   const {exitCode, stderr} = await commandLine.run('restart');
   t.is(exitCode, 1);
   t.regex(stderr, /ended instead of going on: /);
+  await foreground.outcome;
+  // Its state stays, for whoever puts the former program back.
+  t.is((await commandLine.run('rm', `exchanges-${name}`)).exitCode, 0);
 });
