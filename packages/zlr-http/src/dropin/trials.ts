@@ -18,7 +18,7 @@ export class Trials {
   readonly #held: (() => void)[] = [];
   readonly #ready: [Left, Server][] = [];
   readonly #guarded = new Set<Server>();
-  #now: {left: Left; end: () => void} | undefined;
+  #now: {end: () => void} | undefined;
   #limit: NodeJS.Timeout | undefined;
 
   constructor(suspects: readonly Left[], give: (left: Left, server: Server) => Socket | undefined) {
@@ -62,10 +62,7 @@ export class Trials {
     if (!first) return;
     const [left, server] = first;
     left.countAttempt(true);
-    const timer = setTimeout(() => {
-      left.joined();
-      this.#now?.end();
-    }, TRIAL_MS);
+    const timer = setTimeout(() => trial.end(), TRIAL_MS);
     const onRequest = (
       request: {socket: Socket},
       response: {once(event: 'close', call: () => void): void},
@@ -73,11 +70,11 @@ export class Trials {
       if (request.socket === socket) response.once('close', () => trial.end());
     };
     const trial = {
-      left,
       end: (): void => {
         if (this.#now !== trial) return;
         this.#now = undefined;
         clearTimeout(timer);
+        left.joined(); // however it ended, what comes from here on is not of its making alone
         server.removeListener('request', onRequest);
         this.forget(left);
         this.#next();
@@ -93,9 +90,9 @@ export class Trials {
   #release(): void {
     clearTimeout(this.#limit);
     this.#suspects.clear();
-    this.#now?.left.joined();
+    const untried = this.#ready.splice(0); // before the present one ends: the next would be tried
     this.#now?.end();
-    for (const [left, server] of this.#ready.splice(0)) {
+    for (const [left, server] of untried) {
       left.countAttempt(false);
       this.#give(left, server);
     }
