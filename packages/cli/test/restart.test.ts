@@ -4,9 +4,10 @@
  *
  * To see it fail: in machine.ts do not take the verdict for planned; in dropin/keep.ts do not wait for what may not be run again.
  */
-import {readFileSync, writeFileSync} from 'node:fs';
+import {mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
+import {tmpdir} from 'node:os';
 import {join} from 'node:path';
-import test from 'ava';
+import test, {type ExecutionContext} from 'ava';
 import {Wire} from '../../../test/support/wire.js';
 import {CommandLine} from './command-line.js';
 
@@ -22,21 +23,18 @@ const program = (version: string): string => `
     else answer();
   }).listen(+process.argv[2], '127.0.0.1', function () { console.log(this.address().port); });`;
 
-test('the program on disk takes over, and every request is answered, a POST in work by the one that began it', async t => {
+/** A program under `zlr run --http`, which says first at which port it listens. */
+async function serve(t: ExecutionContext, text: string, ...args: string[]) {
   const commandLine = new CommandLine(t);
   const file = join(commandLine.runDir, 'program.cjs');
-  writeFileSync(file, program('one'));
-  const foreground = commandLine.start(
-    'run',
-    '--http',
-    '--name',
-    commandLine.serviceName,
-    '--',
-    node,
-    file,
-    '0',
-  );
-  const port = Number(await foreground.line());
+  writeFileSync(file, text);
+  const command = [node, file, '0', ...args];
+  const foreground = commandLine.start('run', '--http', '--name', commandLine.serviceName, '--', ...command);
+  return {commandLine, file, foreground, port: Number(await foreground.line())};
+}
+
+test('the program on disk takes over, and every request is answered, a POST in work by the one that began it', async t => {
+  const {commandLine, file, foreground, port} = await serve(t, program('one'));
   const idle = await Wire.open(port);
   idle.get('/');
   t.is((await idle.answer()).body.toString(), 'one');
@@ -79,13 +77,10 @@ const COUNTING = `
   }).listen(+process.argv[2], '127.0.0.1', function () { console.log(this.address().port); });`;
 
 test('under load no request is refused, and what may not be run again is done once', async t => {
-  const commandLine = new CommandLine(t);
-  const file = join(commandLine.runDir, 'program.cjs');
-  const done = join(commandLine.runDir, 'done');
-  writeFileSync(file, COUNTING);
-  const options = ['--http', '--name', commandLine.serviceName];
-  const foreground = commandLine.start('run', ...options, '--', node, file, '0', done);
-  const port = Number(await foreground.line());
+  const folder = mkdtempSync(join(tmpdir(), 'zlr-restart-'));
+  t.teardown(() => rmSync(folder, {recursive: true}));
+  const done = join(folder, 'done');
+  const {commandLine, port} = await serve(t, COUNTING, done);
   let isOver = false;
   const posted: string[] = [];
   const clients = Array.from({length: 16}, async (_, client) => {
@@ -109,20 +104,8 @@ test('under load no request is refused, and what may not be run again is done on
 });
 
 test('restarts one after the other count as no faults', async t => {
-  const commandLine = new CommandLine(t);
-  const file = join(commandLine.runDir, 'program.cjs');
-  writeFileSync(file, program('one'));
-  const foreground = commandLine.start(
-    'run',
-    '--http',
-    '--name',
-    commandLine.serviceName,
-    '--',
-    node,
-    file,
-    '0',
-  );
-  const wire = await Wire.open(Number(await foreground.line()));
+  const {commandLine, port} = await serve(t, program('one'));
+  const wire = await Wire.open(port);
   for (let generation = 2; generation <= 8; generation++) {
     t.regex((await commandLine.run('restart')).stdout, new RegExp(`: generation ${generation} `));
     wire.get('/');
@@ -146,28 +129,12 @@ test('what keeps nothing is not restarted, what does not run cannot be, and each
 });
 
 test('a program that does not come up any more is told of', async t => {
-  const commandLine = new CommandLine(t);
-  const file = join(commandLine.runDir, 'program.cjs');
-  writeFileSync(file, program('one'));
-  const name = commandLine.serviceName;
-  const foreground = commandLine.start(
-    'run',
-    '--http',
-    '--patience',
-    '1',
-    '--name',
-    name,
-    '--',
-    node,
-    file,
-    '0',
-  );
-  await foreground.line();
+  const {commandLine, file, foreground} = await serve(t, program('one'));
   writeFileSync(file, 'this is no JavaScript');
   const {exitCode, stderr} = await commandLine.run('restart');
   t.is(exitCode, 1);
-  t.regex(stderr, /ended instead of going on: /);
+  t.regex(stderr, /ended instead of going on: 5 faults in a row came within 60 s after a restart/);
   await foreground.outcome;
   // Its state stays, for whoever puts the former program back.
-  t.is((await commandLine.run('rm', `exchanges-${name}`)).exitCode, 0);
+  t.is((await commandLine.run('rm', `exchanges-${commandLine.serviceName}`)).exitCode, 0);
 });

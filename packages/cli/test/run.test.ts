@@ -5,6 +5,7 @@ import {existsSync, mkdirSync, readFileSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {setTimeout as delay} from 'node:timers/promises';
 import test from 'ava';
+import {exited} from '../../kernel-shim/test/supervised.js';
 import {CommandLine, zlr} from './command-line.js';
 
 const node = process.execPath;
@@ -231,7 +232,7 @@ for (const [how, survives] of [
       t.not(await life(2), pid);
       t.is((await commandLine.run('stop')).exitCode, 0);
     } else {
-      while (existsSync(`/proc/${pid}`)) await delay(20);
+      await exited(pid);
       t.regex((await commandLine.run('status')).stderr, /no service/);
     }
   });

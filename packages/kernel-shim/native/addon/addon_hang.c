@@ -95,7 +95,7 @@ static const char *text_of(napi_env env, local string, char bytes[NAME_MAX_BYTES
 static void tell(void *isolate, void *data) {
   (void)data;
   napi_env env = hang.env;
-  if (!env) return;
+  if (!env || hang.limit_ns == 0) return; /* nobody wants to know any more */
   const int memfd = memfd_create("zlr-stack", MFD_CLOEXEC);
   if (memfd < 0) return; /* the supervisor will say that it knows nothing more */
   napi_handle_scope scope;

@@ -18,7 +18,15 @@ int zlr_pair(int ends[2]) {
   return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) ? -errno : 0;
 }
 
+/* A number that somebody has closed may be another file's by now: a word must not get into a client's stream. */
+static bool is_link(int fd) {
+  int type = 0;
+  socklen_t length = sizeof type;
+  return syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_SEQPACKET;
+}
+
 int zlr_send(int link, const struct zlr_word *word, const struct zlr_entry *entries, const int *fds, unsigned count) {
+  if (!is_link(link)) return -ENOTSOCK;
   union {
     struct cmsghdr align;
     char bytes[CMSG_SPACE(sizeof(int) * ZLR_BATCH_MAX)];

@@ -18,7 +18,7 @@ export interface Birth {
 const VARIABLES = ['ZLR_BIRTH', 'ZLR_DOOR', 'ZLR_CHILD_ID'] as const;
 
 /** Descriptors that a process is given begin here: listening sockets, then the two links (native/keeper/become.c). */
-export const FIRST = 3;
+const FIRST = 3;
 
 /**
  * Listening sockets that systemd, or a supervisor that has them from it, gives this process (man 3 sd_listen_fds): whoever listens at the

@@ -148,7 +148,10 @@ class KeeperBackend implements Backend {
         // Nobody waits for it any more.
         if (this.#onWord(word) === Kind.Hand && word.fd >= 0) native().close(word.fd);
       },
-      () => this.#rejoinLater(),
+      () => {
+        native().stackAfter(0, -1, this.generation); // the link's number may be another file's from here on
+        this.#rejoinLater();
+      },
       false,
     );
   }

@@ -28,9 +28,9 @@ export async function serveCommands(path: string, commands: Commands): Promise<S
           socket.end();
         },
         (error: unknown) => {
-          if (!(error instanceof ShimError)) throw error;
-          const {code, message} = error;
-          send(socket, {type: 'refused', code, message});
+          // Whatever else goes wrong with an answer must not end a supervisor: who asked hears nothing.
+          if (error instanceof ShimError)
+            send(socket, {type: 'refused', code: error.code, message: error.message});
           socket.end();
         },
       );

@@ -838,7 +838,13 @@ class Step {
       case 'boot':
         if (s.phase !== 'living' || life!.claimed) return;
         this.#log(
-          `generation ${life!.number} (pid ${life!.root}) has not taken over within ${s.limits.patienceMs / 1000} s; killing it`,
+          `generation ${life!.number} (pid ${life!.root}) has not taken over within ${s.limits.patienceMs / 1000} s (it ${
+            life!.member === 0
+              ? 'has not loaded the package'
+              : life!.claiming
+                ? 'waits for the channels'
+                : 'has not asked'
+          }); killing it`,
         );
         this.#do({do: 'sweep', root: life!.root});
         return;
