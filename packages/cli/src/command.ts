@@ -43,8 +43,12 @@ export function positive(command: string, option: string, value: string | undefi
   throw usageError(command, `--${option} takes a number above 0, not '${value}'`);
 }
 
-/** What --threshold and --patience take: seconds, as the thesis counts them. */
-export function secondsToMs(command: string, option: 'threshold' | 'patience', value: string): number {
+/** What --threshold, --patience and --probation take: seconds, as the thesis counts them. */
+export function secondsToMs(
+  command: string,
+  option: 'threshold' | 'patience' | 'probation',
+  value: string,
+): number {
   const seconds = value.trim() === '' ? Number.NaN : Number(value);
   if (!Number.isFinite(seconds) || seconds < 0) {
     throw usageError(command, `--${option} takes a number of seconds, 0 or more, not '${value}'`);

@@ -14,7 +14,7 @@ const ENDING_SIGNALS = ['SIGINT', 'SIGTERM'] as const;
  * Resolves with the exit code for this process.
  */
 export async function superviseInForeground(
-  options: Pick<SuperviseOptions, 'name' | 'command' | 'thresholdMs' | 'patienceMs' | 'hangMs' | 'aging'>,
+  options: Omit<SuperviseOptions, 'env' | 'listeners' | 'log'>,
 ): Promise<number> {
   // Before the service starts: a signal during its start must not end this process and leave the service behind.
   const asked = firstSignal();

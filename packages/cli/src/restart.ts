@@ -1,24 +1,49 @@
-import {requestRestart} from '@zlr/kernel-shim';
-import {type Command, parse} from './command.js';
+import {type RestartSteps, requestRestart} from '@zlr/kernel-shim';
+import {type Command, parse, secondsToMs, usageError} from './command.js';
 import {chooseService} from './services.js';
+
+const DEFAULT_PROBATION = '5';
+
+const STEPS: Record<keyof RestartSteps, string> = {
+  start: 'started',
+  load: 'loaded, while the old one served',
+  finish: 'old one finished and ended',
+  adopt: 'channels taken over',
+  ready: 'ready',
+};
 
 export const restart: Command = {
   name: 'restart',
-  usage: '[--name NAME]',
-  summary: 'have a fresh generation follow, with everything that the old one has',
-  help: `The next generation is started of the program as it is on disk now, and takes over as behind a fault: connections, held input, half-sent
-answers and state. Returns when it is ready, or with what went wrong. There is no way back: a program that does not come up is tried again for as
-long as the service's patience says, then the service is given up.
+  usage: '[--name NAME] [--probation SECONDS] [-- COMMAND [ARGUMENT...]]',
+  summary: 'put a fresh generation, or a new program, in the place of the old one; nothing is lost',
+  help: `The next generation is started beside the old one, and waits when it has loaded what it needs. Then the old one finishes what cannot be done
+again, ends, and the new one takes over as behind a fault: connections, held input, half-sent answers and state. If it does not come to wait, the
+old one has gone on meanwhile; if it faults in its probation, the former program comes back. Returns with what came of it, and what each step took.
 
-  --name NAME  the service (may be left out while only one is running)`,
+  --name NAME          the service (may be left out while only one is running)
+  --probation SECONDS  a fault so soon, and the former program comes back (default ${DEFAULT_PROBATION})
+  COMMAND              what is started from now on, in the folder of the old one (default: as before, as it is on disk now). A program that
+                       was overwritten in its place can only come back as the one that stands by (zlr run --standby): put a new one beside it`,
 
   async run(args) {
-    const {values} = parse('restart', {args, options: {name: {type: 'string'}}});
+    const end = args.indexOf('--');
+    const command = end === -1 ? undefined : args.slice(end + 1);
+    const {values} = parse('restart', {
+      args: end === -1 ? args : args.slice(0, end),
+      options: {name: {type: 'string'}, probation: {type: 'string', default: DEFAULT_PROBATION}},
+    });
+    if (command?.length === 0) throw usageError('restart', 'no command was given after --');
+    const probationMs = secondsToMs('restart', 'probation', values.probation);
     const name = await chooseService('restart', values.name);
-    const {generation, pid, channels, tookMs} = await requestRestart(name);
+    const {generation, pid, channels, tookMs, steps} = await requestRestart(name, {
+      probationMs,
+      ...(command && {command}),
+    });
     console.log(
       `${name}: generation ${generation} (pid ${pid}) goes on with ${channels} channels, after ${tookMs} ms`,
     );
+    for (const step of Object.keys(STEPS) as (keyof RestartSteps)[])
+      if (steps[step] !== undefined) console.log(`  ${`${steps[step]}`.padStart(6)} ms  ${STEPS[step]}`);
     return 0;
   },
 };

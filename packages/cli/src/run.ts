@@ -1,3 +1,4 @@
+import {resolve} from 'node:path';
 import type {Aging} from '@zlr/kernel-shim';
 import {type Command, parse, positive, secondsToMs, usageError} from './command.js';
 import {DEFAULT_NAME, DEFAULT_PATIENCE, DEFAULT_THRESHOLD, superviseInForeground} from './foreground.js';
@@ -25,7 +26,7 @@ function agingOf(values: {readonly [name in keyof typeof LIMITS]?: string | unde
 export const run: Command = {
   name: 'run',
   usage:
-    '[--name NAME] [--threshold SECONDS] [--patience SECONDS] [--hang SECONDS] [--max-rss MB] [--max-heap MB] [--max-files N] [--max-delay MS] [--max-growth MB] [--keep-ports | --http [--rerun WHICH] [--attempts N]] -- COMMAND [ARGUMENT...]',
+    '[--name NAME] [--threshold SECONDS] [--patience SECONDS] [--hang SECONDS] [--max-rss MB] [--max-heap MB] [--max-files N] [--max-delay MS] [--max-growth MB] [--standby] [--env-file FILE] [--keep-ports | --http [--rerun WHICH] [--attempts N]] -- COMMAND [ARGUMENT...]',
   summary: 'run any service under a supervisor',
   help: `Starts COMMAND and starts it again, with the same arguments, environment, folder and channels, when it faults.
 Its standard input, output and error are this terminal's.
@@ -41,6 +42,9 @@ Its standard input, output and error are this terminal's.
   --max-delay MS         the time by which its event loop is late
   --max-growth MB        what its resident memory grows by in an hour, after the first half of one
   --patience SECONDS   for so long it is tried again when a next generation does not come up (default ${DEFAULT_PATIENCE})
+  --standby            the next generation is started in advance, does all that comes before opening its state or its port, and waits there:
+                       at a fault it goes on at once. It takes the memory of another process
+  --env-file FILE      NAME=value lines for the environment of COMMAND, read again by zlr restart; what is set already goes before
   --keep-ports         COMMAND is node with any program: its listening TCP sockets outlive it, and nobody is refused while the next
                        generation boots. Its connections end with it
   --http               COMMAND is node with a program whose HTTP servers keep their connections, and the requests
@@ -68,6 +72,8 @@ Its standard input, output and error are this terminal's.
         'max-delay': {type: 'string'},
         'max-growth': {type: 'string'},
         patience: {type: 'string', default: DEFAULT_PATIENCE},
+        standby: {type: 'boolean', default: false},
+        'env-file': {type: 'string'},
         'keep-ports': {type: 'boolean', default: false},
         http: {type: 'boolean', default: false},
         rerun: {type: 'string', default: RERUN_DEFAULT},
@@ -86,7 +92,14 @@ Its standard input, output and error are this terminal's.
     const hang = positive('run', 'hang', values.hang);
     return superviseInForeground({
       name: values.name,
-      command: values.http ? keepHttp(command, values) : values['keep-ports'] ? keepPorts(command) : command,
+      command,
+      wrap: values.http
+        ? command => keepHttp(command, values)
+        : values['keep-ports']
+          ? keepPorts
+          : command => command,
+      standby: values.standby,
+      ...(values['env-file'] !== undefined && {envFile: resolve(values['env-file'])}),
       thresholdMs: secondsToMs('run', 'threshold', values.threshold),
       patienceMs: secondsToMs('run', 'patience', values.patience),
       ...(hang !== undefined && {hangMs: hang * 1000}),

@@ -7,7 +7,7 @@ import {DEFAULT_NAME, DEFAULT_PATIENCE, DEFAULT_THRESHOLD, superviseInForeground
 
 export const serve: Command = {
   name: 'serve',
-  usage: 'DIR --port P [--host H] [--name NAME] [--threshold SECONDS] [--patience SECONDS]',
+  usage: 'DIR --port P [--host H] [--name NAME] [--threshold SECONDS] [--patience SECONDS] [--standby]',
   summary: 'serve the files of a folder with zero loss',
   help: `Serves the files below DIR over HTTP/1.1. Prints "listening on http://H:P" when it accepts connections.
 
@@ -16,7 +16,8 @@ export const serve: Command = {
   --name NAME          the service's name for status and stop (default ${DEFAULT_NAME})
   --threshold SECONDS  a fault sooner than this after the last restart counts as a software bug, and too many
                        of them in a row end the service (default ${DEFAULT_THRESHOLD}; 0: every fault is transient)
-  --patience SECONDS   for so long it is tried again when a next generation does not come up (default ${DEFAULT_PATIENCE})`,
+  --patience SECONDS   for so long it is tried again when a next generation does not come up (default ${DEFAULT_PATIENCE})
+  --standby            the next generation is started in advance, and at a fault goes on at once; it takes the memory of another process`,
 
   async run(args) {
     const {values, positionals} = parse('serve', {
@@ -28,6 +29,7 @@ export const serve: Command = {
         name: {type: 'string', default: DEFAULT_NAME},
         threshold: {type: 'string', default: DEFAULT_THRESHOLD},
         patience: {type: 'string', default: DEFAULT_PATIENCE},
+        standby: {type: 'boolean', default: false},
       },
     });
     const [folder, ...more] = positionals;
@@ -57,6 +59,7 @@ export const serve: Command = {
       ],
       thresholdMs,
       patienceMs,
+      standby: values.standby,
     });
   },
 };

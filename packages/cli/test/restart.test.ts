@@ -1,8 +1,9 @@
 /**
- * `zlr restart`: a fresh generation of what is on disk now takes everything over, with nobody's request lost, also of those that may not
- * be run again; and what it says when it cannot.
+ * `zlr restart`: a fresh generation, or a new program, is started beside the old one and takes everything over, with nobody's request lost,
+ * also of those that may not be run again; when it is no good, the former program goes on, or comes back.
  *
- * To see it fail: in machine.ts do not take the verdict for planned; in dropin/keep.ts do not wait for what may not be run again.
+ * To see it fail: in machine.ts do not take the verdict for planned, or do not roll back; in dropin/keep.ts do not wait for what may not be
+ * run again.
  */
 import {mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
@@ -24,46 +25,55 @@ const program = (version: string): string => `
   }).listen(+process.argv[2], '127.0.0.1', function () { console.log(this.address().port); });`;
 
 /** A program under `zlr run --http`, which says first at which port it listens. */
-async function serve(t: ExecutionContext, text: string, ...args: string[]) {
+async function serve(t: ExecutionContext, text: string, args: string[] = [], options: string[] = []) {
   const commandLine = new CommandLine(t);
   const file = join(commandLine.runDir, 'program.cjs');
   writeFileSync(file, text);
   const command = [node, file, '0', ...args];
-  const foreground = commandLine.start('run', '--http', '--name', commandLine.serviceName, '--', ...command);
+  const own = ['--http', '--name', commandLine.serviceName, ...options];
+  const foreground = commandLine.start('run', ...own, '--', ...command);
   return {commandLine, file, foreground, port: Number(await foreground.line())};
 }
 
-test('the program on disk takes over, and every request is answered, a POST in work by the one that began it', async t => {
-  const {commandLine, file, foreground, port} = await serve(t, program('one'));
-  const idle = await Wire.open(port);
-  idle.get('/');
-  t.is((await idle.answer()).body.toString(), 'one');
-  const posting = await Wire.open(port);
-  posting.post('/', 'once only');
-  t.is(await foreground.line(), 'posted');
-  writeFileSync(file, program('two'));
-  const {pid} = JSON.parse((await commandLine.run('status', '--json')).stdout);
-  const restarted = commandLine.run('restart');
-  await foreground.warned(/is to be restarted; a fresh one follows/);
-  await commandLine.run('status'); // by then the service has heard of it, too
-  // What comes now waits for the next generation, so that there is an end to what is to be finished.
-  idle.get('/');
-  process.kill(pid, 'SIGUSR2');
-  t.is((await posting.answer()).body.toString(), 'one');
-  t.is((await idle.answer()).body.toString(), 'two');
-  const {exitCode, stdout, stderr} = await restarted;
-  t.is(stderr, '');
-  t.is(exitCode, 0);
-  t.regex(stdout, /: generation 2 \(pid \d+\) goes on with \d+ channels, after \d+ ms\n$/);
-  for (const wire of [idle, posting]) {
-    wire.get('/');
-    t.is((await wire.answer()).body.toString(), 'two', 'over the same connection');
-    wire.close();
-  }
-  const status = JSON.parse((await commandLine.run('status', '--json')).stdout);
-  t.is(status.generation, 2);
-  t.like(status.faults[0], {class: 'restart', generation: 1});
-});
+const AT_ONCE = ['--probation', '0'];
+
+test.serial(
+  'the program on disk takes over, and every request is answered, a POST in work by the one that began it',
+  async t => {
+    const {commandLine, file, foreground, port} = await serve(t, program('one'));
+    const idle = await Wire.open(port);
+    idle.get('/');
+    t.is((await idle.answer()).body.toString(), 'one');
+    const posting = await Wire.open(port);
+    posting.post('/', 'once only');
+    t.is(await foreground.line(), 'posted');
+    writeFileSync(file, program('two'));
+    const {pid} = JSON.parse((await commandLine.run('status', '--json')).stdout);
+    const restarted = commandLine.run('restart', ...AT_ONCE);
+    await foreground.warned(/is to be restarted; a fresh one follows/);
+    await commandLine.run('status'); // by then the service has heard of it, too
+    // What comes now waits for the next generation, so that there is an end to what is to be finished.
+    idle.get('/');
+    process.kill(pid, 'SIGUSR2');
+    t.is((await posting.answer()).body.toString(), 'one');
+    t.is((await idle.answer()).body.toString(), 'two');
+    const {exitCode, stdout, stderr} = await restarted;
+    t.is(stderr, '');
+    t.is(exitCode, 0);
+    t.regex(
+      stdout,
+      /: generation 2 \(pid \d+\) goes on with \d+ channels, after \d+ ms\n( +\d+ ms {2}.+\n){5}$/,
+    );
+    for (const wire of [idle, posting]) {
+      wire.get('/');
+      t.is((await wire.answer()).body.toString(), 'two', 'over the same connection');
+      wire.close();
+    }
+    const status = JSON.parse((await commandLine.run('status', '--json')).stdout);
+    t.is(status.generation, 2);
+    t.like(status.faults[0], {class: 'restart', generation: 1});
+  },
+);
 
 const COUNTING = `
   const {appendFileSync} = require('node:fs');
@@ -76,11 +86,11 @@ const COUNTING = `
     }, 15));
   }).listen(+process.argv[2], '127.0.0.1', function () { console.log(this.address().port); });`;
 
-test('under load no request is refused, and what may not be run again is done once', async t => {
+test.serial('under load no request is refused, and what may not be run again is done once', async t => {
   const folder = mkdtempSync(join(tmpdir(), 'zlr-restart-'));
   t.teardown(() => rmSync(folder, {recursive: true}));
   const done = join(folder, 'done');
-  const {commandLine, port} = await serve(t, COUNTING, done);
+  const {commandLine, port} = await serve(t, COUNTING, [done]);
   let isOver = false;
   const posted: string[] = [];
   const clients = Array.from({length: 16}, async (_, client) => {
@@ -96,45 +106,152 @@ test('under load no request is refused, and what may not be run again is done on
     wire.close();
   });
   for (let generation = 2; generation <= 6; generation++)
-    t.regex((await commandLine.run('restart')).stdout, new RegExp(`: generation ${generation} `));
+    t.regex((await commandLine.run('restart', ...AT_ONCE)).stdout, new RegExp(`: generation ${generation} `));
   isOver = true;
   await Promise.all(clients);
   t.true(posted.length > 50, `${posted.length}`);
   t.deepEqual(readFileSync(done, 'utf8').trim().split('\n').sort(), posted.sort());
 });
 
-test('restarts one after the other count as no faults', async t => {
+test.serial('restarts one after the other count as no faults', async t => {
   const {commandLine, port} = await serve(t, program('one'));
   const wire = await Wire.open(port);
   for (let generation = 2; generation <= 8; generation++) {
-    t.regex((await commandLine.run('restart')).stdout, new RegExp(`: generation ${generation} `));
+    t.regex((await commandLine.run('restart', ...AT_ONCE)).stdout, new RegExp(`: generation ${generation} `));
     wire.get('/');
     t.is((await wire.answer()).body.toString(), 'one');
   }
   wire.close();
 });
 
-test('what keeps nothing is not restarted, what does not run cannot be, and each is told why', async t => {
-  const commandLine = new CommandLine(t);
-  const plain = commandLine.start('run', '--', node, '-e', 'console.log(1); setInterval(() => {}, 1e6)');
-  await plain.line();
-  const refused = await commandLine.run('restart');
-  t.is(refused.exitCode, 1);
-  t.regex(
-    refused.stderr,
-    /cannot be restarted now: it has not called reregist\(\), so nothing of it would be kept; try again later/,
-  );
-  const nobody = await commandLine.run('restart', '--name', 'ghost');
-  t.regex(nobody.stderr, /no service named 'ghost' is running/);
+test.serial(
+  'what keeps nothing is not restarted, what does not run cannot be, and each is told why',
+  async t => {
+    const commandLine = new CommandLine(t);
+    const plain = commandLine.start('run', '--', node, '-e', 'console.log(1); setInterval(() => {}, 1e6)');
+    await plain.line();
+    const refused = await commandLine.run('restart');
+    t.is(refused.exitCode, 1);
+    t.regex(
+      refused.stderr,
+      /cannot be restarted now: it has not called reregist\(\), so nothing of it would be kept; try again later/,
+    );
+    const nobody = await commandLine.run('restart', '--name', 'ghost');
+    t.regex(nobody.stderr, /no service named 'ghost' is running/);
+  },
+);
+
+test.serial(
+  'a program that does not come up does not come: the old one has gone on, and the next restart is as good as any',
+  async t => {
+    const {commandLine, file, port} = await serve(t, program('one'));
+    const wire = await Wire.open(port);
+    const answered = async (): Promise<string> => {
+      wire.get('/');
+      return (await wire.answer()).body.toString();
+    };
+    writeFileSync(file, 'this is no JavaScript');
+    const failed = await commandLine.run('restart');
+    t.is(failed.exitCode, 1);
+    t.regex(
+      failed.stderr,
+      /was not restarted: generation 2 \(pid \d+\) ended with exit code 1 before its turn; generation 1 \(pid \d+\) has gone on/,
+    );
+    t.is(await answered(), 'one');
+    const missing = await commandLine.run('restart', '--', '/no/such/node', file);
+    t.regex(
+      missing.stderr,
+      /was not restarted: cannot start \/no\/such\/node: ENOENT; is it installed and executable\?; generation 1 .* has gone on/,
+    );
+    writeFileSync(file, program('two'));
+    t.is((await commandLine.run('restart', ...AT_ONCE)).exitCode, 0);
+    t.is(await answered(), 'two');
+    wire.close();
+  },
+);
+
+/** It serves, until it is asked for anything. */
+const FAULTY = program('faulty').replace(
+  'const answer',
+  "process.kill(process.pid, 'SIGSEGV'); const answer",
+);
+
+test.serial(
+  'a program that faults in its probation goes: the former one comes back, and answers',
+  async t => {
+    const {commandLine, file, foreground, port} = await serve(t, program('one'));
+    const wire = await Wire.open(port);
+    wire.get('/');
+    t.is((await wire.answer()).body.toString(), 'one');
+    const other = join(commandLine.runDir, 'other.cjs');
+    writeFileSync(other, FAULTY);
+    const restarted = commandLine.run('restart', '--probation', '30', '--', node, other, '0');
+    await foreground.warned(/generation 2 \(pid \d+\), which stood by, takes over 2 channels/);
+    wire.get('/');
+    t.is((await wire.answer()).body.toString(), 'one', 'no client met the fault');
+    const {exitCode, stderr} = await restarted;
+    t.is(exitCode, 1);
+    t.regex(
+      stderr,
+      /was not restarted: generation 2 \(pid \d+\) of the new program died of SIGSEGV within its probation; the former program comes back/,
+    );
+    // What comes after it is of the former program, too.
+    t.is((await commandLine.run('restart', ...AT_ONCE)).exitCode, 0);
+    wire.get('/');
+    t.is((await wire.answer()).body.toString(), 'one');
+    writeFileSync(file, program('two'));
+    t.is((await commandLine.run('restart', ...AT_ONCE)).exitCode, 0);
+    wire.get('/');
+    t.is((await wire.answer()).body.toString(), 'two');
+    wire.close();
+  },
+);
+
+test.serial('with a standby the former program comes back even where it was overwritten', async t => {
+  const {commandLine, file, foreground, port} = await serve(t, program('one'), [], ['--standby']);
+  await foreground.warned(/generation 2 \(pid \d+\) stands by/);
+  const wire = await Wire.open(port);
+  wire.get('/');
+  t.is((await wire.answer()).body.toString(), 'one');
+  writeFileSync(file, FAULTY);
+  const restarted = commandLine.run('restart', '--probation', '30');
+  await foreground.warned(/generation 3 \(pid \d+\), which stood by, takes over 2 channels/);
+  wire.get('/');
+  t.is((await wire.answer()).body.toString(), 'one');
+  t.is((await restarted).exitCode, 1);
+  t.is(JSON.parse((await commandLine.run('status', '--json')).stdout).generation, 2);
+  wire.close();
 });
 
-test('a program that does not come up any more is told of', async t => {
-  const {commandLine, file, foreground} = await serve(t, program('one'));
-  writeFileSync(file, 'this is no JavaScript');
-  const {exitCode, stderr} = await commandLine.run('restart');
-  t.is(exitCode, 1);
-  t.regex(stderr, /ended instead of going on: 5 faults in a row came within 60 s after a restart/);
-  await foreground.outcome;
-  // Its state stays, for whoever puts the former program back.
-  t.is((await commandLine.run('rm', `exchanges-${commandLine.serviceName}`)).exitCode, 0);
+test.serial('a new program, with its environment read anew, from the next restart on for good', async t => {
+  const commandLine = new CommandLine(t);
+  const envFile = join(commandLine.runDir, 'environment');
+  writeFileSync(envFile, 'COLOUR=red\n');
+  const write = (name: string): string => {
+    const file = join(commandLine.runDir, name);
+    writeFileSync(file, program('').replace("end('')", `end(process.env.COLOUR + ' ${name}')`));
+    return file;
+  };
+  const first = write('first.cjs');
+  const own = ['--http', '--name', commandLine.serviceName, '--env-file', envFile];
+  const foreground = commandLine.start('run', ...own, '--', node, first, '0');
+  const wire = await Wire.open(Number(await foreground.line()));
+  const answered = async (): Promise<string> => {
+    wire.get('/');
+    return (await wire.answer()).body.toString();
+  };
+  t.is(await answered(), 'red first.cjs');
+  writeFileSync(envFile, 'COLOUR=blue\n');
+  t.is((await commandLine.run('restart', ...AT_ONCE, '--', node, write('second.cjs'), '0')).exitCode, 0);
+  t.is(await answered(), 'blue second.cjs');
+  const {pid} = JSON.parse((await commandLine.run('status', '--json')).stdout);
+  process.kill(pid, 'SIGKILL');
+  await foreground.warned(/died of SIGKILL/);
+  t.is(await answered(), 'blue second.cjs');
+  rmSync(envFile);
+  const refused = await commandLine.run('restart');
+  t.is(refused.exitCode, 1);
+  t.regex(refused.stderr, /the environment cannot be read: ENOENT/);
+  t.is(await answered(), 'blue second.cjs');
+  wire.close();
 });

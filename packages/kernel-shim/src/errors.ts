@@ -12,6 +12,7 @@ export type ShimErrorCode =
   | 'RESTART_FAILED'
   | 'RUN_DIR_UNSAFE'
   | 'COMMAND_EMPTY'
+  | 'ENV_FILE_UNREADABLE'
   | 'SPAWN_FAILED'
   | 'KEEPER_FAILED'
   | 'LISTEN_FAILED'

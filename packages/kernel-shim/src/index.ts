@@ -7,7 +7,7 @@ export {
   standBy,
 } from './backend/module.js';
 export {fetchStatus, listServices, requestRestart, requestStop} from './control/client.js';
-export type {FaultRecord, Restarted, Status} from './control/status.js';
+export type {FaultRecord, Restarted, RestartOptions, RestartSteps, Status} from './control/status.js';
 export {ShimError, type ShimErrorCode} from './errors.js';
 export {type KeptFile, openBeneath} from './files.js';
 export {
@@ -22,7 +22,11 @@ export {
   reportBlamed,
   reportServed,
   reregist,
+  standsBy,
+  turn,
+  untilTurn,
   whenRenewed,
+  whenStandingBy,
 } from './registration.js';
 export {type Books, type LocalAddress, listen, localAddress, readBooks} from './sockets.js';
 export {EX_CONFIG} from './supervisor/fault.js';

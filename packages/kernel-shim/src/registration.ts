@@ -9,7 +9,7 @@ export type {HandedFile, Registration} from './backend/backend.js';
 
 /** What a generation finds of the one before it (thesis, `getreginfo`). */
 export interface RegistrationInfo extends Registration {
-  /** This life's number; the former one had one less. */
+  /** This process' number among all that were started for the service. */
   readonly generation: number;
   /** Descriptors of the sockets that were handed over, listening ones and connections. Their numbers may be others than before. */
   readonly channels: readonly number[];
@@ -46,9 +46,38 @@ export function isSupervised(): boolean {
   return backend !== undefined || failure !== undefined;
 }
 
-/** The number of this life: 1 for the first, also without a supervisor. */
+/** The number of this process among all that were started for the service: 1 for the first, also without a supervisor. */
 export function generation(): number {
   return backend?.generation ?? 1;
+}
+
+/**
+ * Settles when it is this process' turn. It is so at once, but in a standby (`zlr run --standby`, a restart): that was started while the former
+ * generation lives, and what that has (its state, its port, the jobs it does) must not be touched before. `openStore` waits for it by
+ * itself, and so do the servers of @zlr/hread and @zlr/http.
+ */
+export async function turn(): Promise<void> {
+  await backend?.stand();
+  await backend?.turn();
+}
+
+/** As `turn`, of one that has still something to do before its turn, and will call `turn` when that is done. */
+export async function untilTurn(): Promise<void> {
+  await backend?.turn();
+}
+
+/** Whether this process was started in advance, and its turn has not come yet. */
+export function standsBy(): boolean {
+  return backend?.standsBy ?? false;
+}
+
+/**
+ * In a standby, called when it begins to wait for its turn: what has run once, runs faster then. `warm` must touch nothing that outlives the
+ * process; what it throws is of no account.
+ */
+export function whenStandingBy(warm: () => void | Promise<void>): void {
+  assertFits('whenStandingBy', {warm}, {warm: call});
+  backend?.whenStandingBy(warm);
 }
 
 /**

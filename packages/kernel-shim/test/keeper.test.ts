@@ -271,7 +271,7 @@ test.serial(
     t.like(next, {up: 2, channels: []});
     t.regex(
       (await service.next('log')).log,
-      /^generation 1 \(pid \d+\) died of SIGKILL \([^)]*\) and no keeper holds its channels; starting afresh$/,
+      /^generation 1 \(pid \d+\) died of SIGKILL \([^)]*\) and no keeper holds its channels; generation 2 \(pid \d+\) starts afresh$/,
     );
     t.like(await (await Client.open(t, next.port)).who(), {generation: 2});
   },

@@ -50,6 +50,7 @@ export interface StartOptions {
   thresholdMs?: number;
   hangMs?: number;
   aging?: Aging;
+  standby?: boolean;
   runDir?: string;
   /** By default the run folder. */
   cwd?: string;
@@ -121,8 +122,8 @@ export class Supervised {
       at.dist,
       ...(options.plan ?? []),
     ];
-    const {thresholdMs, hangMs, aging} = options;
-    const settings = {name: this.name, command, thresholdMs, hangMs, aging};
+    const {thresholdMs, hangMs, aging, standby} = options;
+    const settings = {name: this.name, command, thresholdMs, hangMs, aging, standby};
     const [file, ...args] = [
       ...(options.wrap ?? []),
       node,
@@ -170,6 +171,14 @@ export class Supervised {
       const waiting = this.#waiting.get(kind) ?? [];
       this.#waiting.set(kind, [...waiting, resolve as (message: unknown) => void]);
     });
+  }
+
+  /** The next line of the log that fits; those before it are passed over. */
+  async logged(pattern: RegExp): Promise<RegExpExecArray> {
+    for (;;) {
+      const found = pattern.exec((await this.next('log')).log);
+      if (found) return found;
+    }
   }
 
   /** Messages of a kind that arrived and were not taken. */

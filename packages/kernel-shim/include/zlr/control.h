@@ -60,13 +60,15 @@ enum zlr_kind {
   ZLR_BEAT = 39,      /* its event loop turns; value: RSS, extra: V8's heap, in bytes; flags: ms that the beat came late */
   ZLR_STACK = 40,     /* fd: where its JavaScript is, a frame a line; value: frames. Its event loop does not turn */
   ZLR_BLAMED = 41,    /* the faults before it were an input's, which it has set aside */
+  ZLR_STANDING = 42,  /* it was started in advance, and has done what it can before its turn */
   /* a decider to a generation */
   ZLR_HAND = 48,      /* fd: where to ask for the channels */
   ZLR_NOTHING = 49,   /* there is nothing to take over */
   ZLR_KEEP = 50,      /* fd: the link of the keeper that it shall clone: no other is left */
   ZLR_KEEPER = 51,    /* pid: its leading keeper's now, 0: there is none */
   ZLR_WATCH = 52,     /* value: ms from beat to beat; extra: ms without one after which it is to say where it is, 0: never */
-  ZLR_RENEW = 53,     /* it has grown old: end between two turns of the event loop */
+  ZLR_RENEW = 53,     /* another one follows: end between two turns of the event loop */
+  ZLR_TURN = 54,      /* who was started in advance is the service from here on, and may take over */
   /* the next generation and the keeper that serves it */
   ZLR_NEXT = 64,      /* value: the descriptor to go on at */
   ZLR_BATCH = 65,     /* fds; entries follow the word; extra: the descriptor to go on at, 0: that was all */

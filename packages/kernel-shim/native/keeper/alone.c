@@ -40,7 +40,7 @@ static const uint64_t MS = 1000000;
 static uint64_t inode_of(int fd) { return zlr_own(fd).inode; }
 
 static void put_birth(struct zlr_text *text, const struct zlr_shared *shared, int link, int keeper_link) {
-  const uint64_t numbers[] = {shared->generation, 0, shared->orphaned, inode_of(link), inode_of(keeper_link), 3};
+  const uint64_t numbers[] = {shared->generation, 0, shared->orphaned, inode_of(link), inode_of(keeper_link), 3, 0};
   zlr_put(text, "ZLR_BIRTH=");
   for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
     if (i > 0) zlr_put(text, ":");

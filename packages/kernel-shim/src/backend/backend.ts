@@ -36,6 +36,14 @@ export interface Backend {
   readonly childId: number;
   /** The pid of the keeper; 0: there is none. */
   readonly keeperPid: number;
+  /** It was started in advance, and its turn has not come. */
+  readonly standsBy: boolean;
+  /** It has done what it can before its turn. */
+  stand(): Promise<void>;
+  /** Settles when it may take over what the former generation left: at once, but in one that stands by. */
+  turn(): Promise<void>;
+  /** Called in one that stands by, when it has begun to wait. */
+  whenStandingBy(warm: () => void | Promise<void>): void;
   /**
    * Takes over what the former generation left, once; waits for its turn. From then on it outlives this process, too.
    *

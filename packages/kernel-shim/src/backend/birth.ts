@@ -13,6 +13,8 @@ export interface Birth {
   /** Where the family is met. */
   readonly door: string;
   readonly childId: number;
+  /** It was started in advance, and is to wait for its turn. */
+  readonly isAhead: boolean;
 }
 
 const VARIABLES = ['ZLR_BIRTH', 'ZLR_DOOR', 'ZLR_CHILD_ID'] as const;
@@ -38,18 +40,28 @@ function own(fd: number, inode: number): number {
   return fd;
 }
 
+/** What the birth said, once it has been read. */
+let ahead: boolean | undefined;
+
+/** Whether this process was started in advance: known also where nothing else of this package is needed. */
+export function isAhead(): boolean {
+  return ahead ?? /^(\d+:){6}1$/.test(process.env['ZLR_BIRTH'] ?? '');
+}
+
 /**
  * Read once and removed: a child process of the service must not take itself for the service. Undefined: nobody started this
  * process as a generation.
  */
 export function readBirth(): Birth | undefined {
+  ahead = isAhead();
   const {env} = process;
   const numbers = env['ZLR_BIRTH']?.split(':').map(Number);
   const door = env['ZLR_DOOR'] ?? '';
   const childId = Number(env['ZLR_CHILD_ID'] ?? 0);
   for (const name of VARIABLES) delete env[name];
-  if (numbers?.length !== 6 || numbers.some(number => !Number.isSafeInteger(number))) return undefined;
-  const [generation, supervisor, orphaned, link, keeperLink, at] = numbers as [
+  if (numbers?.length !== 7 || numbers.some(number => !Number.isSafeInteger(number))) return undefined;
+  const [generation, supervisor, orphaned, link, keeperLink, at, inAdvance] = numbers as [
+    number,
     number,
     number,
     number,
@@ -65,18 +77,21 @@ export function readBirth(): Birth | undefined {
     keeperLink: own(at + 1, keeperLink),
     door,
     childId,
+    isAhead: inAdvance !== 0,
   };
 }
 
-/** NAME=value lines for a child that is to be a generation; the counterpart of readBirth. */
-export function birthVariable(
-  generation: number,
-  supervisor: number,
-  orphaned: number,
-  link: number,
-  keeperLink: number,
-  listeners: number,
-): string {
+/** NAME=value for a child that is to be a generation; the counterpart of readBirth, and of put_birth in native/keeper/alone.c. */
+export function birthVariable(birth: {
+  generation: number;
+  supervisor: number;
+  link: number;
+  keeperLink: number;
+  listeners: number;
+  isAhead: boolean;
+}): string {
+  const {generation, supervisor, link, keeperLink, listeners, isAhead} = birth;
   const inodes = [link, keeperLink].map(fd => Math.max(0, native().inode(fd)));
-  return `ZLR_BIRTH=${[generation, supervisor, orphaned, ...inodes, FIRST + listeners].join(':')}`;
+  const orphaned = 0; // there is a supervisor
+  return `ZLR_BIRTH=${[generation, supervisor, orphaned, ...inodes, FIRST + listeners, isAhead ? 1 : 0].join(':')}`;
 }

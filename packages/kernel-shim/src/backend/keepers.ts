@@ -26,6 +26,11 @@ class KeeperBackend implements Backend {
   readonly #birth: Birth;
   #link: Link;
   #isRegistered = false;
+  #hasTurn: boolean;
+  #isStanding = false;
+  /** Of what waits for the turn. */
+  readonly #warmings: (() => void | Promise<void>)[] = [];
+  #turned: (() => void) | undefined;
   readonly #finishing: (() => Promise<void>)[] = [];
   /** A beat that nobody reads is no loss. */
   readonly #heartbeat = new Heartbeat(({rssBytes, heapBytes, lateMs}) => {
@@ -41,6 +46,7 @@ class KeeperBackend implements Backend {
     this.#birth = birth;
     this.generation = birth.generation;
     this.childId = birth.childId;
+    this.#hasTurn = !birth.isAhead;
     if (birth.generation === 1) this.#takeCharge();
     if (birth.link >= 0 && birth.keeperLink >= 0) {
       this.#link = new Link(birth.link);
@@ -60,8 +66,46 @@ class KeeperBackend implements Backend {
     this.#listen();
   }
 
+  // --- its turn -------------------------------------------------------------------------------------------------
+
+  whenStandingBy(warm: () => void | Promise<void>): void {
+    this.#warmings.push(warm);
+  }
+
+  get standsBy(): boolean {
+    return !this.#hasTurn;
+  }
+
+  async stand(): Promise<void> {
+    if (this.#hasTurn) return;
+    await Promise.race([this.turn(), Promise.allSettled(this.#warmings.splice(0).map(async warm => warm()))]);
+    this.#stand();
+  }
+
+  async turn(): Promise<void> {
+    if (this.#hasTurn) return;
+    const turned = new Promise<void>(resolve => {
+      const former = this.#turned;
+      this.#turned = () => {
+        former?.();
+        resolve();
+      };
+    });
+    const alive = setInterval(() => {}, 2 ** 30); // nothing else may keep the process alive
+    await turned;
+    clearInterval(alive);
+  }
+
+  #stand(): void {
+    if (this.#isStanding || this.#hasTurn) return;
+    this.#isStanding = true;
+    this.#link.send({kind: Kind.Standing, generation: this.generation});
+  }
+
   takeOver(): HandedOver {
     if (this.generation === 1) return {channels: [], files: []};
+    this.#stand();
+    if (!this.#hasTurn) this.#until(Kind.Turn);
     for (;;) {
       this.#link.send({kind: Kind.Claim, generation: this.generation});
       const word = this.#until(Kind.Hand, Kind.Nothing);
@@ -150,6 +194,8 @@ class KeeperBackend implements Backend {
       },
       () => {
         native().stackAfter(0, -1, this.generation); // the link's number may be another file's from here on
+        // Nobody is left who could give it its turn.
+        if (!this.#hasTurn) process.kill(process.pid, 'SIGKILL');
         this.#rejoinLater();
       },
       false,
@@ -192,6 +238,10 @@ class KeeperBackend implements Backend {
       case Kind.Watch:
         this.#heartbeat.start(word.value);
         this.#link.giveTo(fd => native().stackAfter(word.extra, fd, this.generation));
+        return word.kind;
+      case Kind.Turn:
+        this.#hasTurn = true;
+        this.#turned?.();
         return word.kind;
       case Kind.Renew:
         this.#renew();

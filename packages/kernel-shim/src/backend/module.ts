@@ -68,6 +68,15 @@ class ModuleBackend implements Backend {
     return this.#info.segments;
   }
 
+  /** Who stands by for a service of the module says so itself: `standBy`. */
+  readonly standsBy = false;
+
+  async stand(): Promise<void> {}
+
+  async turn(): Promise<void> {}
+
+  whenStandingBy(): void {}
+
   /** The module has put them into the table already, under their old numbers. */
   takeOver(): HandedOver {
     const {channels, files} = native().inherited();

@@ -6,7 +6,7 @@ import {native} from '../native.js';
 import {readHistory} from './history.js';
 import {type Message, onMessages, send} from './lines.js';
 import {assertPrivate, liveService, type RunDir, removeRunDir, runDir, runNames} from './run-dir.js';
-import type {Restarted, Status} from './status.js';
+import type {Restarted, RestartOptions, Status} from './status.js';
 
 function notRunning(name: string): ShimError {
   return new ShimError(
@@ -24,7 +24,12 @@ const ANSWER_MS = 3_000;
 const SILENT = Symbol('silent');
 
 /** Asks a supervisor; undefined: there is none at that socket. It is waited for without limit when `answerMs` is 0. */
-function request(name: string, type: string, answerMs: number): Promise<Message | typeof SILENT | undefined> {
+function request(
+  name: string,
+  type: string,
+  answerMs: number,
+  options = {},
+): Promise<Message | typeof SILENT | undefined> {
   const dir = runDir(name);
   assertPrivate(dir);
   return new Promise((resolve, reject) => {
@@ -35,7 +40,7 @@ function request(name: string, type: string, answerMs: number): Promise<Message 
       socket.destroy();
     };
     if (answerMs > 0) socket.setTimeout(answerMs, silent);
-    socket.on('connect', () => send(socket, {type}));
+    socket.on('connect', () => send(socket, {...options, type}));
     onMessages(socket, message => {
       answer = message;
     });
@@ -77,13 +82,13 @@ async function assertAnswers(name: string): Promise<void> {
 }
 
 /**
- * Has a fresh generation of a service follow, of the program as it is on disk now; resolves when that is ready.
+ * Has a fresh generation of a service follow, with all that the old one has; resolves when it has stood its probation. See `Supervisor.restart`.
  *
- * @throws ShimError NOT_RUNNING, NOT_ANSWERING, NOT_READY, RESTART_FAILED
+ * @throws ShimError OPTION_INVALID, COMMAND_EMPTY, ENV_FILE_UNREADABLE, NOT_RUNNING, NOT_ANSWERING, NOT_READY, RESTART_FAILED
  */
-export async function requestRestart(name: string): Promise<Restarted> {
+export async function requestRestart(name: string, options: RestartOptions = {}): Promise<Restarted> {
   await assertAnswers(name);
-  const answer = await request(name, 'restart', 0);
+  const answer = await request(name, 'restart', 0, options);
   if (answer && answer !== SILENT) {
     if (answer.type === 'restart') return answer['restarted'] as Restarted;
     throw new ShimError(answer['code'] as ShimErrorCode, String(answer['message']));

@@ -2,12 +2,12 @@ import {createServer, type Server} from 'node:net';
 import {ShimError} from '../errors.js';
 import {native} from '../native.js';
 import {onMessages, send} from './lines.js';
-import type {Restarted, Status} from './status.js';
+import type {Restarted, RestartOptions, Status} from './status.js';
 
 /** What may be asked of a supervisor. */
 export interface Commands {
   status(): Promise<Status>;
-  restart(): Promise<Restarted>;
+  restart(options?: RestartOptions): Promise<Restarted>;
   stop(): Promise<void>;
 }
 
@@ -35,9 +35,9 @@ export async function serveCommands(path: string, commands: Commands): Promise<S
         },
       );
     };
-    onMessages(socket, ({type}) => {
+    onMessages(socket, ({type, ...options}) => {
       if (type === 'status') answer(commands.status().then(status => ({type, status})));
-      else if (type === 'restart') answer(commands.restart().then(restarted => ({type, restarted})));
+      else if (type === 'restart') answer(commands.restart(options).then(restarted => ({type, restarted})));
       else if (type === 'stop') answer(commands.stop().then(() => ({type: 'stopped'})));
       else socket.destroy();
     });

@@ -19,6 +19,14 @@ export interface FaultRecord {
   heapBytes: number | null;
 }
 
+/** Of a restart. */
+export interface RestartOptions {
+  /** The program that follows, and its arguments; default: as before, as it is on disk now. */
+  command?: readonly string[];
+  /** A fault so soon after it was ready, and the former program comes back (default 5,000). */
+  probationMs?: number;
+}
+
 /** What came of a restart that was asked for. */
 export interface Restarted {
   /** The one that goes on, and its process. */
@@ -26,8 +34,24 @@ export interface Restarted {
   pid: number;
   /** Handed to it. */
   channels: number;
-  /** From the question to the moment in which it was ready. */
+  /** From the question to the end of its probation. */
   tookMs: number;
+  /** What each step took, milliseconds. */
+  steps: RestartSteps;
+}
+
+/** One that was not reached is missing. */
+export interface RestartSteps {
+  /** Until the new process, beside the old one, has loaded the package. */
+  start?: number;
+  /** Until it has done what it can in advance, and waits for its turn. */
+  load?: number;
+  /** Until the old one has finished what cannot be done again, and has ended. */
+  finish?: number;
+  /** Until the new one has the channels. */
+  adopt?: number;
+  /** Until it has called reregist(). */
+  ready?: number;
 }
 
 /** What is known of a service. */

@@ -71,6 +71,8 @@ export interface Limits {
   /** A registered generation whose heartbeat is silent for so long hangs, and is killed; 0: it may. */
   hangMs: number;
   aging: Aging;
+  /** Whether another one stands by while a generation lives. */
+  standby: boolean;
 }
 
 export type Decision =

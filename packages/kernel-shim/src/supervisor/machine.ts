@@ -13,149 +13,25 @@
  * which are told to leave when the next one says that it has everything, and not sooner.
  */
 import type {FaultRecord} from '../control/status.js';
+import {type Decision, decide, decideUnstarted, describe, type WaitStatus} from './fault.js';
+import {AGED_BEATS, exceeded, type Health} from './health.js';
 import {
-  type Decision,
-  decide,
-  decideUnstarted,
-  describe,
-  type History,
-  type Limits,
-  throughWrapper,
-  type WaitStatus,
-} from './fault.js';
-import {AGED_BEATS, exceeded, type Health, Trend} from './health.js';
-
-export interface Keeper {
-  readonly pid: number;
-  /** The generation whose file table it shares. */
-  readonly of: number;
-  /** Its link is closed, so it hears nothing. */
-  deaf: boolean;
-}
-
-export interface Life {
-  readonly number: number;
-  /** The process that was started: the service, or a shell or npm above it. */
-  readonly root: number;
-  rootStatus: WaitStatus | undefined;
-  /** The process that has loaded the shim; 0: none has (yet). */
-  member: number;
-  memberStatus: WaitStatus | 'gone' | undefined;
-  readonly startedMs: number;
-  readonly startedAt: string;
-  registered: boolean;
-  /** It has what the former one left, or there was nothing. */
-  claimed: boolean;
-  /** It waits to take over. */
-  claiming: boolean;
-  /** The keeper that serves it; 0: none (yet). */
-  servedBy: number;
-  /** Its keepers have said that they are not in charge. */
-  hasNothing: boolean;
-  endedMs: number;
-  /** As it last said. */
-  health: Health | undefined;
-  readonly trend: Trend;
-  /** Its heartbeat is overdue: if none comes now, it hangs. */
-  doubted: boolean;
-  /** Where its JavaScript was when beats were missed; undefined: it has not said. */
-  stack: readonly string[] | undefined;
-  /** Beats in a row beyond a limit. */
-  agedBeats: number;
-  /** Why it was, or is being, killed, if that is known better than from its wait status. */
-  verdict: 'hang' | 'aging' | 'oom' | 'restart' | undefined;
-}
-
-export type Phase = 'living' | 'freezing' | 'pausing' | 'ending' | 'ended';
-export type Timer =
-  | 'freeze'
-  | 'serve'
-  | 'start'
-  | 'boot'
-  | 'stop'
-  | 'wrapper'
-  | 'leave'
-  | 'keep'
-  | 'hang'
-  | 'renew'
-  | `twin ${number}`;
-
-export interface State {
-  readonly limits: Limits;
-  phase: Phase;
-  life: Life | undefined;
-  /** The former generation whose keepers hold the channels until `life` has taken over. */
-  source: number | undefined;
-  /** How many channels that is. */
-  sourceChannels: number;
-  keepers: Keeper[];
-  /** Links that were given away for keepers of a generation, and of which nothing has been heard: a keeper may stand already. */
-  expected: Map<number, number>;
-  /** Keepers that hold channels and have been asked, so that they can be told apart from late answers. */
-  sequence: number;
-  asked: number | undefined;
-  history: History;
-  /** The latest ones, and when each happened. */
-  faults: {record: FaultRecord; endedMs: number}[];
-  faultCount: number;
-  /** Of the generation that is to be started. */
-  nextNumber: number;
-  stopping: boolean;
-  lastWord: {exitCode: number; reason: string} | undefined;
-  /** Tries in a row to clone a keeper that failed. */
-  failedClones: number;
-}
-
-export type Event =
-  | {type: 'start'}
-  /** Instead of a start: a service whose supervisor has died. */
-  | {type: 'adopted'; number: number; pid: number; at: string; hasKeeper: boolean}
-  | {type: 'spawned'; number: number; pid: number; at: string}
-  | {type: 'unspawned'; number: number; why: string}
-  | {type: 'ended'; pid: number; status: WaitStatus | 'gone'; outOfMemory?: boolean}
-  | {type: 'beat'; generation: number; pid: number; health: Health}
-  /** What its JavaScript does instead of beating, a frame a line. */
-  | {type: 'stack'; generation: number; pid: number; frames: readonly string[]}
-  /** A link that was given away for a keeper of that generation is closed, and no keeper has spoken on it. */
-  | {type: 'link lost'; of: number}
-  | {type: 'member'; generation: number; pid: number}
-  | {type: 'registered'; generation: number; pid: number}
-  | {type: 'claim'; generation: number; pid: number}
-  | {type: 'claimed'; generation: number; pid: number; channels: number}
-  | {type: 'cloned'; error: string | undefined}
-  | {type: 'keeping'; pid: number; of: number; isTwin: boolean}
-  | {type: 'twinned'; by: number; error: string | undefined}
-  | {type: 'frozen'; pid: number; sequence: number; channels: number; inCharge: boolean; orderly: boolean}
-  | {type: 'deaf'; pid: number}
-  | {type: 'keeper died'; pid: number}
-  | {type: 'served'; generation: number; atMs: number}
-  /** What ended the generations before it is known, and ends no other. */
-  | {type: 'blamed'; generation: number}
-  /** A fresh generation is wanted, though nothing is wrong with this one. */
-  | {type: 'restart'}
-  | {type: 'timer'; timer: Timer}
-  | {type: 'stop'};
-
-export type Effect =
-  | {do: 'spawn'; number: number; diesWithSupervisor: boolean}
-  | {do: 'twin'; keeper: number; of: number}
-  | {do: 'keep'; of: number}
-  | {do: 'freeze'; keeper: number; sequence: number}
-  /** The keeper serves the next generation; `hand`: that one is given its end. */
-  | {do: 'serve'; keeper: number; hand: boolean}
-  | {do: 'nothing to take over'}
-  | {do: 'lead'; keeper: number}
-  | {do: 'leave'; keeper: number}
-  | {do: 'kill'; pid: number}
-  | {do: 'terminate'; root: number}
-  /** The generation is to beat so often. */
-  | {do: 'watch'; everyMs: number; hangMs: number}
-  | {do: 'renew'}
-  | {do: 'sweep'; root: number}
-  | {do: 'set timer'; timer: Timer; ms: number}
-  | {do: 'clear timer'; timer: Timer}
-  | {do: 'log'; line: string}
-  | {do: 'finish'; exitCode: number; reason: string};
+  type Ahead,
+  beatMs,
+  circumstances,
+  classOf,
+  type Effect,
+  type Event,
+  keepersOf,
+  type Life,
+  newLife,
+  type State,
+  statusOf,
+  stepsOf,
+  type Timer,
+  whyNotRelieved,
+  whyNotRenewed,
+} from './state.js';
 
 /** A keeper that does not answer for so long is taken for stuck, if there is another. */
 const FREEZE_MS = 2_000;
@@ -166,48 +42,17 @@ const WRAPPER_MS = 1_000;
 const LEAVE_MS = 2_000;
 const CLONE_MS = 100;
 const CLONE_MAX_MS = 10_000;
-const BEAT_MS = 1_000;
 /** What a generation that is to be renewed may take to end between two turns of its event loop: more than its own limit for work that cannot be done again. */
 const RENEW_MS = 7_000;
+/** A standby that did not come to stand is followed by another after this pause, which doubles each time. */
+const STANDBY_MS = 1_000;
+const STANDBY_MAX_MS = 60_000;
+/** A standby of that age is replaced: what it has opened in advance may have gone by then. */
+const STALE_MS = 3_600_000;
+/** What a new program that waits for its turn may then take to be ready. */
+const ADOPT_MS = 10_000;
 /** `zlr status` shows so many; a service that faults for months must not grow a list. */
 const FAULTS_MAX = 100;
-
-export function initialState(limits: Limits): State {
-  return {
-    limits,
-    phase: 'pausing',
-    life: undefined,
-    source: undefined,
-    sourceChannels: 0,
-    keepers: [],
-    expected: new Map(),
-    sequence: 0,
-    asked: undefined,
-    history: {fastFaults: 0, failedBoots: 0, failingSinceMs: 0},
-    faults: [],
-    faultCount: 0,
-    nextNumber: 1,
-    stopping: false,
-    lastWord: undefined,
-    failedClones: 0,
-  };
-}
-
-/** The keepers of a generation that can be spoken to, the older first. */
-export function keepersOf(state: State, generation: number | undefined): Keeper[] {
-  return state.keepers.filter(keeper => keeper.of === generation && !keeper.deaf);
-}
-
-/** Why the generation cannot be followed by a fresh one at this instant; undefined: it can. */
-export function whyNotRenewed(s: State): string | undefined {
-  const {life} = s;
-  if (s.stopping || s.phase === 'ending' || s.phase === 'ended') return 'it is about to end';
-  if (!life || s.phase !== 'living' || !life.claimed) return 'a generation of it boots';
-  if (!life.registered) return 'it has not called reregist(), so nothing of it would be kept';
-  if (life.verdict !== undefined) return 'a fresh one is on its way';
-  // It can wait for a moment in which two hold the channels.
-  return keepersOf(s, life.number).length < 2 ? 'it has not two keepers at this instant' : undefined;
-}
 
 /** Changes the state for one event, at an instant, and says what is to be done, in this order. */
 export function step(state: State, event: Event, nowMs: number): Effect[] {
@@ -232,7 +77,7 @@ class Step {
     const {life} = s;
     switch (event.type) {
       case 'start':
-        this.#spawn(1);
+        this.#spawn();
         return;
       case 'adopted':
         this.#onAdopted(event);
@@ -241,11 +86,10 @@ class Step {
         this.#onSpawned(event);
         return;
       case 'unspawned':
-        if (s.phase !== 'pausing') return;
-        if (s.history.failedBoots === 0) this.#log(`${event.why}; trying again`);
-        this.#follow(event.number - 1, decideUnstarted(s.history, s.limits, this.#nowMs, event.why));
+        this.#onUnspawned(event);
         return;
       case 'ended':
+        if (this.#onAheadEnded(event.pid, event.status)) return;
         if (event.outOfMemory && life && s.phase === 'living') life.verdict ??= 'oom';
         this.#onEnded(event.pid, event.status);
         return;
@@ -254,17 +98,25 @@ class Step {
         if (s.phase === 'ending') this.#finishWhenAlone();
         else this.#lookAgain(event.of);
         return;
-      case 'member':
-        if (life?.number !== event.generation || life.member !== 0) return;
-        life.member = event.pid;
+      case 'member': {
+        const it = this.#lifeOf(event.generation);
+        if (it?.member !== 0) return;
+        it.member = event.pid;
+        it.reached.loaded = this.#nowMs;
         // The keepers that it cloned when it was loaded may be dead already.
-        if (s.phase === 'living' && keepersOf(s, life.number).length === 0) this.#keep();
+        if ((it !== life || s.phase === 'living') && keepersOf(s, it.number).length === 0) this.#keep(it);
+        return;
+      }
+      case 'standing':
+        this.#onStanding(event);
         return;
       case 'registered':
         if (!this.#isMember(event)) return;
         life!.registered = true;
+        life!.reached.registered = this.#nowMs;
         this.#watch();
         if (s.stopping) this.#terminate();
+        this.#onReady();
         return;
       case 'beat':
         if (!this.#isMember(event)) return;
@@ -284,7 +136,8 @@ class Step {
         if (this.#isMember(event) && s.phase === 'living') this.#onClaimed(event.channels);
         return;
       case 'cloned':
-        if (event.error !== undefined) this.#retry('keep', `no keeper can be cloned: ${event.error}`);
+        if (event.error !== undefined)
+          this.#retry(`keep ${event.generation}`, `no keeper can be cloned: ${event.error}`);
         else s.failedClones = 0;
         return;
       case 'keeping':
@@ -307,7 +160,9 @@ class Step {
         this.#onKeeperDied(event.pid);
         return;
       case 'served': {
-        const fault = s.faults.find(({record}) => record.generation + 1 === event.generation);
+        const fault =
+          event.generation === life?.number &&
+          s.faults.find(({record}) => record.generation === life.follows);
         if (fault) fault.record.downMs = Math.max(0, Math.round(event.atMs - fault.endedMs));
         return;
       }
@@ -315,7 +170,15 @@ class Step {
         if (event.generation === life?.number) s.history = {...s.history, fastFaults: 0};
         return;
       case 'restart':
-        if (whyNotRenewed(s) === undefined) this.#renewLife('restart', 'is to be restarted');
+        this.#onRestart(event.probationMs);
+        return;
+      case 'stale':
+        if (s.deploy || !s.standby || s.phase !== 'living') return;
+        this.#log(
+          `generation ${s.standby.number}, which stands by, is older than the program's files; another one follows`,
+        );
+        this.#drop('standby');
+        this.#prepare();
         return;
       case 'timer':
         this.#onTimer(event.timer);
@@ -332,31 +195,233 @@ class Step {
     return life?.number === generation && life.member === pid;
   }
 
-  // --- a generation's life --------------------------------------------------------------------------------------
-
-  #spawn(number: number): void {
-    this.#s.phase = 'pausing';
-    // One that is to take over must not outlive this supervisor before it has: keepers would start another.
-    this.#do({do: 'spawn', number, diesWithSupervisor: this.#s.source !== undefined});
+  #lifeOf(generation: number): Life | undefined {
+    const {life, standby, candidate} = this.#s;
+    return [life, standby, candidate].find(each => each?.number === generation);
   }
 
-  #onSpawned({number, pid, at}: {number: number; pid: number; at: string}): void {
+  // --- a generation's life --------------------------------------------------------------------------------------
+
+  #spawn(): void {
+    this.#s.phase = 'pausing';
+    // One that is to take over must not outlive this supervisor before it has: keepers would start another.
+    this.#start('life', this.#s.source !== undefined);
+  }
+
+  #start(as: Ahead | 'life', diesWithSupervisor: boolean): void {
+    this.#do({do: 'spawn', number: ++this.#s.lastNumber, as, diesWithSupervisor});
+  }
+
+  #onUnspawned({number, as, why}: {number: number; as: Ahead | 'life'; why: string}): void {
     const s = this.#s;
-    const former = s.life;
+    if (s.lastNumber === number) s.lastNumber--;
+    if (as === 'candidate') this.#endDeploy(why);
+    else if (as === 'standby') this.#despair(why);
+    else if (s.phase === 'pausing') {
+      if (s.history.failedBoots === 0) this.#log(`${why}; trying again`);
+      this.#follow(undefined, decideUnstarted(s.history, s.limits, this.#nowMs, why));
+    }
+  }
+
+  #onSpawned(spawned: {number: number; as: Ahead | 'life'; pid: number; at: string}): void {
+    const s = this.#s;
+    const {number, as, pid} = spawned;
     this.#expect(number, 1);
+    if (as !== 'life') {
+      s[as] = newLife(spawned, this.#nowMs, undefined, s.limits);
+      if (s.stopping || s.phase === 'ending' || s.phase === 'ended' || (as === 'candidate' && !s.deploy))
+        this.#drop(as);
+      return;
+    }
+    const former = s.life;
+    s.life = newLife(spawned, this.#nowMs, former?.number, s.limits);
+    this.#live(former, `generation ${number} (pid ${pid})`);
+  }
+
+  /** There is another life. */
+  #live(former: Life | undefined, who: string): void {
+    const s = this.#s;
     s.phase = 'living';
-    s.life = newLife(number, pid, this.#nowMs, at, s.limits);
-    s.life.claimed = s.source === undefined;
+    s.life!.claimed = s.source === undefined;
     if (former) {
       const died = `generation ${former.number} (pid ${former.member || former.root}) ${describe(statusOf(former))}${circumstances(former)}`;
       this.#log(
         s.source === undefined
-          ? `${died} and no keeper holds its channels; starting afresh`
-          : `${died}; generation ${number} (pid ${pid}) takes over ${s.sourceChannels} channels`,
+          ? `${died} and no keeper holds its channels; ${who} starts afresh`
+          : `${died}; ${who} takes over ${s.sourceChannels} channels`,
       );
     }
-    if (s.source !== undefined) this.#do({do: 'set timer', timer: 'boot', ms: s.limits.patienceMs});
+    if (s.source !== undefined) this.#do({do: 'set timer', timer: 'boot', ms: this.#bootMs()});
     if (s.stopping) this.#terminate();
+  }
+
+  #bootMs(): number {
+    const {deploy, life, limits} = this.#s;
+    return deploy && deploy.number === life!.number ? ADOPT_MS : limits.patienceMs;
+  }
+
+  // --- started in advance ---------------------------------------------------------------------------------------
+
+  /** A standby is wanted while a generation serves, and while no new program is on its way. */
+  #prepare(): void {
+    const s = this.#s;
+    if (!this.#mayPrepare()) return;
+    const ms =
+      s.failedStandbys === 0
+        ? 0
+        : Math.min(STANDBY_MAX_MS, STANDBY_MS * 2 ** Math.min(s.failedStandbys - 1, 10));
+    this.#do({do: 'set timer', timer: 'standby', ms});
+  }
+
+  #mayPrepare(): boolean {
+    const {life, limits, standby, deploy, phase, stopping} = this.#s;
+    return (
+      limits.standby &&
+      !standby &&
+      !deploy &&
+      !stopping &&
+      phase === 'living' &&
+      life!.registered &&
+      life!.claimed
+    );
+  }
+
+  #onStanding(event: {generation: number; pid: number}): void {
+    const s = this.#s;
+    const as = (['standby', 'candidate'] as const).find(role => s[role]?.number === event.generation);
+    const it = as && s[as];
+    if (!it || it.member !== event.pid || it.reached.standing !== undefined) return;
+    it.reached.standing = this.#nowMs;
+    this.#log(`generation ${it.number} (pid ${it.member}) stands by`);
+    if (as === 'standby') {
+      s.failedStandbys = 0;
+      this.#do({do: 'set timer', timer: 'stale', ms: STALE_MS});
+    } else {
+      this.#relieve();
+    }
+  }
+
+  /** True: it was one that was started in advance, and nobody's loss. */
+  #onAheadEnded(pid: number, status: WaitStatus | 'gone'): boolean {
+    const s = this.#s;
+    const as = (['standby', 'candidate'] as const).find(
+      role => s[role] && (s[role].root === pid || s[role].member === pid),
+    );
+    if (!as) return false;
+    const {number, root, member} = s[as]!;
+    const why = `generation ${number} (pid ${member || root}) ${describe(status === 'gone' ? {signal: null, exitCode: null} : status)}`;
+    this.#drop(as);
+    if (as === 'candidate') this.#endDeploy(`${why} before its turn`);
+    else this.#despair(`${why} while it stood by`);
+    return true;
+  }
+
+  #despair(why: string): void {
+    const s = this.#s;
+    if (s.failedStandbys++ === 0) this.#log(`${why}; another standby follows`);
+    this.#prepare();
+  }
+
+  /** Ends one that was started in advance. */
+  #drop(as: Ahead): void {
+    const s = this.#s;
+    const it = s[as];
+    if (!it) return;
+    s[as] = undefined;
+    this.#do({do: 'clear timer', timer: as === 'standby' ? 'stale' : 'candidate'});
+    this.#do({do: 'sweep', root: it.root});
+    this.#dismiss(it.number);
+    this.#do({do: 'clear timer', timer: `keep ${it.number}`});
+  }
+
+  /** The life is over, and another one follows. */
+  #next(): void {
+    const {candidate} = this.#s;
+    const as = candidate ? 'candidate' : 'standby';
+    if (this.#s[as]) this.#promote(as);
+    else this.#spawn();
+  }
+
+  #promote(as: Ahead): void {
+    const s = this.#s;
+    const it = s[as]!;
+    const former = s.life!;
+    s[as] = undefined;
+    this.#do({do: 'clear timer', timer: as === 'standby' ? 'stale' : 'candidate'});
+    it.reached.turn = this.#nowMs;
+    const at = new Date(Date.parse(it.startedAt) + (this.#nowMs - it.startedMs)).toISOString();
+    s.life = {...it, startedMs: this.#nowMs, startedAt: at, follows: former.number};
+    if (as === 'candidate') s.deploy!.number = it.number;
+    // Before anything that is said to it.
+    this.#do({do: 'turn', to: it.number, as, root: it.root, at});
+    this.#live(former, `generation ${it.number} (pid ${it.member || it.root}), which stood by,`);
+    if (it.member !== 0 && keepersOf(s, it.number).length === 0) this.#keep(s.life);
+  }
+
+  // --- a new program --------------------------------------------------------------------------------------------
+
+  #onRestart(probationMs: number): void {
+    const s = this.#s;
+    if (whyNotRenewed(s) !== undefined) return;
+    s.deploy = {beganMs: this.#nowMs, probationMs, relievedMs: 0, number: undefined};
+    this.#do({do: 'clear timer', timer: 'standby'});
+    this.#do({do: 'set timer', timer: 'candidate', ms: s.limits.patienceMs});
+    this.#start('candidate', true);
+  }
+
+  /** The old generation ends when the new one waits for its turn, and two hold the channels meanwhile. */
+  #relieve(): void {
+    const s = this.#s;
+    const {life, candidate, deploy, phase} = s;
+    if (candidate?.reached.standing === undefined || !deploy || s.stopping) return;
+    if (phase !== 'living' || !life!.registered || !life!.claimed || life!.verdict !== undefined) return;
+    if (whyNotRelieved(s) !== undefined) return;
+    deploy.relievedMs = this.#nowMs;
+    this.#renewLife('restart', 'is to be restarted');
+  }
+
+  /** The generation is ready. */
+  #onReady(): void {
+    const s = this.#s;
+    const {life, deploy} = s;
+    if (deploy && deploy.number === life!.number && life!.claimed) {
+      this.#do({do: 'clear timer', timer: 'boot'});
+      this.#do({do: 'set timer', timer: 'probation', ms: deploy.probationMs});
+    } else {
+      this.#relieve();
+    }
+    this.#prepare();
+  }
+
+  #rollBack(life: Life): void {
+    const why = `generation ${life.number} (pid ${life.member || life.root}) of the new program ${describe(statusOf(life))} ${
+      life.registered && life.claimed ? 'within its probation' : 'before it was ready'
+    }`;
+    this.#record(life);
+    this.#do({do: 'roll back'});
+    this.#log(`${why}; the former program comes back`);
+    this.#endDeploy(why);
+    this.#next();
+  }
+
+  /** @param why it came to nothing; undefined: it went well */
+  #endDeploy(why: string | undefined): void {
+    const s = this.#s;
+    const {deploy} = s;
+    if (!deploy) return;
+    s.deploy = undefined;
+    const it = deploy.number === undefined ? s.candidate : s.life;
+    const steps = stepsOf(deploy, it);
+    const tookOver = deploy.number !== undefined;
+    for (const timer of ['candidate', 'probation'] as const) this.#do({do: 'clear timer', timer});
+    this.#drop('candidate');
+    this.#do({
+      do: 'restarted',
+      outcome: why === undefined ? {went: 'well', steps} : {went: 'wrong', why, tookOver, steps},
+    });
+    // The one that stands by is of the former program, and there until now so that it could come back.
+    if (why === undefined) this.#drop('standby');
+    this.#prepare();
   }
 
   #onAdopted({
@@ -372,7 +437,8 @@ class Step {
   }): void {
     const s = this.#s;
     s.phase = 'living';
-    s.life = newLife(number, pid, this.#nowMs, at, s.limits);
+    s.lastNumber = number;
+    s.life = newLife({number, pid, at}, this.#nowMs, undefined, s.limits);
     s.life.member = hasKeeper ? pid : 0;
     s.life.registered = s.life.claimed = true;
     this.#log(
@@ -385,7 +451,7 @@ class Step {
 
   #watch(): void {
     const {hangMs} = this.#s.limits;
-    this.#do({do: 'watch', everyMs: beatMs(this.#s.limits), hangMs});
+    this.#do({do: 'watch', to: this.#s.life!.number, everyMs: beatMs(this.#s.limits), hangMs});
     this.#expectBeat();
   }
 
@@ -418,7 +484,7 @@ class Step {
     const life = this.#s.life!;
     life.verdict = verdict;
     this.#log(`generation ${life.number} (pid ${life.member}) ${why}; a fresh one follows`);
-    this.#do({do: 'renew'});
+    this.#do({do: 'renew', to: life.number});
     this.#do({do: 'set timer', timer: 'renew', ms: RENEW_MS});
   }
 
@@ -452,7 +518,15 @@ class Step {
     }
     life.endedMs = this.#nowMs;
     this.#do({do: 'clear timer', timer: 'wrapper'});
-    for (const timer of ['boot', 'serve', 'keep', 'hang', 'renew'] as const)
+    for (const timer of [
+      'boot',
+      'serve',
+      `keep ${life.number}`,
+      'hang',
+      'renew',
+      'standby',
+      'probation',
+    ] as const)
       this.#do({do: 'clear timer', timer});
     this.#do({do: 'sweep', root: life.root});
     this.#s.phase = 'freezing';
@@ -492,11 +566,15 @@ class Step {
   /** Something has become known of the keepers of that generation that others wait for. */
   #lookAgain(generation: number): void {
     const s = this.#s;
-    if (generation !== s.life?.number && generation !== s.source) return;
-    if (s.phase === 'freezing' && s.asked === undefined) this.#ask();
+    const it = this.#lifeOf(generation);
+    if (!it && generation !== s.source) return;
+    if (s.phase === 'freezing' && s.asked === undefined && (it === s.life || generation === s.source))
+      this.#ask();
+    if (it && it !== s.life && keepersOf(s, generation).length === 0) this.#keep(it);
     if (s.phase !== 'living' || !s.life) return;
     if (s.life.claiming && generation === s.source) this.#hand();
-    if (generation === s.life.number && keepersOf(s, generation).length === 0) this.#keep();
+    if (it === s.life && keepersOf(s, generation).length === 0) this.#keep(it);
+    if (it === s.life) this.#relieve();
   }
 
   #onFrozen({
@@ -553,12 +631,15 @@ class Step {
       plain: life.member === 0,
       planned: ['aging', 'restart'].includes(classOf(life)),
     };
-    this.#follow(life.number, decide(over, s.history, s.limits, this.#nowMs));
+    if (s.deploy && s.deploy.number === life.number) this.#rollBack(life);
+    else this.#follow(life, decide(over, s.history, s.limits, this.#nowMs));
   }
 
-  #follow(number: number, decision: Decision): void {
+  /** @param over the life that is; undefined: the next one could not be started */
+  #follow(over: Life | undefined, decision: Decision): void {
     const s = this.#s;
-    if (decision.act !== 'restart') {
+    const isRelieved = decision.act === 'give up' && s.candidate !== undefined; // by a program that may be a better one
+    if (decision.act !== 'restart' && !isRelieved) {
       if (decision.act === 'give up') {
         this.#log(`giving up: ${decision.reason}; the state stays, its channels close`);
       } else if (decision.exitCode !== 0) {
@@ -567,11 +648,10 @@ class Step {
       this.#end(decision.exitCode, decision.reason);
       return;
     }
-    s.history = decision.history;
-    if (s.life?.number === number && s.faults.at(-1)?.record.generation !== number) this.#record(s.life);
+    if (decision.act === 'restart') s.history = decision.history;
+    if (over) this.#record(over);
     s.phase = 'pausing';
-    s.nextNumber = number + 1;
-    if (decision.pauseMs === 0) this.#spawn(s.nextNumber);
+    if (decision.act !== 'restart' || decision.pauseMs === 0) this.#next();
     else this.#do({do: 'set timer', timer: 'start', ms: decision.pauseMs});
   }
 
@@ -608,15 +688,16 @@ class Step {
     const [keeper] = keepersOf(s, s.source);
     if (keeper) {
       s.life!.servedBy = keeper.pid;
-      this.#serve(keeper.pid, true);
+      this.#serve(keeper.pid);
     } else if (!this.#mayComeFor(s.source)) {
       s.source = undefined;
-      this.#do({do: 'nothing to take over'});
+      this.#do({do: 'nothing to take over', to: s.life!.number});
     }
   }
 
-  #serve(keeper: number, hand: boolean): void {
-    this.#do({do: 'serve', keeper, hand});
+  /** A keeper that goes on with a claim lets the end go that it is given now, and the generation the other one: nobody waits at it. */
+  #serve(keeper: number): void {
+    this.#do({do: 'serve', keeper, to: this.#s.life!.number});
     this.#do({do: 'set timer', timer: 'serve', ms: FREEZE_MS});
   }
 
@@ -626,11 +707,14 @@ class Step {
     life.claiming = false;
     if (life.claimed) return;
     life.claimed = true;
+    life.reached.claimed = this.#nowMs;
     this.#do({do: 'clear timer', timer: 'serve'});
     const fault = s.faults.at(-1)?.record;
-    if (fault && fault.generation + 1 === life.number) fault.channels = channels;
-    this.#do({do: 'clear timer', timer: 'boot'});
+    if (fault && fault.generation === life.follows) fault.channels = channels;
+    // A new program is not ready before it says so.
+    if (s.deploy?.number !== life.number) this.#do({do: 'clear timer', timer: 'boot'});
     this.#release();
+    if (life.registered) this.#onReady();
   }
 
   /** The former generation's keepers go when the next one has everything and a keeper of its own: no instant is without one. */
@@ -648,9 +732,8 @@ class Step {
     if (s.keepers.some(keeper => keeper.pid === pid)) return;
     s.keepers.push({pid, of, deaf: false});
     this.#expect(of, -1);
-    const {life} = s;
-    const holds = s.phase !== 'ending' && s.phase !== 'ended' && (of === life?.number || of === s.source);
-    if (!holds) {
+    const isAlive = s.phase !== 'ending' && s.phase !== 'ended';
+    if (!isAlive || (!this.#lifeOf(of) && of !== s.source)) {
       this.#do({do: 'leave', keeper: pid});
       return;
     }
@@ -658,7 +741,7 @@ class Step {
     for (const keeper of s.keepers)
       if (keeper.of === of && keeper.deaf) this.#do({do: 'kill', pid: keeper.pid});
     if (!isTwin && keepersOf(s, of).length === 1) this.#twin(pid, of);
-    if (of === life?.number) this.#do({do: 'lead', keeper: keepersOf(s, of)[0]!.pid});
+    if (this.#lifeOf(of)) this.#do({do: 'lead', keeper: keepersOf(s, of)[0]!.pid, to: of});
     if (s.phase === 'living') this.#release();
     this.#lookAgain(of);
   }
@@ -688,16 +771,22 @@ class Step {
     const s = this.#s;
     const {life} = s;
     const [other] = keepersOf(s, generation);
-    if (generation !== life?.number && generation !== s.source) return;
+    const it = this.#lifeOf(generation);
+    if (!it && generation !== s.source) return;
     if (other) this.#twin(other.pid, generation);
+    if (it && it !== life) {
+      this.#do({do: 'lead', keeper: other?.pid ?? 0, to: generation});
+      if (!other) this.#keep(it);
+      return;
+    }
     if (generation === life?.number) {
       if (s.phase === 'freezing') {
         this.#do({do: 'clear timer', timer: 'freeze'});
         s.asked = undefined;
         this.#ask();
       } else if (s.phase === 'living') {
-        this.#do({do: 'lead', keeper: other?.pid ?? 0});
-        if (!other) this.#keep();
+        this.#do({do: 'lead', keeper: other?.pid ?? 0, to: generation});
+        if (!other) this.#keep(life);
       }
       if (generation !== s.source) return;
     }
@@ -710,7 +799,7 @@ class Step {
       return;
     const wasServed = life.servedBy !== 0;
     life.servedBy = other && wasServed ? other.pid : 0;
-    if (other && wasServed) this.#serve(other.pid, false);
+    if (other && wasServed) this.#serve(other.pid);
     else this.#hand();
   }
 
@@ -720,10 +809,8 @@ class Step {
   }
 
   /** No keeper is left that could clone another: the generation does, from whatever memory it has by now. */
-  #keep(): void {
-    const {life, expected} = this.#s;
-    const of = life!.number;
-    if (life!.member === 0 || expected.has(of)) return; // it cannot, or one may be about to speak
+  #keep({number: of, member}: Life): void {
+    if (member === 0 || this.#s.expected.has(of)) return; // it cannot, or one may be about to speak
     this.#expect(of, 1);
     this.#do({do: 'keep', of});
   }
@@ -753,6 +840,8 @@ class Step {
     const s = this.#s;
     if (s.stopping || s.phase === 'ending' || s.phase === 'ended') return;
     s.stopping = true;
+    this.#endDeploy('the service is stopped');
+    this.#drop('standby');
     if (s.phase === 'pausing') {
       this.#do({do: 'clear timer', timer: 'start'});
       this.#end(0, 'stopped');
@@ -778,6 +867,8 @@ class Step {
     if (s.phase === 'ending' || s.phase === 'ended') return;
     s.phase = 'ending';
     s.lastWord = {exitCode, reason};
+    this.#endDeploy(reason);
+    this.#drop('standby');
     for (const timer of [
       'freeze',
       'serve',
@@ -785,9 +876,10 @@ class Step {
       'boot',
       'stop',
       'wrapper',
-      'keep',
       'hang',
       'renew',
+      'standby',
+      ...(s.life ? ([`keep ${s.life.number}`] as const) : []),
     ] as const) {
       this.#do({do: 'clear timer', timer});
     }
@@ -811,7 +903,7 @@ class Step {
     const {life} = s;
     switch (timer) {
       case 'start':
-        if (s.phase === 'pausing') this.#spawn(s.nextNumber);
+        if (s.phase === 'pausing') this.#next();
         return;
       case 'freeze': {
         if (s.phase !== 'freezing' || s.asked === undefined) return;
@@ -832,18 +924,20 @@ class Step {
         const [other] = keepersOf(s, s.source).filter(({pid}) => pid !== life!.servedBy);
         // Killed, the other one goes on where it was; the only one is woken, and waited for.
         if (other) this.#do({do: 'kill', pid: life!.servedBy});
-        else if (life!.servedBy !== 0) this.#serve(life!.servedBy, false);
+        else if (life!.servedBy !== 0) this.#serve(life!.servedBy);
         return;
       }
       case 'boot':
-        if (s.phase !== 'living' || life!.claimed) return;
+        if (s.phase !== 'living' || (life!.claimed && s.deploy?.number !== life!.number)) return;
         this.#log(
-          `generation ${life!.number} (pid ${life!.root}) has not taken over within ${s.limits.patienceMs / 1000} s (it ${
+          `generation ${life!.number} (pid ${life!.root}) has not taken over within ${this.#bootMs() / 1000} s (it ${
             life!.member === 0
               ? 'has not loaded the package'
-              : life!.claiming
-                ? 'waits for the channels'
-                : 'has not asked'
+              : life!.claimed
+                ? 'has not called reregist()'
+                : life!.claiming
+                  ? 'waits for the channels'
+                  : 'has not asked'
           }); killing it`,
         );
         this.#do({do: 'sweep', root: life!.root});
@@ -867,10 +961,32 @@ class Step {
         s.expected.clear(); // long enough
         if (s.phase === 'ending') this.#finishWhenAlone();
         return;
-      case 'keep':
-        if (s.phase === 'living' && keepersOf(s, life!.number).length === 0) this.#keep();
+      case 'standby':
+        if (this.#mayPrepare()) this.#start('standby', true);
+        return;
+      case 'stale':
+        if (s.deploy || s.phase !== 'living') {
+          this.#do({do: 'set timer', timer: 'stale', ms: STANDBY_MS});
+          return;
+        }
+        this.#drop('standby');
+        this.#prepare();
+        return;
+      case 'candidate':
+        this.#endDeploy(
+          `the new program has not come to wait for its turn within ${s.limits.patienceMs / 1000} s`,
+        );
+        return;
+      case 'probation':
+        if (s.phase === 'living') this.#endDeploy(undefined);
         return;
       default: {
+        if (timer.startsWith('keep ')) {
+          const it = this.#lifeOf(Number(timer.slice('keep '.length)));
+          if (it && (it !== life || s.phase === 'living') && keepersOf(s, it.number).length === 0)
+            this.#keep(it);
+          return;
+        }
         const pid = Number(timer.slice('twin '.length));
         const keeper = s.keepers.find(each => each.pid === pid && !each.deaf);
         if (keeper && keepersOf(s, keeper.of).length === 1) this.#twin(pid, keeper.of);
@@ -885,63 +1001,4 @@ class Step {
   #log(line: string): void {
     this.#do({do: 'log', line});
   }
-}
-
-/** From one heartbeat to the next. */
-function beatMs({hangMs}: Limits): number {
-  return hangMs > 0 ? Math.max(1, Math.min(BEAT_MS, hangMs / 4)) : BEAT_MS;
-}
-
-function newLife(number: number, root: number, startedMs: number, startedAt: string, limits: Limits): Life {
-  return {
-    number,
-    root,
-    rootStatus: undefined,
-    member: 0,
-    memberStatus: undefined,
-    startedMs,
-    startedAt,
-    registered: false,
-    claimed: false,
-    claiming: false,
-    servedBy: 0,
-    hasNothing: false,
-    endedMs: 0,
-    health: undefined,
-    trend: new Trend(Math.max(beatMs(limits), limits.thresholdMs)),
-    doubted: false,
-    stack: undefined,
-    agedBeats: 0,
-    verdict: undefined,
-  };
-}
-
-/** A verdict counts for what was killed: one that had ended by itself meanwhile says so. */
-function classOf(life: Life): FaultRecord['class'] {
-  const {exitCode} = statusOf(life);
-  if (exitCode !== null) return 'exit';
-  return life.verdict ?? 'signal';
-}
-
-/** What an operator asks next. */
-function circumstances(life: Life): string {
-  const kind = classOf(life);
-  const parts = [
-    ...(kind === 'signal' || kind === 'exit' ? [] : [kind]),
-    `after ${((life.endedMs - life.startedMs) / 1000).toFixed(1)} s`,
-    ...(life.health
-      ? [
-          `RSS ${Math.round(life.health.rssBytes / 1e6)} MB`,
-          `heap ${Math.round(life.health.heapBytes / 1e6)} MB`,
-        ]
-      : []),
-  ];
-  return ` (${parts.join(', ')})`;
-}
-
-function statusOf(life: Life): WaitStatus {
-  const {memberStatus, rootStatus, member, root} = life;
-  if (memberStatus !== undefined && memberStatus !== 'gone') return memberStatus;
-  const status = rootStatus ?? {signal: null, exitCode: null};
-  return member !== 0 && member !== root ? throughWrapper(status) : status;
 }

@@ -1,7 +1,8 @@
-import {rmSync} from 'node:fs';
+import {readFileSync, rmSync} from 'node:fs';
 import type {Server} from 'node:net';
 import {constants} from 'node:os';
 import {setTimeout as delay} from 'node:timers/promises';
+import {parseEnv} from 'node:util';
 import {birthVariable} from '../backend/birth.js';
 import {readHistory, writeHistory} from '../control/history.js';
 import {
@@ -16,31 +17,45 @@ import {
   writeServiceNote,
 } from '../control/run-dir.js';
 import {serveCommands} from '../control/server.js';
-import type {Restarted, Status} from '../control/status.js';
+import type {Restarted, RestartOptions, Status} from '../control/status.js';
 import {assertFits, errnoName, ShimError} from '../errors.js';
 import {Door} from '../links/door.js';
 import {Link, makePair, type Received} from '../links/link.js';
 import {IN_CHARGE, Kind, ORDERLY} from '../links/word.js';
 import {native} from '../native.js';
-import {anything, call, descriptor, type Expected, listOf, mapOf, optional, systemText} from '../options.js';
+import {
+  anything,
+  call,
+  descriptor,
+  type Expected,
+  flag,
+  listOf,
+  mapOf,
+  optional,
+  systemText,
+} from '../options.js';
 import {say} from '../say.js';
 import {adoptOrphan, type Orphan} from './adoption.js';
 import {type WaitStatus, waitStatus} from './fault.js';
 import type {Aging} from './health.js';
+import {step} from './machine.js';
+import {oomKills, ranOutOfHeap} from './memory.js';
+import {type Plan, readPlan, sealPlan} from './plan.js';
+import {endedChildren, isBelow, membersOf, openDescriptors, signal} from './processes.js';
+import {ProgramFiles} from './program-files.js';
+import {readStack} from './stack.js';
 import {
+  type Ahead,
   type Effect,
   type Event,
   initialState,
   keepersOf,
+  type Life,
+  type Outcome,
   type State,
-  step,
   type Timer,
   whyNotRenewed,
-} from './machine.js';
-import {oomKills, ranOutOfHeap} from './memory.js';
-import {type Plan, readPlan, sealPlan} from './plan.js';
-import {endedChildren, isBelow, membersOf, openDescriptors, signal} from './processes.js';
-import {readStack} from './stack.js';
+} from './state.js';
 
 export interface SuperviseOptions {
   /** Names the service among those of this user. */
@@ -55,7 +70,13 @@ export interface SuperviseOptions {
   hangMs?: number;
   /** Beyond one of these limits a service that has lived for `thresholdMs` is followed by a fresh one, before it fails. */
   aging?: Aging;
+  /** The next generation is started in advance, and waits where it would take over; at a fault it goes on at once (default false). */
+  standby?: boolean;
   env?: NodeJS.ProcessEnv;
+  /** A file of NAME=value lines, read at the start and at each restart; what `env` has goes before. */
+  envFile?: string;
+  /** Makes of a command, this one or a restart's, what is executed. */
+  wrap?: (command: readonly string[]) => readonly string[];
   /** Listening sockets that the service is to use, as systemd gives them: it finds them at its descriptors 3 and on, with LISTEN_FDS and LISTEN_PID. */
   listeners?: readonly number[];
   /** Receives one line an event; by default they go to stderr. */
@@ -80,7 +101,10 @@ const OPTIONS = {
   patienceMs: optional(milliseconds),
   hangMs: optional(milliseconds),
   aging: optional(mapOf(positive)),
+  standby: optional(flag),
   env: optional(mapOf(optional(systemText))),
+  envFile: optional(systemText),
+  wrap: optional(call),
   listeners: optional(listOf(descriptor)),
   log: optional(call),
 } satisfies Record<keyof SuperviseOptions, Expected>;
@@ -91,11 +115,12 @@ export interface Supervisor {
   readonly pid: number;
   status(): Promise<Status>;
   /**
-   * Has a fresh generation follow, of the program as it is on disk now, with all that a fault would leave; resolves when it is ready.
+   * Has a fresh generation follow, with all that a fault would leave. It is started beside the old one, which goes on until the new one waits
+   * for its turn; when it does not come to that, or faults in its probation, the former program goes on. Resolves at the probation's end.
    *
-   * @throws ShimError NOT_READY, RESTART_FAILED
+   * @throws ShimError OPTION_INVALID, NOT_READY, RESTART_FAILED
    */
-  restart(): Promise<Restarted>;
+  restart(options?: RestartOptions): Promise<Restarted>;
   /** Ends the service in good order; resolves when all is gone. */
   stop(): Promise<void>;
   /** Settles when a generation has said by reregist() that it is ready; a service that never does leaves it open. */
@@ -104,11 +129,15 @@ export interface Supervisor {
   readonly done: Promise<{exitCode: number; reason: string}>;
 }
 
+const RESTART_OPTIONS = {
+  command: optional(listOf(systemText)),
+  probationMs: optional(milliseconds),
+} satisfies Record<keyof RestartOptions, Expected>;
+
+const PROBATION_MS = 5_000;
 /** What a keeper may take to count. */
 const COUNT_MS = 2_500;
-/** A generation that has registered, and says nothing of serving, has come up when it has lived for so long. */
-const SERVED_MS = 2_000;
-/** So long a restart waits for a generation that boots, or for a second keeper. */
+/** So long a restart waits for a generation that boots, for a second keeper, or for another restart. */
 const READY_MS = 10_000;
 /** How often it is looked for a keeper that is about to speak. */
 const EXPECTED_MS = 20;
@@ -135,20 +164,24 @@ class ProcessSupervisor implements Supervisor {
   readonly #state: State;
   readonly #dir: RunDir;
   readonly #log: (line: string) => void;
+  readonly #options: SuperviseOptions;
+  #command: readonly string[];
   #plan: Plan;
+  /** What a restart is to bring, and what it brought. */
+  #newPlan: Plan | undefined;
+  #formerPlan: Plan | undefined;
+  #deployed: ((outcome: Outcome) => void) | undefined;
   readonly #thresholdMs: number;
   readonly #events: Event[] = [];
   #isStepping = false;
   readonly #timers = new Map<Timer, NodeJS.Timeout>();
-  /** The generation's link to here; of the one that lives. */
-  #member: Link | undefined;
-  /** The link that its first keeper was given. */
-  #first: Link | undefined;
+  /** The links of generations to here, of those that were started in advance, too. */
+  readonly #members = new Map<number, Link>();
+  /** The links that their first keepers were given. */
+  readonly #firsts = new Map<number, Link>();
   readonly #keepers = new Map<number, Link>();
   /** Links on their way to keepers that are to be cloned, and by whom. */
   readonly #given = new Map<Link, {keeper: number; of: number}>();
-  /** Who waits for a generation behind that one. */
-  readonly #waiting = new Set<{behind: number; wake: () => void; timer?: NodeJS.Timeout}>();
   /** Questions under way, and who was asked. */
   readonly #counts = new Map<number, {keeper: number; answer: (channels: number | undefined) => void}>();
   #counted = 0;
@@ -179,8 +212,11 @@ class ProcessSupervisor implements Supervisor {
       patienceMs: options.patienceMs ?? 60_000,
       hangMs: options.hangMs ?? 0,
       aging: options.aging ?? {},
+      standby: options.standby ?? false,
     });
     this.#log = options.log ?? say;
+    this.#options = options;
+    this.#command = options.command;
     this.#plan = planOf(options, dir);
     this.ready = new Promise(resolve => {
       this.#becomeReady = resolve;
@@ -197,7 +233,10 @@ class ProcessSupervisor implements Supervisor {
     const orphan = await adoptOrphan(this.#dir);
     await this.#keepFolder();
     // It also keeps this process alive in an instant in which every process of the family is dead.
-    this.#folderTimer = setInterval(() => this.#keepFolder(), FOLDER_MS);
+    this.#folderTimer = setInterval(() => {
+      this.#keepFolder();
+      this.#lookAtFiles();
+    }, FOLDER_MS);
     if (orphan) this.#adopt(orphan);
     else this.#happened({type: 'start'});
     if (this.#state.life) return;
@@ -224,7 +263,7 @@ class ProcessSupervisor implements Supervisor {
   #carryOut(effect: Effect): void {
     switch (effect.do) {
       case 'spawn':
-        this.#spawn(effect.number, effect.diesWithSupervisor);
+        this.#spawn(effect.number, effect.as, effect.diesWithSupervisor);
         return;
       case 'twin': {
         const {keeper, of} = effect;
@@ -240,27 +279,41 @@ class ProcessSupervisor implements Supervisor {
         this.#giveLink(
           effect.of,
           0,
-          link => this.#member?.send({kind: Kind.Keep}, link) ?? false,
-          error => this.#happened({type: 'cloned', error}),
+          link => this.#say(effect.of, {kind: Kind.Keep}, link),
+          error => this.#happened({type: 'cloned', generation: effect.of, error}),
         );
         return;
       case 'freeze':
         this.#tell(effect.keeper, {kind: Kind.Freeze, sequence: effect.sequence});
         return;
       case 'serve':
-        this.#serve(effect.keeper, effect.hand);
+        this.#serve(effect.keeper, effect.to);
         return;
       case 'nothing to take over':
-        this.#member?.send({kind: Kind.Nothing});
+        this.#say(effect.to, {kind: Kind.Nothing});
         return;
       case 'lead':
-        this.#member?.send({kind: Kind.Keeper, pid: effect.keeper});
+        this.#say(effect.to, {kind: Kind.Keeper, pid: effect.keeper});
         return;
       case 'watch':
-        this.#member?.send({kind: Kind.Watch, value: Math.round(effect.everyMs), extra: effect.hangMs});
+        this.#say(effect.to, {kind: Kind.Watch, value: Math.round(effect.everyMs), extra: effect.hangMs});
         return;
       case 'renew':
-        this.#member?.send({kind: Kind.Renew});
+        this.#say(effect.to, {kind: Kind.Renew});
+        return;
+      case 'turn':
+        this.#say(effect.to, {kind: Kind.Turn});
+        this.#begins(effect.to, effect.root, effect.at);
+        if (effect.as === 'standby') return;
+        this.#formerPlan = this.#plan;
+        this.#plan = this.#newPlan!;
+        return;
+      case 'roll back':
+        this.#plan = this.#formerPlan!;
+        return;
+      case 'restarted':
+        this.#newPlan = this.#formerPlan = undefined;
+        this.#deployed?.(effect.outcome);
         return;
       case 'leave':
         this.#tell(effect.keeper, {kind: Kind.Leave});
@@ -299,8 +352,7 @@ class ProcessSupervisor implements Supervisor {
     clearTimeout(this.#strangerTimer);
     process.off('SIGCHLD', this.#reapOrphans);
     for (const timer of this.#timers.values()) clearTimeout(timer);
-    for (const {timer} of this.#waiting) clearTimeout(timer);
-    this.#member?.close();
+    for (const link of this.#members.values()) link.close();
     for (const link of this.#keepers.values()) link.close();
     this.#door?.close();
     this.#server?.close();
@@ -333,19 +385,28 @@ class ProcessSupervisor implements Supervisor {
   #unspawned = '';
   #unspawnedErrno: string | undefined;
 
-  #spawn(number: number, diesWithSupervisor: boolean): void {
-    const {file, argv, envp} = this.#plan;
+  #spawn(number: number, as: Ahead | 'life', diesWithSupervisor: boolean): void {
+    const plan = as === 'candidate' ? this.#newPlan! : this.#plan;
+    const {file, argv, envp} = plan;
     let pairs: [{ours: number; theirs: number}, {ours: number; theirs: number}];
     try {
       pairs = [makePair(), makePair()];
     } catch (error) {
-      this.#happened({type: 'unspawned', number, why: (error as Error).message});
+      this.#happened({type: 'unspawned', number, as, why: (error as Error).message});
       return;
     }
     const [link, keeperLink] = pairs;
     // Where there is something to take over, the sockets are among it.
-    const listeners = this.#state.source === undefined ? this.#listeners : new Int32Array(0);
-    const birth = birthVariable(number, process.pid, 0, link.theirs, keeperLink.theirs, listeners.length);
+    const isAlone = as === 'life' && this.#state.source === undefined;
+    const listeners = isAlone ? this.#listeners : new Int32Array(0);
+    const birth = birthVariable({
+      generation: number,
+      supervisor: process.pid,
+      link: link.theirs,
+      keeperLink: keeperLink.theirs,
+      listeners: listeners.length,
+      isAhead: as !== 'life',
+    });
     const {error, pid, pidfd} = native().spawn(
       file,
       argv,
@@ -364,21 +425,44 @@ class ProcessSupervisor implements Supervisor {
       const advice = MISSING.has(name) ? '; is it installed and executable?' : '';
       this.#unspawned = `cannot start ${file}: ${name}${advice}`;
       this.#unspawnedErrno = name;
-      if (number > 1) this.#happened({type: 'unspawned', number, why: this.#unspawned});
+      if (number > 1) this.#happened({type: 'unspawned', number, as, why: this.#unspawned});
       return;
     }
-    this.#member?.close();
-    this.#oomKills = oomKills();
     this.#sessions.add(pid);
     const at = new Date().toISOString();
-    this.#happened({type: 'spawned', number, pid, at});
-    this.#leaveNote({pid, generation: number, startedAt: at, startTicks: startTicks(pid) ?? 0});
+    this.#happened({type: 'spawned', number, as, pid, at});
+    if (as === 'life') this.#begins(number, pid, at);
+    if (as === 'standby') this.#standbyFiles = {number, files: new ProgramFiles(argv)};
     this.#watch(pid, pidfd);
-    this.#listenToMember(new Link(link.ours));
+    this.#listenToMember(number, new Link(link.ours));
     const first = new Link(keeperLink.ours);
-    this.#first = first;
-    this.#sendPlan(first);
-    this.#listenToKeeper(first, number);
+    this.#firsts.set(number, first);
+    this.#sendPlan(first, plan);
+    this.#hear(first, 0, number);
+  }
+
+  /** What a standby was started of. */
+  #standbyFiles: {number: number; files: ProgramFiles} | undefined;
+
+  async #lookAtFiles(): Promise<void> {
+    const looked = this.#standbyFiles;
+    if (!looked || this.#state.standby?.number !== looked.number || !(await looked.files.haveChanged()))
+      return;
+    if (this.#state.standby?.number === looked.number) this.#happened({type: 'stale'});
+  }
+
+  /** It is the service from here on. */
+  #begins(number: number, root: number, startedAt: string): void {
+    const {standby, candidate} = this.#state;
+    const wanted = [number, standby?.number, candidate?.number];
+    for (const [former, link] of this.#members) {
+      if (wanted.includes(former)) continue;
+      link.close();
+      this.#members.delete(former);
+      this.#firsts.delete(former);
+    }
+    this.#oomKills = oomKills();
+    this.#leaveNote({pid: root, generation: number, startedAt, startTicks: startTicks(root) ?? 0});
   }
 
   #watch(pid: number, pidfd: number): void {
@@ -390,7 +474,6 @@ class ProcessSupervisor implements Supervisor {
         const outOfMemory =
           ranOutOfHeap(this.#dir.path, pid) ||
           (signaled !== 0 && number === constants.signals.SIGKILL && oomKills() > this.#oomKills);
-        for (const {timer} of this.#waiting) clearTimeout(timer);
         this.#happened({type: 'ended', pid, status, outOfMemory});
       },
       true,
@@ -401,7 +484,7 @@ class ProcessSupervisor implements Supervisor {
   readonly #reapOrphans = (): void => {
     const strangers = new Set<number>();
     for (const {pid, session} of endedChildren()) {
-      if (this.#keepers.has(pid) || pid === this.#state.life?.root || pid === this.#state.life?.member)
+      if (this.#keepers.has(pid) || this.#lives().some(({root, member}) => pid === root || pid === member))
         continue;
       if (this.#sessions.has(session)) native().reap(pid);
       else strangers.add(pid);
@@ -421,32 +504,43 @@ class ProcessSupervisor implements Supervisor {
     }, STRANGER_MS).unref();
   }
 
-  #listenToMember(link: Link): void {
-    this.#member = link;
+  #lives(): Life[] {
+    const {life, standby, candidate} = this.#state;
+    return [life, standby, candidate].filter(each => each !== undefined);
+  }
+
+  #say(to: number, word: Parameters<Link['send']>[0], fd = -1): boolean {
+    return this.#members.get(to)?.send(word, fd) ?? false;
+  }
+
+  #listenToMember(number: number, link: Link): void {
+    this.#members.set(number, link);
     link.listen(
-      closing(word => this.#onMemberWord(link, word)),
+      closing(word => {
+        if (this.#members.get(number) === link) this.#onMemberWord(number, word);
+      }),
       () => {},
       false,
     );
   }
 
-  #onMemberWord(link: Link, word: Received): void {
-    const {senderPid: pid, generation} = word;
-    const {life} = this.#state;
-    if (word.kind === Kind.Replan) {
-      this.#replan(word);
-      return;
-    }
-    if (!life || link !== this.#member) return;
+  /** @param generation whose link it came by; what the word says of it is not believed */
+  #onMemberWord(generation: number, word: Received): void {
+    const {senderPid: pid} = word;
     switch (word.kind) {
+      case Kind.Replan:
+        this.#replan(word);
+        return;
       case Kind.Member:
         this.#join(generation, pid);
-        if (word.value !== 0) this.#happened({type: 'cloned', error: errnoName(-word.value)});
+        if (word.value !== 0) this.#happened({type: 'cloned', generation, error: errnoName(-word.value)});
+        return;
+      case Kind.Standing:
+        this.#happened({type: 'standing', generation, pid});
         return;
       case Kind.Registered:
         this.#happened({type: 'registered', generation, pid});
         this.#becomeReady();
-        this.#isUp(generation, SERVED_MS);
         return;
       case Kind.Beat: {
         const {aging} = this.#state.limits;
@@ -469,12 +563,12 @@ class ProcessSupervisor implements Supervisor {
         this.#happened({type: 'blamed', generation});
         return;
       case Kind.Served:
-        this.#isUp(generation, 0);
         this.#happened({type: 'served', generation, atMs: word.value / 1e6});
         return;
       case Kind.Cloned:
         this.#happened({
           type: 'cloned',
+          generation,
           error: word.value === 0 ? undefined : errnoName(-word.value),
         });
         return;
@@ -499,10 +593,15 @@ class ProcessSupervisor implements Supervisor {
 
   // --- keepers --------------------------------------------------------------------------------------------------
 
-  #sendPlan(link: Link): void {
-    const plan = sealPlan(this.#plan);
-    link.send({kind: Kind.Plan, value: this.#thresholdMs}, plan);
-    native().close(plan);
+  #sendPlan(link: Link, plan = this.#plan): void {
+    const sealed = sealPlan(plan);
+    link.send({kind: Kind.Plan, value: this.#thresholdMs}, sealed);
+    native().close(sealed);
+  }
+
+  /** A new program's keepers start that, and none before its turn comes. */
+  #planOf(generation: number): Plan {
+    return generation === this.#state.candidate?.number ? this.#newPlan! : this.#plan;
   }
 
   #tell(keeper: number, word: Parameters<Link['send']>[0], fd = -1): boolean {
@@ -522,18 +621,14 @@ class ProcessSupervisor implements Supervisor {
       const link = new Link(pair.ours);
       give(pair.theirs);
       native().close(pair.theirs);
-      this.#listenToKeeper(link, of);
-      this.#sendPlan(link);
+      this.#hear(link, 0, of);
+      this.#sendPlan(link, this.#planOf(of));
       if (keeper !== 0) this.#given.set(link, {keeper, of});
     } catch (error) {
       if (!(error instanceof ShimError)) throw error;
       this.#happened({type: 'link lost', of});
       failed(error.message);
     }
-  }
-
-  #listenToKeeper(link: Link, of: number): void {
-    this.#hear(link, 0, of);
   }
 
   /** @param keeper who is at the other end; 0: it has not said so yet */
@@ -614,23 +709,19 @@ class ProcessSupervisor implements Supervisor {
     }
   }
 
-  /** The keeper and the next generation each get an end; a claim that another keeper served goes on without. */
-  #serve(keeper: number, hand: boolean): void {
-    if (!hand) {
-      this.#tell(keeper, {kind: Kind.Serve});
-      return;
-    }
+  /** The keeper and the next generation each get an end. */
+  #serve(keeper: number, to: number): void {
     let pair: ReturnType<typeof makePair>;
     try {
       pair = makePair();
     } catch (error) {
       if (!(error instanceof ShimError)) throw error;
       this.#log(`the channels cannot be handed over yet: ${error.message}; trying again`);
-      setTimeout(() => this.#serve(keeper, hand), HAND_MS);
+      setTimeout(() => this.#serve(keeper, to), HAND_MS);
       return;
     }
     this.#tell(keeper, {kind: Kind.Serve}, pair.ours);
-    this.#member?.send({kind: Kind.Hand}, pair.theirs);
+    this.#say(to, {kind: Kind.Hand}, pair.theirs);
     native().close(pair.ours);
     native().close(pair.theirs);
   }
@@ -677,10 +768,10 @@ class ProcessSupervisor implements Supervisor {
 
   /** The service itself speaks; it may stand below the process that was started. */
   #join(generation: number, pid: number): void {
-    const {life} = this.#state;
-    const isNew = life?.number === generation && life.member === 0;
+    const it = this.#lives().find(({number}) => number === generation);
+    const isNew = it?.member === 0;
     this.#happened({type: 'member', generation, pid});
-    if (!isNew || pid === life.root) return;
+    if (!isNew || pid === it!.root) return;
     const pidfd = native().pidfdOpen(pid);
     if (pidfd >= 0) this.#watch(pid, pidfd);
     else this.#happened({type: 'ended', pid, status: 'gone'});
@@ -689,19 +780,20 @@ class ProcessSupervisor implements Supervisor {
   /** A process of the family whose links some program in between did not pass on. */
   #onGuest(link: Link, pid: number, uid: number): void {
     const {life} = this.#state;
+    const it = this.#lives().find(({root, member}) => pid === member || isBelow(pid, root)) ?? life;
     const isOurs =
-      life && (uid === process.getuid!() || uid === 0) && (pid === life.member || isBelow(pid, process.pid));
-    if (!isOurs || (life.member !== 0 && life.member !== pid)) {
+      it && (uid === process.getuid!() || uid === 0) && (pid === it.member || isBelow(pid, process.pid));
+    if (!isOurs || (it.member !== 0 && it.member !== pid)) {
       link.close();
       return;
     }
-    const isNew = life.member === 0;
-    this.#member?.close();
-    this.#listenToMember(link);
+    const isNew = it.member === 0;
+    this.#members.get(it.number)?.close();
+    this.#listenToMember(it.number, link);
     if (!isNew) return;
-    this.#join(life.number, pid);
-    this.#first?.close(); // nobody will speak on it
-    this.#happened({type: 'link lost', of: life.number});
+    this.#join(it.number, pid);
+    this.#firsts.get(it.number)?.close(); // nobody will speak on it
+    this.#happened({type: 'link lost', of: it.number});
   }
 
   async status(): Promise<Status> {
@@ -749,36 +841,36 @@ class ProcessSupervisor implements Supervisor {
     });
   }
 
-  /** It is ready; in `ms`, if nothing happens before, it counts as one that serves. */
-  #isUp(generation: number, ms: number): void {
-    for (const each of this.#waiting) {
-      if (generation <= each.behind) continue;
-      clearTimeout(each.timer);
-      each.timer = setTimeout(() => {
-        this.#waiting.delete(each);
-        each.wake();
-      }, ms);
-    }
-  }
-
-  async restart(): Promise<Restarted> {
+  async restart(options: RestartOptions = {}): Promise<Restarted> {
+    assertFits('restart', options, RESTART_OPTIONS);
+    const {command, probationMs = PROBATION_MS} = options;
+    if (command?.length === 0) throw new ShimError('COMMAND_EMPTY', 'there is no command to go on with');
     const began = nowMs();
     for (let why = whyNotRenewed(this.#state); why !== undefined; why = whyNotRenewed(this.#state)) {
       if (nowMs() - began > READY_MS)
         throw new ShimError('NOT_READY', `'${this.name}' cannot be restarted now: ${why}; try again later`);
       await delay(EXPECTED_MS);
     }
-    const {number} = this.#state.life!;
-    const ready = new Promise<undefined>(resolve => {
-      this.#waiting.add({behind: number, wake: () => resolve(undefined)});
+    this.#newPlan = planOf({...this.#options, command: command ?? this.#command}, this.#dir);
+    const former = this.#command;
+    this.#command = command ?? former;
+    const outcome = await new Promise<Outcome>(resolve => {
+      this.#deployed = resolve;
+      this.#happened({type: 'restart', probationMs});
     });
-    this.#happened({type: 'restart'});
-    const end = await Promise.race([ready, this.done]);
-    if (end) throw new ShimError('RESTART_FAILED', `'${this.name}' ended instead of going on: ${end.reason}`);
-    const life = this.#state.life!;
-    const {channels} = this.#state.faults.at(-1)!.record;
+    const {life, faults} = this.#state;
+    if (outcome.went === 'wrong') {
+      this.#command = former;
+      const now = outcome.tookOver
+        ? 'the former program comes back'
+        : life && this.#state.phase === 'living'
+          ? `generation ${life.number} (pid ${life.member}) has gone on`
+          : 'the former program goes on';
+      throw new ShimError('RESTART_FAILED', `'${this.name}' was not restarted: ${outcome.why}; ${now}`);
+    }
+    const {channels} = faults.find(({record}) => record.generation === life!.follows)!.record;
     const tookMs = Math.round(nowMs() - began);
-    return {generation: life.number, pid: life.member, channels, tookMs};
+    return {generation: life!.number, pid: life!.member, channels, tookMs, steps: outcome.steps};
   }
 
   async stop(): Promise<void> {
@@ -804,18 +896,33 @@ function withListeners(envp: readonly string[], count: number): string[] {
   return count === 0 ? others : [...others, `LISTEN_FDS=${count}`, 'LISTEN_PID=0000000000'];
 }
 
-function planOf({command, env}: SuperviseOptions, dir: RunDir): Plan {
-  const variables = Object.entries(env ?? process.env).flatMap(([key, value]) =>
+/** @throws ShimError ENV_FILE_UNREADABLE */
+function planOf({command, env = process.env, envFile, wrap}: SuperviseOptions, dir: RunDir): Plan {
+  const argv = wrap ? wrap(command) : command; // first: it may have something to say to the environment
+  const variables = Object.entries({...readEnvFile(envFile), ...env}).flatMap(([key, value]) =>
     value === undefined ? [] : [`${key}=${value}`],
   );
-  return {file: command[0]!, argv: command, envp: [...variables, `ZLR_DOOR=${dir.door}`]};
+  return {file: argv[0]!, argv, envp: [...variables, `ZLR_DOOR=${dir.door}`]};
+}
+
+function readEnvFile(path: string | undefined): NodeJS.Dict<string> {
+  if (path === undefined) return {};
+  try {
+    return parseEnv(readFileSync(path, 'utf8'));
+  } catch (error) {
+    throw new ShimError(
+      'ENV_FILE_UNREADABLE',
+      `the environment cannot be read: ${(error as Error).message}`,
+      (error as NodeJS.ErrnoException).code,
+    );
+  }
 }
 
 /**
  * Starts a command under a supervisor in this process. A service of that name that has lost its supervisor is adopted instead, with its
  * history, and the command is what its next generation is started as.
  *
- * @throws ShimError OPTION_INVALID, NAME_INVALID, NAME_IN_USE, RUN_DIR_UNSAFE, COMMAND_EMPTY, SPAWN_FAILED
+ * @throws ShimError OPTION_INVALID, NAME_INVALID, NAME_IN_USE, RUN_DIR_UNSAFE, COMMAND_EMPTY, ENV_FILE_UNREADABLE, SPAWN_FAILED
  */
 export async function supervise(options: SuperviseOptions): Promise<Supervisor> {
   assertFits('supervise', options, OPTIONS);

@@ -1,5 +1,14 @@
 import {setTimeout} from 'node:timers/promises';
-import {anything, call, type Expected, flag, optional, record, text} from '@zlr/kernel-shim/internal';
+import {
+  anything,
+  call,
+  type Expected,
+  flag,
+  isAhead,
+  optional,
+  record,
+  text,
+} from '@zlr/kernel-shim/internal';
 import type {Asked, Backing} from '../backends/backing.js';
 import {BusyForNow} from '../backends/busy.js';
 import {attachFile} from '../backends/file.js';
@@ -88,7 +97,7 @@ const OPTIONS = {
 
 /**
  * Makes the store, or opens the one that is there: then what a dead writer left half done is undone first, and what was
- * made with another schema is carried over. A store that is refused is left as it was.
+ * made with another schema is carried over. A store that is refused is left as it was. In a standby it waits until it is that one's turn.
  *
  * @throws StoreError ERR_OPTIONS, ERR_SCHEMA: it was asked for what cannot be;
  *   ERR_NOT_FOUND: there is no store, and no `size` to make one or `readonly: true`;
@@ -143,6 +152,11 @@ export async function openStore<const S extends Schema>(options: StoreOptions<S>
   fingerprint(root);
   const where = options as unknown as StoreOptions<Schema>;
   const access = readonly ? 'none' : writers;
+  if (access !== 'none' && options.backend !== 'memory' && isAhead()) {
+    // Loaded here alone: who uses stores without a supervisor needs nothing of it.
+    const {turn} = await import('@zlr/kernel-shim');
+    await turn();
+  }
   return patiently(() => {
     if (share) {
       const there = shareOpen<S>(placeOf(where), name, root, writers, version);

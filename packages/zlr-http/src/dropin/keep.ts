@@ -11,6 +11,9 @@ import {
   reportServed,
   reregist,
   ShimError,
+  standsBy,
+  turn,
+  untilTurn,
   whenRenewed,
 } from '@zlr/kernel-shim';
 import {errnoName, native, say} from '@zlr/kernel-shim/internal';
@@ -18,7 +21,15 @@ import {HttpError} from '../errors.js';
 import {Answered} from './exchange-record.js';
 import {type House, openHouse, SLOT_SIZE} from './house.js';
 import type {AnsweredHow, Policy, Verdict} from './judge.js';
-import {descriptorOf, giveConnection, holdBack, onListen, stopReading} from './node-server.js';
+import {
+  descriptorOf,
+  giveConnection,
+  holdBack,
+  listenLater,
+  listenNow,
+  onListen,
+  stopReading,
+} from './node-server.js';
 import {type Inherited, type Left, takeStock} from './recovery.js';
 import {selfTest} from './self-test.js';
 import {Trials} from './trials.js';
@@ -347,8 +358,17 @@ function answeredBy(verdict: Verdict): AnsweredHow {
   return isOurs ? Answered.Anew : Answered.Stands;
 }
 
-/** As `Keep.start`; when it cannot be, that is said, and the program runs without. */
+/** As `Keep.start`; when it cannot be, that is said, and the program runs without. In a standby all of it waits for its turn but the program. */
 export async function startKeeping(name: string, policy: Policy): Promise<void> {
+  if (!standsBy()) return keep(name, policy);
+  // The program is loaded meanwhile: it stands where it would listen. That `keep` fails is told of there.
+  listenLater(turn);
+  untilTurn()
+    .then(() => keep(name, policy))
+    .then(listenNow);
+}
+
+async function keep(name: string, policy: Policy): Promise<void> {
   try {
     await Keep.start(name, policy);
   } catch (error) {

@@ -32,6 +32,30 @@ export type OpenListener = (
   where: {address: string | null; port: number; flags: number},
 ) => number | undefined;
 
+/** Who was to listen and waits for it; undefined: nobody waits. */
+let late: (() => void)[] | undefined;
+
+/** From here on no HTTP server of this process listens before `listenNow`: another process has its port. `asked` is called when one would. */
+export function listenLater(asked: () => void): void {
+  const prototype = Server.prototype as unknown as {_listen2: Listen2};
+  const original = prototype._listen2;
+  late = [];
+  prototype._listen2 = function (...where) {
+    if (!late) {
+      original.apply(this, where);
+      return;
+    }
+    late.push(() => prototype._listen2.apply(this, where));
+    asked();
+  };
+}
+
+export function listenNow(): void {
+  const waiting = late ?? [];
+  late = undefined;
+  for (const listen of waiting) listen();
+}
+
 /** Has every HTTP server of this process ask for its listening socket. `opened` follows when it listens on the one given. */
 export function onListen(open: OpenListener, opened: (server: Server, fd: number) => void): void {
   const prototype = Server.prototype as unknown as {_listen2: Listen2};
