@@ -199,7 +199,7 @@ class ProcessSupervisor implements Supervisor {
   readonly #unlock: () => void;
   readonly #listeners: Int32Array;
 
-  constructor(options: SuperviseOptions, dir: RunDir, unlock: () => void) {
+  constructor(options: SuperviseOptions, plan: Plan, dir: RunDir, unlock: () => void) {
     this.name = options.name;
     this.#dir = dir;
     this.#unlock = unlock;
@@ -217,7 +217,7 @@ class ProcessSupervisor implements Supervisor {
     this.#log = options.log ?? say;
     this.#options = options;
     this.#command = options.command;
-    this.#plan = planOf(options, dir);
+    this.#plan = plan;
     this.ready = new Promise(resolve => {
       this.#becomeReady = resolve;
     });
@@ -933,8 +933,9 @@ export async function supervise(options: SuperviseOptions): Promise<Supervisor> 
     );
   }
   const dir = runDir(options.name);
+  const plan = planOf(options, dir); // before the name: what is refused leaves nothing behind
   const unlock = takeName(dir);
-  const supervisor = new ProcessSupervisor(options, dir, unlock);
+  const supervisor = new ProcessSupervisor(options, plan, dir, unlock);
   await supervisor.start();
   return supervisor;
 }
