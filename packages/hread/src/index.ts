@@ -11,6 +11,7 @@ export type {Address} from './reactor/listen.js';
 export {ChannelLoop} from './reactor/loop.js';
 export type {ChannelStore, ChannelTable, Limits, Protocol} from './reactor/protocol.js';
 export type {RecoveryReport} from './reactor/recovery.js';
+export {rehearse} from './reactor/rehearsal.js';
 export {channelBytes, channelSchema, channelStore} from './reactor/schema.js';
 export {
   type Capsule,

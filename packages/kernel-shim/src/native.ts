@@ -19,6 +19,8 @@ export interface Native {
     diesWithParent: boolean,
     listeners: Int32Array,
   ): {error: number; pid: number; pidfd: number};
+  /** [pid, parent, session, 1 if it has ended and waits to be reaped, pid, ...] of all that are to be seen. */
+  processes(): number[] | number;
   reap(pid: number): {error: number; signaled: number; dumped: number; number: number};
   /** Orphans below this process become its children. */
   becomeSubreaper(): number;
@@ -226,6 +228,8 @@ export interface Native {
   /** Unmaps; every view of it has no bytes from then on. */
   shmDetach(mapping: Uint8Array): number;
   shmRemove(id: number): number;
+  /** Takes so many bytes out of what V8 would like to collect; a negative number puts them back. */
+  notOnHeap(bytes: number): number;
   addressOf(bytes: Uint8Array): bigint;
 }
 

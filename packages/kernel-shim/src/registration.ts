@@ -121,7 +121,7 @@ export function reregist(changes: Partial<Registration> = {}): boolean {
 
 /** Tells the supervisor that the first channel which was handed over is served again. */
 export function reportServed(): void {
-  backend?.served();
+  if (!standsBy()) backend?.served();
 }
 
 /**

@@ -1,4 +1,4 @@
-import {generation, isSupervised} from '@zlr/kernel-shim';
+import {generation, isSupervised, whenStandingBy} from '@zlr/kernel-shim';
 import {complaint, optional, port, say, systemText, text} from '@zlr/kernel-shim/internal';
 import {HttpError} from './errors.js';
 import {becomeSupervisor} from './self-supervision.js';
@@ -41,6 +41,7 @@ export async function startServing({
   host,
   name,
 }: Required<FolderOptions>): Promise<{address: string; port: number}> {
+  whenStandingBy(() => StaticServer.rehearse({root, name}));
   const server = await StaticServer.open({root, name});
   // Before recover, which registers: from there on the supervisor may send it.
   let listening: Promise<{address: string; port: number}> | undefined;

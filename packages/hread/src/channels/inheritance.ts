@@ -1,5 +1,5 @@
 import {fstatSync} from 'node:fs';
-import {type Books, getreginfo, localAddress, readBooks} from '@zlr/kernel-shim';
+import {type Books, getreginfo, localAddress, type RegistrationInfo, readBooks} from '@zlr/kernel-shim';
 import {native} from '@zlr/kernel-shim/internal';
 
 export interface InheritedListener {
@@ -12,9 +12,6 @@ export interface InheritedListener {
 export interface InheritedConnection {
   fd: number;
   books: Books;
-  /** Of this end. */
-  address: string;
-  port: number;
 }
 
 /**
@@ -30,12 +27,16 @@ export class Inheritance {
 
   /** Of this process. */
   static get(): Inheritance {
-    Inheritance.#only ??= new Inheritance();
+    Inheritance.#only ??= new Inheritance(getreginfo());
     return Inheritance.#only;
   }
 
-  private constructor() {
-    const info = getreginfo();
+  /** Has these channels in the place of what the process inherits, until it is called without. */
+  static rehearse(channels: readonly number[] | undefined): void {
+    Inheritance.#only = channels && new Inheritance({channels, files: []});
+  }
+
+  private constructor(info: Pick<RegistrationInfo, 'channels' | 'files'> | null) {
     for (const fd of info?.channels ?? []) this.#sort(fd);
     for (const {fd} of info?.files ?? []) {
       const {dev, ino} = fstatSync(fd);
@@ -45,15 +46,14 @@ export class Inheritance {
   }
 
   #sort(fd: number): void {
-    const local = localAddress(fd);
+    const books = readBooks(fd);
+    // A socket that listens has neither sent nor received; nearly all others have, and need not be asked for more.
+    const local = books && books.read + books.written > 0 ? undefined : localAddress(fd);
     if (local?.listening) {
       const {address, port} = local;
       const cookie = native().cookieOf(fd);
       this.#listeners.set(cookie, {fd, cookie, address, port});
-      return;
-    }
-    const books = readBooks(fd);
-    if (books) this.#connections.set(books.cookie, {fd, books, address: local!.address, port: local!.port});
+    } else if (books) this.#connections.set(books.cookie, {fd, books});
     else native().close(fd);
   }
 
@@ -74,9 +74,12 @@ export class Inheritance {
 
   /** Those that one of these listeners must have accepted, and nobody has a record of. */
   accepted(listeners: readonly {address: string; port: number}[]): InheritedConnection[] {
-    const found = [...this.#connections.values()].filter(({address, port}) =>
-      listeners.some(each => each.port === port && (each.address === address || isWildcard(each.address))),
-    );
+    const found = [...this.#connections.values()].filter(({fd}) => {
+      const here = localAddress(fd)!;
+      return listeners.some(
+        ({address, port}) => port === here.port && (address === here.address || isWildcard(address)),
+      );
+    });
     for (const {books} of found) this.#connections.delete(books.cookie);
     return found;
   }

@@ -344,6 +344,18 @@ export class ChannelLoop<R extends ChannelRecord> {
   destroy(): void {
     assert(this.#size === 0, 'drain first');
     assert(this.extents.freeCount === this.extents.count, 'each extent was given back');
+    this.#end();
+  }
+
+  /** As the death of its process would end it: its connections, which are returned, stay open, and their records stand. */
+  abandon(): number[] {
+    const connections = [...this].map(({record}) => record.fd);
+    native().reactorUnlisten(this.#reactor);
+    this.#end();
+    return connections;
+  }
+
+  #end(): void {
     clearInterval(this.#sweeper);
     for (const {fd} of this.#listeners) native().close(fd);
     this.#commands.disconnect();

@@ -27,7 +27,7 @@ export function verify<R extends ChannelRecord>(
   const hold = verifyHold(record, books, extents, used);
   if (typeof hold === 'string') return hold;
   if (books.dead) return {hold, output: []}; // nobody can have it
-  const output = verifyOutput(record, books, extents, new Set([...used, ...hold]));
+  const output = verifyOutput(record, books, extents, used, hold);
   return typeof output === 'string' ? output : {hold, output};
 }
 
@@ -59,6 +59,7 @@ function verifyOutput<R extends ChannelRecord>(
   {written}: Pick<Books, 'written'>,
   extents: Extents,
   used: ReadonlySet<number>,
+  hold: readonly number[],
 ): number[] | string {
   const {outEnd, outHead} = record;
   if (written > outEnd) return `${written} bytes were written, of ${outEnd} that were to be`;
@@ -68,7 +69,9 @@ function verifyOutput<R extends ChannelRecord>(
   for (let next = outHead; end === undefined || end < outEnd; next = extents.get(next - 1, Word.next)) {
     if (next === 0) return `of ${outEnd - written} bytes of output not all are there`;
     const extent = next - 1;
-    const problem = problemOf(extent, record, extents, used, chain);
+    const problem = hold.includes(extent)
+      ? `extent ${extent} is in use twice`
+      : problemOf(extent, record, extents, used, chain);
     if (problem !== undefined) return `output: ${problem}`;
     const base = extents.getLong(extent, Word.base);
     if (end === undefined ? base > written : base !== end)

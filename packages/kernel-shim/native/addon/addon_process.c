@@ -1,9 +1,13 @@
 /* What TypeScript sees of other processes, and of descriptors that become readable. */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -54,6 +58,40 @@ static napi_value reap(napi_env env, napi_callback_info info) {
 static napi_value become_subreaper(napi_env env, napi_callback_info info) {
   (void)info;
   return make_int(env, prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) ? -errno : 0);
+}
+
+/* Of the line in /proc/PID/stat (man 5 proc_pid_stat): state, parent and session. The name before them, in brackets, may hold anything. */
+static bool read_stat(int proc, const char *pid, char *state, int *parent, int *session) {
+  char path[32], line[1024];
+  snprintf(path, sizeof path, "%.16s/stat", pid);
+  const int fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return false;
+  const ssize_t length = read(fd, line, sizeof line - 1);
+  close(fd);
+  if (length <= 0) return false;
+  line[length] = 0;
+  const char *end = strrchr(line, ')');
+  return end && sscanf(end + 1, " %c %d %*d %d", state, parent, session) == 3;
+}
+
+/* processes(): [pid, parent, session, 1 if it has ended and waits to be reaped, pid, ...], or -errno */
+static napi_value processes(napi_env env, napi_callback_info info) {
+  (void)info;
+  DIR *proc = opendir("/proc");
+  if (!proc) return make_int(env, -errno);
+  napi_value out;
+  MUST(napi_create_array(env, &out));
+  uint32_t length = 0;
+  for (struct dirent *entry; (entry = readdir(proc));) {
+    char state;
+    int parent, session;
+    if (entry->d_name[0] < '1' || entry->d_name[0] > '9') continue;
+    if (!read_stat(dirfd(proc), entry->d_name, &state, &parent, &session)) continue; /* it has gone */
+    const int of[] = {atoi(entry->d_name), parent, session, state == 'Z'};
+    for (int i = 0; i < 4; i++) MUST(napi_set_element(env, out, length++, make_int(env, of[i])));
+  }
+  closedir(proc);
+  return out;
 }
 
 /* pidfdOpen(pid): fd or -errno */
@@ -227,6 +265,7 @@ static napi_value unwatch(napi_env env, napi_callback_info info) {
 void zlr_export_process(napi_env env, napi_value exports) {
   export_function(env, exports, "spawn", spawn);
   export_function(env, exports, "reap", reap);
+  export_function(env, exports, "processes", processes);
   export_function(env, exports, "becomeSubreaper", become_subreaper);
   export_function(env, exports, "pidfdOpen", pidfd_open_of);
   export_function(env, exports, "put", put);

@@ -132,6 +132,17 @@ static napi_value shm_detach(napi_env env, napi_callback_info info) {
   return make_int(env, 0);
 }
 
+/*
+ * notOnHeap(bytes): V8 takes the bytes of a mapping that a buffer was made of for memory that a collection could give back, and collects, as long
+ * as there is more of it than it likes, whenever anything is made. This takes so many out of its account; a negative number puts them back.
+ */
+static napi_value not_on_heap(napi_env env, napi_callback_info info) {
+  struct args args = get_args(env, info);
+  int64_t now;
+  MUST(napi_adjust_external_memory(env, -(int64_t)get_double(env, args.at[0]), &now));
+  return make_int(env, 0);
+}
+
 /* shmRemove(id): 0 or -errno; the pages go with the last who has it attached */
 static napi_value shm_remove(napi_env env, napi_callback_info info) {
   struct args args = get_args(env, info);
@@ -158,6 +169,7 @@ void zlr_export_store(napi_env env, napi_value exports) {
   export_function(env, exports, "semRemove", sem_remove);
   export_function(env, exports, "shmPin", shm_pin);
   export_function(env, exports, "shmDetach", shm_detach);
+  export_function(env, exports, "notOnHeap", not_on_heap);
   export_function(env, exports, "shmRemove", shm_remove);
   export_function(env, exports, "addressOf", address_of);
 }

@@ -99,6 +99,7 @@ class KeeperBackend implements Backend {
   #stand(): void {
     if (this.#isStanding || this.#hasTurn) return;
     this.#isStanding = true;
+    this.#reportFatalErrors();
     this.#link.send({kind: Kind.Standing, generation: this.generation});
   }
 
@@ -132,9 +133,9 @@ class KeeperBackend implements Backend {
     this.#link.send({kind: Kind.Registered, generation: this.generation, extra: this.childId});
     // Behind what this generation has to do first: clients may wait for it, and nobody waits for the rest.
     setImmediate(() => {
-      reportFatalErrors(dirname(this.#birth.door));
+      this.#reportFatalErrors();
       this.#heartbeat.beat(0);
-      this.#leaveNote();
+      setImmediate(() => this.#leaveNote());
     });
   }
 
@@ -153,6 +154,13 @@ class KeeperBackend implements Backend {
 
   orderly(): void {
     native().orderly();
+  }
+
+  #reports = false;
+
+  #reportFatalErrors(): void {
+    if (!this.#reports) reportFatalErrors(dirname(this.#birth.door));
+    this.#reports = true;
   }
 
   // --- keepers --------------------------------------------------------------------------------------------------

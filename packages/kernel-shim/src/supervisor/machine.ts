@@ -44,6 +44,8 @@ const CLONE_MS = 100;
 const CLONE_MAX_MS = 10_000;
 /** What a generation that is to be renewed may take to end between two turns of its event loop: more than its own limit for work that cannot be done again. */
 const RENEW_MS = 7_000;
+/** A generation that has just taken over has the processors for itself for so long. */
+const QUIET_MS = 100;
 /** A standby that did not come to stand is followed by another after this pause, which doubles each time. */
 const STANDBY_MS = 1_000;
 const STANDBY_MAX_MS = 60_000;
@@ -266,10 +268,8 @@ class Step {
   #prepare(): void {
     const s = this.#s;
     if (!this.#mayPrepare()) return;
-    const ms =
-      s.failedStandbys === 0
-        ? 0
-        : Math.min(STANDBY_MAX_MS, STANDBY_MS * 2 ** Math.min(s.failedStandbys - 1, 10));
+    const {failedStandbys: failed} = s;
+    const ms = failed === 0 ? QUIET_MS : Math.min(STANDBY_MAX_MS, STANDBY_MS * 2 ** Math.min(failed - 1, 10));
     this.#do({do: 'set timer', timer: 'standby', ms});
   }
 
@@ -349,7 +349,7 @@ class Step {
     s[as] = undefined;
     this.#do({do: 'clear timer', timer: as === 'standby' ? 'stale' : 'candidate'});
     it.reached.turn = this.#nowMs;
-    const at = new Date(Date.parse(it.startedAt) + (this.#nowMs - it.startedMs)).toISOString();
+    const at = new Date(this.#wallMs(this.#nowMs)).toISOString();
     s.life = {...it, startedMs: this.#nowMs, startedAt: at, follows: former.number};
     if (as === 'candidate') s.deploy!.number = it.number;
     // Before anything that is said to it.

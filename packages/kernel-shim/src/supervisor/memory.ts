@@ -29,9 +29,13 @@ function counterFile(): string | undefined {
   return undefined;
 }
 
+/** Where it is does not change: a process is moved to another cgroup before it runs, if at all. */
+let counter: {readonly file: string | undefined} | undefined;
+
 /** How many processes of this process' memory cgroup the kernel has killed for want of memory; 0 where nobody counts. */
 export function oomKills(): number {
-  const file = counterFile();
+  counter ??= {file: counterFile()};
+  const {file} = counter;
   const text = file === undefined ? undefined : read(file);
   return Number(/^oom_kill (\d+)$/m.exec(text ?? '')?.[1] ?? 0);
 }

@@ -1,42 +1,44 @@
-import {readdirSync, readFileSync} from 'node:fs';
+import {readdirSync} from 'node:fs';
+import {errnoName, ShimError} from '../errors.js';
+import {native} from '../native.js';
 
-/** Of /proc/PID/stat (man 5 proc_pid_stat); undefined: there is no such process. */
-function stat(pid: number): {state: string; parent: number; session: number} | undefined {
-  try {
-    const line = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    // The name, in brackets, may hold anything.
-    const [state, parent, , session] = line.slice(line.lastIndexOf(')') + 2).split(' ');
-    return {state: state!, parent: Number(parent), session: Number(session)};
-  } catch (error) {
-    const {code} = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT' || code === 'ESRCH') return undefined;
-    throw error;
-  }
+interface Process {
+  pid: number;
+  parent: number;
+  session: number;
+  hasEnded: boolean;
 }
 
-function all(): number[] {
-  return readdirSync('/proc').map(Number).filter(Number.isInteger);
+/** In one call: this stands between a fault and the next generation. */
+function all(): Process[] {
+  const found = native().processes();
+  if (typeof found === 'number')
+    throw new ShimError('SYSTEM_CALL_FAILED', `/proc cannot be read: ${errnoName(found)}`, errnoName(found));
+  return Array.from({length: found.length / 4}, (_, index) => {
+    const [pid, parent, session, hasEnded] = found.slice(index * 4, index * 4 + 4) as [
+      number,
+      number,
+      number,
+      number,
+    ];
+    return {pid, parent, session, hasEnded: hasEnded === 1};
+  });
 }
 
 /** The processes of a session that live. A generation leads one, and what it starts stays in it unless it leads one itself. */
 export function membersOf(session: number): number[] {
-  return all().filter(pid => {
-    const found = stat(pid);
-    return found?.session === session && found.state !== 'Z';
-  });
+  return all().flatMap(each => (each.session === session && !each.hasEnded ? [each.pid] : []));
 }
 
 /** This process' children that have ended and wait to be reaped, and the session each was of. */
 export function endedChildren(): {pid: number; session: number}[] {
-  return all().flatMap(pid => {
-    const found = stat(pid);
-    return found?.parent === process.pid && found.state === 'Z' ? [{pid, session: found.session}] : [];
-  });
+  return all().filter(({parent, hasEnded}) => parent === process.pid && hasEnded);
 }
 
 /** Whether a process stands below another in the tree of processes. */
 export function isBelow(pid: number, ancestor: number): boolean {
-  for (let at = pid; at > 1; at = stat(at)?.parent ?? 0) if (at === ancestor) return true;
+  const parents = new Map(all().map(each => [each.pid, each.parent]));
+  for (let at = pid; at > 1; at = parents.get(at) ?? 0) if (at === ancestor) return true;
   return false;
 }
 

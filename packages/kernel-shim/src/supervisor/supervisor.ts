@@ -145,6 +145,8 @@ const EXPECTED_MS = 20;
 const HAND_MS = 200;
 /** In this time a keeper that has been cloned has said so. */
 const SPEAK_MS = 1_000;
+/** An orphan that has ended is reaped so soon. */
+const REAP_MS = 100;
 /** Who is reaped by nobody for so long has no parent that wants to know. */
 const STRANGER_MS = 1_000;
 /** How often it is looked whether the run folder is still there. */
@@ -229,7 +231,7 @@ class ProcessSupervisor implements Supervisor {
   /** @throws ShimError SPAWN_FAILED: the first generation cannot be started */
   async start(): Promise<void> {
     native().becomeSubreaper();
-    process.on('SIGCHLD', this.#reapOrphans);
+    process.on('SIGCHLD', this.#reapSoon);
     const orphan = await adoptOrphan(this.#dir);
     await this.#keepFolder();
     // It also keeps this process alive in an instant in which every process of the family is dead.
@@ -350,7 +352,8 @@ class ProcessSupervisor implements Supervisor {
   #end(): void {
     clearInterval(this.#folderTimer);
     clearTimeout(this.#strangerTimer);
-    process.off('SIGCHLD', this.#reapOrphans);
+    process.off('SIGCHLD', this.#reapSoon);
+    clearTimeout(this.#reapTimer);
     for (const timer of this.#timers.values()) clearTimeout(timer);
     for (const link of this.#members.values()) link.close();
     for (const link of this.#keepers.values()) link.close();
@@ -462,7 +465,10 @@ class ProcessSupervisor implements Supervisor {
       this.#firsts.delete(former);
     }
     this.#oomKills = oomKills();
-    this.#leaveNote({pid: root, generation: number, startedAt, startTicks: startTicks(root) ?? 0});
+    // Behind what clients wait for.
+    setImmediate(() =>
+      this.#leaveNote({pid: root, generation: number, startedAt, startTicks: startTicks(root) ?? 0}),
+    );
   }
 
   #watch(pid: number, pidfd: number): void {
@@ -479,6 +485,16 @@ class ProcessSupervisor implements Supervisor {
       true,
     );
   }
+
+  #reapTimer: NodeJS.Timeout | undefined;
+
+  /** It can wait for what follows from a fault. */
+  readonly #reapSoon = (): void => {
+    this.#reapTimer ??= setTimeout(() => {
+      this.#reapTimer = undefined;
+      this.#reapOrphans();
+    }, REAP_MS).unref();
+  };
 
   /** What was started by a generation and outlived it, has become a child of this process. */
   readonly #reapOrphans = (): void => {

@@ -119,6 +119,7 @@ function keep(key: number, view: Float64Array | null, where: string, id: number)
     kernel().shmDetach(bytes);
     throw error;
   }
+  kernel().notOnHeap(bytes.length);
   const fresh = {key, id, bytes, users: 1};
   mapped.set(id, fresh);
   return fresh;
@@ -128,6 +129,7 @@ function keep(key: number, view: Float64Array | null, where: string, id: number)
 export function unmap(segment: Mapped): void {
   if (mapped.get(segment.id) !== segment || --segment.users > 0) return;
   mapped.delete(segment.id);
+  kernel().notOnHeap(-segment.bytes.length);
   kernel().shmDetach(segment.bytes);
 }
 

@@ -152,12 +152,9 @@ export async function openStore<const S extends Schema>(options: StoreOptions<S>
   fingerprint(root);
   const where = options as unknown as StoreOptions<Schema>;
   const access = readonly ? 'none' : writers;
-  if (access !== 'none' && options.backend !== 'memory' && isAhead()) {
-    // Loaded here alone: who uses stores without a supervisor needs nothing of it.
-    const {turn} = await import('@zlr/kernel-shim');
-    await turn();
-  }
-  return patiently(() => {
+  const inAdvance = access !== 'none' && options.backend !== 'memory' && isAhead();
+  const mapped = inAdvance ? await untilTurn(where, name, opened) : undefined;
+  const store = await patiently(() => {
     if (share) {
       const there = shareOpen<S>(placeOf(where), name, root, writers, version);
       if (there) return there;
@@ -174,6 +171,26 @@ export async function openStore<const S extends Schema>(options: StoreOptions<S>
       }),
     );
   });
+  mapped?.detach();
+  return store;
+}
+
+/** In a standby: what the former generation has open is mapped, looked at by nobody, until it is this one's. */
+async function untilTurn(
+  where: StoreOptions<Schema>,
+  name: string,
+  opened: string,
+): Promise<Backing | undefined> {
+  // Loaded here alone: who uses stores without a supervisor needs nothing of it.
+  const {turn} = await import('@zlr/kernel-shim');
+  let mapped: Backing | undefined;
+  try {
+    mapped = attach(where, {name, size: undefined, access: 'none', opened});
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error; // there is none yet, or it says the same when it is opened
+  }
+  await turn();
+  return mapped;
 }
 
 export function assertName(name: unknown): asserts name is string {
