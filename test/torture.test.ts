@@ -11,7 +11,7 @@ import {mkdtempSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {setTimeout as delay} from 'node:timers/promises';
-import test from 'ava';
+import test, {type ExecutionContext} from 'ava';
 import {CheckingClient, type Expected} from './support/http-client.js';
 import {Misfortunes} from './support/misfortunes.js';
 import {Random} from './support/random.js';
@@ -88,6 +88,34 @@ interface Status {
   faultCount: number;
 }
 
+/** All clients at once; `isOver` ends them. Rejects with the log when one of them has not got what it should have. */
+function crowd(
+  t: ExecutionContext,
+  service: ServedFolder,
+  files: Expected[],
+  seed: number,
+): {end(): Promise<number>; readonly failed: boolean} {
+  let isOver = false;
+  let failed = false;
+  const clients = Array.from({length: CLIENTS}, (_, index) =>
+    live(service.port, files, new Random(seed + 1 + index), () => isOver || failed),
+  );
+  for (const client of clients) client.catch(() => (failed = true));
+  return {
+    get failed() {
+      return failed;
+    },
+    async end() {
+      isOver = true;
+      const answers = await Promise.all(clients).catch(error => {
+        t.log(service.log.slice(-20).join('\n'));
+        throw error;
+      });
+      return answers.reduce((sum, n) => sum + n, 0);
+    },
+  };
+}
+
 async function readStatus(service: ServedFolder): Promise<Status> {
   return JSON.parse(await service.zlr('status', '--json')) as Status;
 }
@@ -107,16 +135,10 @@ test('faults at random instants lose and double nothing', async t => {
   });
   const descriptorsBefore = service.descriptors().length;
 
-  let isOver = false;
-  let failed = false;
-  const clients = Array.from({length: CLIENTS}, (_, index) =>
-    live(service.port, files, new Random(random.seed + 1 + index), () => isOver || failed),
-  );
-  for (const client of clients) client.catch(() => (failed = true));
-
+  const clients = crowd(t, service, files, random.seed);
   let faults = 0;
   let inBoot = 0;
-  for (; faults < FAULTS && !failed; faults++) {
+  for (; faults < FAULTS && !clients.failed; faults++) {
     const {generation, pid} = service;
     if (random.next() < 0.8) {
       await service.until(() => service.serving >= generation);
@@ -132,14 +154,7 @@ test('faults at random instants lose and double nothing', async t => {
     if (service.generation > generation + 1)
       throw new Error(`generation ${generation + 1} ended by itself:\n${service.log.slice(-20).join('\n')}`);
   }
-  isOver = true;
-  const answers = await Promise.all(clients).catch(error => {
-    t.log(service.log.slice(-10).join('\n'));
-    throw error;
-  });
-  t.log(
-    `${answers.reduce((sum, n) => sum + n)} answers checked over ${faults} faults, ${inBoot} of them in a boot`,
-  );
+  t.log(`${await clients.end()} answers checked over ${faults} faults, ${inBoot} of them in a boot`);
   t.is(faults, FAULTS);
 
   t.log(`beside them ${misfortunes}`);
@@ -154,6 +169,81 @@ test('faults at random instants lose and double nothing', async t => {
   t.is(status.faults.length, Math.min(FAULTS, 100), 'a service that faults for months has no endless list');
   t.is(status.channels, 1, 'all that is open is the listening socket');
   t.true(service.descriptors().length <= descriptorsBefore, 'no descriptor is leaked');
+  stopped = true;
+  t.is(await service.stop(), 0, 'an orderly end, which asserts that each slot was given back');
+});
+
+test('with a standby, restarts and programs that are no good between them, too', async t => {
+  t.timeout(60_000 + FAULTS * 3_000);
+  const random = Random.fromEnvironment();
+  const folder = mkdtempSync(join(tmpdir(), 'zlr-torture-'));
+  t.teardown(() => rmSync(folder, {recursive: true}));
+  const files = makeFiles(folder, random);
+  const name = `torture-standby-${process.pid}`;
+  const service = await ServedFolder.start(folder, name, undefined, ['--standby']);
+  let stopped = false;
+  t.teardown(async () => {
+    if (!stopped) await service.stop();
+  });
+  const descriptorsBefore = service.descriptors().length;
+  const clients = crowd(t, service, files, random.seed);
+
+  const count = {standing: 0, promoting: 0, booting: 0, both: 0, restarts: 0, wrong: 0};
+  /** Resolves when the generation of that process is over. */
+  const replaced = (pid: number): Promise<void> => service.until(() => service.pid !== pid);
+  const kill = (pid: number): void => {
+    try {
+      process.kill(pid, random.pick(SIGNALS));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error; // it has been replaced meanwhile
+    }
+  };
+  let faults = 0;
+  for (; faults < FAULTS && !clients.failed; faults++) {
+    const {pid, generation} = service;
+    const kind = random.below(20);
+    if (kind < 10) {
+      // Another one stands by, and takes over.
+      await service.until(
+        () => [...service.standing.keys()].some(number => number > generation) || service.pid !== pid,
+      );
+      count.standing++;
+      kill(pid);
+    } else if (kind < 13) {
+      // It is killed while it takes over, or the one behind it while it is made.
+      await delay(random.below(30));
+      count.promoting++;
+      kill(pid);
+    } else if (kind < 16) {
+      await delay(random.below(400));
+      count.booting++;
+      kill(pid);
+    } else if (kind < 18) {
+      count.both++;
+      for (const [number, standby] of service.standing) if (number > generation) kill(standby);
+      kill(pid);
+    } else if (kind < 19) {
+      count.restarts++;
+      const restarting = service.zlr('restart', '--probation', '0').catch(String); // a fault may come before it
+      await delay(random.below(300));
+      if (random.below(2) === 0) kill(service.pid);
+      await restarting;
+    } else {
+      count.wrong++;
+      const wrong = service.zlr('restart', '--', process.execPath, '-e', 'process.exit(1)').catch(String);
+      t.regex(await wrong, /ended with/, 'such a program cannot take over');
+      kill(service.pid);
+    }
+    await replaced(pid);
+  }
+  t.log(`${await clients.end()} answers checked over ${faults} faults: ${JSON.stringify(count)}`);
+  t.is(faults, FAULTS);
+  const last = service.generation;
+  await service.until(() => service.serving === last);
+  let status = await readStatus(service);
+  for (let tries = 0; status.channels > 1 && tries < 50; tries++) status = await readStatus(service);
+  t.is(status.channels, 1, 'all that is open is the listening socket');
+  t.true(service.descriptors().length <= descriptorsBefore + 2, 'no descriptor is leaked');
   stopped = true;
   t.is(await service.stop(), 0, 'an orderly end, which asserts that each slot was given back');
 });

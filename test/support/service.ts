@@ -20,6 +20,8 @@ export class ServedFolder {
   /** Of the generation that lives, as far as the log has told. */
   pid = 0;
   generation = 1;
+  /** Those that have said that they stand by, and their processes. */
+  readonly standing = new Map<number, number>();
   /** The generation that has said that it serves. */
   serving = 1;
   readonly #child: Child;
@@ -44,10 +46,15 @@ export class ServedFolder {
     });
   }
 
-  /** `files`: the limit of open files that it gets. */
-  static async start(folder: string, name: string, files?: number): Promise<ServedFolder> {
+  /** `files`: the limit of open files that it gets; `options` of `zlr serve`. */
+  static async start(
+    folder: string,
+    name: string,
+    files?: number,
+    options: readonly string[] = [],
+  ): Promise<ServedFolder> {
     const runDir = mkdtempSync(join(tmpdir(), 'zlr-test-'));
-    const command = [zlr, 'serve', folder, '--port', '0', '--name', name, '--threshold', '0'];
+    const command = [zlr, 'serve', folder, '--port', '0', '--name', name, '--threshold', '0', ...options];
     const limit = files === undefined ? '' : `ulimit -n ${files}; `;
     const child = spawn('sh', ['-c', `${limit}exec "$0" "$@"`, process.execPath, ...command], {
       env: {...process.env, ZLR_RUN_DIR: runDir, NODE_OPTIONS: `--import=${faultOnSignal}`},
@@ -78,14 +85,18 @@ export class ServedFolder {
   async zlr(...args: string[]): Promise<string> {
     const child = spawn(process.execPath, [zlr, ...args], {
       env: {...process.env, ZLR_RUN_DIR: this.runDir},
-      stdio: ['ignore', 'pipe', 'inherit'],
+      stdio: ['ignore', 'pipe', 'pipe'],
     });
     let out = '';
+    let errors = '';
     child.stdout.setEncoding('utf8').on('data', text => {
       out += text;
     });
+    child.stderr.setEncoding('utf8').on('data', text => {
+      errors += text;
+    });
     const [code] = await once(child, 'close');
-    if (code !== 0) throw new Error(`zlr ${args.join(' ')} ended with ${code}`);
+    if (code !== 0) throw new Error(`zlr ${args.join(' ')} ended with ${code}: ${errors}`);
     return out;
   }
 
@@ -105,7 +116,9 @@ export class ServedFolder {
     this.log.push(line);
     const listening = /^listening on http:\/\/.*:(\d+)$/.exec(line);
     if (listening) this.port = Number(listening[1]);
-    const taken = /; generation (\d+) \(pid (\d+)\) takes over/.exec(line);
+    const stands = /^zlr: generation (\d+) \(pid (\d+)\) stands by$/.exec(line);
+    if (stands) this.standing.set(Number(stands[1]), Number(stands[2]));
+    const taken = /; generation (\d+) \(pid (\d+)\)(?:, which stood by,)? takes over/.exec(line);
     if (taken) {
       this.generation = Number(taken[1]);
       this.pid = Number(taken[2]);

@@ -2,6 +2,7 @@ export {type Books, readBooks} from '@zlr/kernel-shim';
 export {Channel, type ChannelRecord} from './channels/channel.js';
 export {channelFields, channelStruct} from './channels/channel-record.js';
 export {Extents, type FileRange, LARGE, SMALL} from './channels/extents.js';
+export type {Inheritance} from './channels/inheritance.js';
 export type {Span} from './channels/input.js';
 export type {Piece} from './channels/output.js';
 export {HreadError, type HreadErrorCode} from './errors.js';

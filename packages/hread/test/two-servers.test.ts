@@ -31,6 +31,8 @@ test('each server of a process adopts its own', async t => {
     t.regex(service.lastRecovery, /goes on with 1 and 1/);
     late.send('Late\n');
     await late.untilText(port === upperPort ? ' LATE\n' : ' late\n');
+    late.end();
+    await late.untilEnded(); // its server has seen it: only then is it none of those that go on the next time
     await late.close();
   }
   upper.send('F\n');

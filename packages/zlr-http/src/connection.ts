@@ -1,4 +1,5 @@
 import {type Channel, channelBytes, channelSchema, channelStruct} from '@zlr/hread';
+import {standsBy} from '@zlr/kernel-shim';
 import {stages} from '@zlr/stages';
 import {openStore, type RecordOf, type TableMeta, t} from '@zlr/state-store';
 
@@ -38,7 +39,7 @@ const LOOKS = 8;
 
 /** The same in this process' memory, of which only what is used is touched. */
 export async function rehearsalConnections(name: string) {
-  for (let look = 0; look < LOOKS; look++)
+  for (let look = 0; look < LOOKS && standsBy(); look++)
     (await openStore({name: `http-${name}`, schema, readonly: true})).close();
   return openStore({name: 'rehearsal', backend: 'memory', size: channelBytes(ROOM), schema});
 }

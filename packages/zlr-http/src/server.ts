@@ -2,6 +2,7 @@ import {
   ChannelLoop,
   channelStore,
   type FileRange,
+  type Inheritance,
   LARGE,
   type Piece,
   type Protocol,
@@ -68,7 +69,8 @@ export class StaticServer implements Protocol<ConnectionRecord> {
     const store = await rehearsalConnections(name);
     const files = new StaticFiles(root, true);
     try {
-      const serve = (): ChannelLoop<ConnectionRecord> => new StaticServer(store, files).#loop;
+      const serve = (inheritance: Inheritance): ChannelLoop<ConnectionRecord> =>
+        new StaticServer(store, files, inheritance).#loop;
       await rehearse(serve, 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n');
     } finally {
       files.close();
@@ -76,17 +78,18 @@ export class StaticServer implements Protocol<ConnectionRecord> {
     }
   }
 
-  private constructor(store: ConnectionStore, files: StaticFiles) {
+  private constructor(store: ConnectionStore, files: StaticFiles, inheritance?: Inheritance) {
     this.#store = store;
     this.#files = files;
     this.#memory = store.root.zlrPool;
-    this.#loop = new ChannelLoop<ConnectionRecord>(channelStore<ConnectionRecord>(store), this, {
+    const limits = {
       idleSeconds: IDLE_SECONDS,
       unitSeconds: HEAD_SECONDS,
       mostHeld: LARGE, // so that a head lies in one piece
       mostOutput: LARGE,
       inTurn: true,
-    });
+    };
+    this.#loop = new ChannelLoop(channelStore<ConnectionRecord>(store), this, limits, inheritance);
   }
 
   /** Opens the folder and the state. @throws HttpError OPTION_INVALID, ROOT_UNUSABLE; StoreError */

@@ -31,9 +31,9 @@ export class Inheritance {
     return Inheritance.#only;
   }
 
-  /** Has these channels in the place of what the process inherits, until it is called without. */
-  static rehearse(channels: readonly number[] | undefined): void {
-    Inheritance.#only = channels && new Inheritance({channels, files: []});
+  /** Of nobody: these channels alone. */
+  static of(channels: readonly number[]): Inheritance {
+    return new Inheritance({channels, files: []});
   }
 
   private constructor(info: Pick<RegistrationInfo, 'channels' | 'files'> | null) {

@@ -73,8 +73,12 @@ export class ChannelLoop<R extends ChannelRecord> {
   #size = 0;
   #draining: (() => void) | undefined;
 
-  constructor(store: ChannelStore<R>, protocol: Protocol<R>, limits: Limits) {
+  readonly #given: Inheritance | undefined;
+
+  /** @param inheritance - of a rehearsal; that of the process otherwise, which is asked for in `recover` and not before */
+  constructor(store: ChannelStore<R>, protocol: Protocol<R>, limits: Limits, inheritance?: Inheritance) {
     this.#store = store;
+    this.#given = inheritance;
     this.#protocol = protocol;
     this.limits = limits;
     this.extents = new Extents(store.pool, store.extents);
@@ -108,6 +112,10 @@ export class ChannelLoop<R extends ChannelRecord> {
     this.#sweeper.unref();
   }
 
+  get #inheritance(): Inheritance {
+    return this.#given ?? Inheritance.get();
+  }
+
   /** Connections that are open. */
   get size(): number {
     return this.#size;
@@ -137,6 +145,7 @@ export class ChannelLoop<R extends ChannelRecord> {
       table,
       [...listeners].map(({cookie}) => cookie),
       this.extents,
+      this.#inheritance,
     );
     this.#matches = matches;
     this.#listeners = own;
@@ -160,7 +169,7 @@ export class ChannelLoop<R extends ChannelRecord> {
     );
     const listener =
       (known < 0 ? undefined : this.#listeners.splice(known, 1)[0]) ??
-      Inheritance.get().listenerAt(address, port) ??
+      this.#inheritance.listenerAt(address, port) ??
       openListener(address, port);
     const error = native().reactorListen(this.#reactor, listener.fd);
     if (error < 0)
@@ -176,7 +185,7 @@ export class ChannelLoop<R extends ChannelRecord> {
   #start(): void {
     if (this.#isStarted) return;
     this.#isStarted = true;
-    Inheritance.get().closeTheRest();
+    this.#inheritance.closeTheRest();
     for (const match of this.#matches) this.#resume(match);
     if (this.#matches.length > 0 || this.#listeners.length > 0) reportServed();
     this.#matches = [];

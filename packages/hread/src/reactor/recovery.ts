@@ -1,8 +1,7 @@
 import {native} from '@zlr/kernel-shim/internal';
 import type {ChannelRecord} from '../channels/channel.js';
 import {type Extents, Word} from '../channels/extents.js';
-import type {InheritedConnection, InheritedListener} from '../channels/inheritance.js';
-import {Inheritance} from '../channels/inheritance.js';
+import type {Inheritance, InheritedConnection, InheritedListener} from '../channels/inheritance.js';
 import {trimOutput, verify} from './verify.js';
 
 /** What became of the former generation's channels. */
@@ -36,8 +35,8 @@ export function recover<R extends ChannelRecord>(
   records: Iterable<R>,
   listenerCookies: Iterable<bigint>,
   extents: Extents,
+  inheritance: Inheritance,
 ): Recovery<R> {
-  const inheritance = Inheritance.get();
   const report: RecoveryReport<R> = {recovered: 0, adopted: 0, dropped: [], refused: []};
   const matches: Match<R>[] = [];
   const used = new Set<number>();
@@ -48,7 +47,7 @@ export function recover<R extends ChannelRecord>(
     const holdings = connection && verify(record, connection.books, extents, used);
     if (connection && typeof holdings === 'object' && mayGoOn(record, connection)) {
       const {hold, output} = holdings;
-      if (takeFiles(record, extents, output)) {
+      if (takeFiles(record, extents, output, inheritance)) {
         for (const extent of [...hold, ...output]) used.add(extent);
         if (output.length === 0) record.outHead = 0;
         record.fd = connection.fd;
@@ -81,7 +80,12 @@ const mayGoOn = (record: ChannelRecord, {books}: InheritedConnection): boolean =
   !books.dead || record.consumed < books.read || books.unread > 0;
 
 /** Descriptors may have other numbers here. False: one is missing. */
-function takeFiles(record: ChannelRecord, extents: Extents, output: readonly number[]): boolean {
+function takeFiles(
+  record: ChannelRecord,
+  extents: Extents,
+  output: readonly number[],
+  inheritance: Inheritance,
+): boolean {
   const taken: number[] = [];
   for (const extent of output) {
     const base = extents.getLong(extent, Word.base);
@@ -91,7 +95,7 @@ function takeFiles(record: ChannelRecord, extents: Extents, output: readonly num
       continue;
     }
     const device = extents.getLong(extent, Word.fileDevice);
-    const fd = Inheritance.get().file(device, extents.getLong(extent, Word.fileInode));
+    const fd = inheritance.file(device, extents.getLong(extent, Word.fileInode));
     if (fd === undefined) {
       for (const each of taken) native().close(each);
       return false;
