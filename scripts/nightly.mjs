@@ -1,5 +1,6 @@
 // The random tests at length: of the store with thousands of kills, more steps cut off, more damage, about a quarter of an hour;
-// of kept HTTP connections with 500 kills and long fuzzing, a few minutes; of whole services with 3,000 faults and storms, half an hour.
+// of kept HTTP connections with 500 kills and long fuzzing, a few minutes; of whole services with 3,000 faults, with and without a standby,
+// and storms, an hour.
 process.env['ZLR_KILLS'] ??= '5000';
 process.env['ZLR_CUT_STEPS'] ??= '150';
 process.env['ZLR_FUZZ'] ??= '20000';
