@@ -238,6 +238,8 @@ test('with a standby, restarts and programs that are no good between them, too',
   }
   t.log(`${await clients.end()} answers checked over ${faults} faults: ${JSON.stringify(count)}`);
   t.is(faults, FAULTS);
+  const own = service.log.filter(line => /exit code .* while it stood by|could not rehearse/.test(line));
+  t.deepEqual(own, [], 'whoever stands by ends by what is done to it here alone');
   const last = service.generation;
   await service.until(() => service.serving === last);
   let status = await readStatus(service);

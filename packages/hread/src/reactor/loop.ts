@@ -365,6 +365,7 @@ export class ChannelLoop<R extends ChannelRecord> {
   }
 
   #end(): void {
+    this.#isStarted = true; // what was to begin is over
     clearInterval(this.#sweeper);
     for (const {fd} of this.#listeners) native().close(fd);
     this.#commands.disconnect();

@@ -78,8 +78,15 @@ class KeeperBackend implements Backend {
 
   async stand(): Promise<void> {
     if (this.#hasTurn) return;
-    await Promise.race([this.turn(), Promise.allSettled(this.#warmings.splice(0).map(async warm => warm()))]);
+    await Promise.race([this.turn(), this.#warm()]);
     this.#stand();
+  }
+
+  /** What fails costs speed, and nothing else. */
+  async #warm(): Promise<void> {
+    for (const ended of await Promise.allSettled(this.#warmings.splice(0).map(async warm => warm())))
+      if (ended.status === 'rejected')
+        say(`generation ${this.generation} could not rehearse, and may be slow at first: ${ended.reason}`);
   }
 
   async turn(): Promise<void> {
