@@ -205,11 +205,12 @@ static void stop_accepting(struct zlr_reactor *r, int first_reserved) {
 
 static void accept_some(struct zlr_reactor *r, int listener) {
   const int first_reserved = zlr_first_reserved();
-  if (r->crowded && !zlr_has_room(first_reserved)) {
-    watch_listeners(r, false);
-    return;
-  }
   while (r->accepted < ZLR_ACCEPT_BATCH) {
+    /* Looked at before, and not only in the number that one has got: each would take one of the reserve, and whoever leaves let two in. */
+    if ((r->crowded || r->attached + r->accepted >= (uint32_t)first_reserved / 2) && !zlr_has_room(first_reserved)) {
+      stop_accepting(r, first_reserved);
+      return;
+    }
     if (r->attached + r->accepted >= r->capacity) {
       watch_listeners(r, false); /* until a channel closes */
       return;
@@ -227,11 +228,10 @@ static void accept_some(struct zlr_reactor *r, int listener) {
     getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &length);
     r->accepted++;
     emit(r, ZLR_ACCEPTED, (uint32_t)fd, (uint32_t)cookie, (uint32_t)(cookie >> 32));
-    if (fd >= first_reserved) {
+    if (fd >= first_reserved) { /* other descriptors than connections fill the table */
       stop_accepting(r, first_reserved);
       return;
     }
-    r->crowded = false;
   }
 }
 

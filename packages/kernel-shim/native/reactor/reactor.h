@@ -87,7 +87,7 @@ struct zlr_reactor {
   uint32_t attached;
   uint32_t accepted; /* in this pass: no record stands for them yet */
   bool accepting;    /* the listeners are watched */
-  bool crowded;      /* the last that was accepted got a number of the reserve (room.h), or none */
+  bool crowded;      /* there was a time when nobody could be accepted for want of descriptors (room.h) */
   int listeners[ZLR_LISTENERS];
   uint32_t listener_count;
   struct zlr_pool pool;
