@@ -56,7 +56,7 @@ for (const name of ours.keys()) {
 
   test(`${name}: it depends on what it imports, and on nothing else`, async t => {
     const {folder, files} = await filesOf(name);
-    const {dependencies = {}, optionalDependencies = {}} = manifestOf(folder);
+    const {dependencies = {}, optionalDependencies = {}, peerDependencies = {}} = manifestOf(folder);
     const code = files
       .filter(file => /^(dist|bin)\/.*(\.js|\.d\.ts)$/.test(file))
       .map(file => readFileSync(join(folder, file), 'utf8'))
@@ -74,7 +74,7 @@ for (const name of ours.keys()) {
     const optional = Object.keys(optionalDependencies).filter(each => code.includes(`'${each}'`));
     t.deepEqual(
       [...new Set([...imported, ...optional])].sort(),
-      Object.keys({...dependencies, ...optionalDependencies}).sort(),
+      Object.keys({...dependencies, ...optionalDependencies, ...peerDependencies}).sort(),
     );
   });
 }

@@ -29,6 +29,7 @@ export interface Manifest {
   version: string;
   dependencies?: Record<string, string>;
   optionalDependencies?: Record<string, string>;
+  peerDependencies?: Record<string, string>;
   [more: string]: unknown;
 }
 

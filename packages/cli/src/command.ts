@@ -43,6 +43,13 @@ export function positive(command: string, option: string, value: string | undefi
   throw usageError(command, `--${option} takes a number above 0, not '${value}'`);
 }
 
+/** Of --workers: how many processes serve. */
+export function workerCount(command: string, value: string): number {
+  const count = /^\d{1,4}$/.test(value) ? Number(value) : 0;
+  if (count >= 1 && count <= 1024) return count;
+  throw usageError(command, `--workers takes a number from 1 to 1024, not '${value}'`);
+}
+
 /** What --threshold, --patience and --probation take: seconds, as the thesis counts them. */
 export function secondsToMs(
   command: string,

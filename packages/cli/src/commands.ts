@@ -6,18 +6,24 @@ import {dump} from './dump.js';
 import {CliError} from './errors.js';
 import {inspect} from './inspect.js';
 import {load} from './load.js';
+import {logs} from './logs.js';
 import {ls} from './ls.js';
+import {metrics} from './metrics.js';
 import {restart} from './restart.js';
 import {rm} from './rm.js';
 import {run} from './run.js';
 import {serve} from './serve.js';
 import {status} from './status.js';
 import {stop} from './stop.js';
+import {top} from './top.js';
 
 const commands: readonly Command[] = [
   serve,
   run,
   status,
+  top,
+  logs,
+  metrics,
   restart,
   stop,
   ls,

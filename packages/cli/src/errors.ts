@@ -1,4 +1,12 @@
-export type CliErrorCode = 'USAGE' | 'NO_SERVICE' | 'NOT_A_DIRECTORY' | 'NOT_FOUND' | 'FILE';
+export type CliErrorCode =
+  | 'USAGE'
+  | 'NO_SERVICE'
+  | 'NOT_A_DIRECTORY'
+  | 'HOST_UNKNOWN'
+  | 'LISTEN_FAILED'
+  | 'PACKAGE_MISSING'
+  | 'NOT_FOUND'
+  | 'FILE';
 
 /** Runs what reads or writes a file that the command line named; `what` says what it is to be. */
 export function onFile<T>(what: string, work: () => T): T {

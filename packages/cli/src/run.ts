@@ -1,6 +1,6 @@
 import {resolve} from 'node:path';
 import type {Aging} from '@zlr/kernel-shim';
-import {type Command, parse, positive, secondsToMs, usageError} from './command.js';
+import {type Command, parse, positive, secondsToMs, usageError, workerCount} from './command.js';
 import {DEFAULT_NAME, DEFAULT_PATIENCE, DEFAULT_THRESHOLD, superviseInForeground} from './foreground.js';
 import {ATTEMPTS_DEFAULT, keepHttp, keepPorts, RERUN_DEFAULT} from './kept-http.js';
 
@@ -26,7 +26,7 @@ function agingOf(values: {readonly [name in keyof typeof LIMITS]?: string | unde
 export const run: Command = {
   name: 'run',
   usage:
-    '[--name NAME] [--threshold SECONDS] [--patience SECONDS] [--hang SECONDS] [--max-rss MB] [--max-heap MB] [--max-files N] [--max-delay MS] [--max-growth MB] [--standby] [--env-file FILE] [--keep-ports | --http [--rerun WHICH] [--attempts N]] -- COMMAND [ARGUMENT...]',
+    '[--name NAME] [--threshold SECONDS] [--patience SECONDS] [--hang SECONDS] [--max-rss MB] [--max-heap MB] [--max-files N] [--max-delay MS] [--max-growth MB] [--workers N] [--standby] [--env-file FILE] [--keep-ports | --http [--rerun WHICH] [--attempts N]] -- COMMAND [ARGUMENT...]',
   summary: 'run any service under a supervisor',
   help: `Starts COMMAND and starts it again, with the same arguments, environment, folder and channels, when it faults.
 Its standard input, output and error are this terminal's.
@@ -42,6 +42,8 @@ Its standard input, output and error are this terminal's.
   --max-delay MS         the time by which its event loop is late
   --max-growth MB        what its resident memory grows by in an hour, after the first half of one
   --patience SECONDS   for so long it is tried again when a next generation does not come up (default ${DEFAULT_PATIENCE})
+  --workers N          so many processes, NAME.1 to NAME.N, each restarted for itself, that listen at the same ports; the kernel deals the
+                       connections out. With --http or --keep-ports, or servers of @zlr/hread and @zlr/http; each has a state of its own
   --standby            the next generation is started in advance, does all that comes before opening its state or its port, and waits there:
                        at a fault it goes on at once. It takes the memory of another process
   --env-file FILE      NAME=value lines for the environment of COMMAND, read again by zlr restart; what is set already goes before
@@ -72,6 +74,7 @@ Its standard input, output and error are this terminal's.
         'max-delay': {type: 'string'},
         'max-growth': {type: 'string'},
         patience: {type: 'string', default: DEFAULT_PATIENCE},
+        workers: {type: 'string', default: '1'},
         standby: {type: 'boolean', default: false},
         'env-file': {type: 'string'},
         'keep-ports': {type: 'boolean', default: false},
@@ -90,20 +93,22 @@ Its standard input, output and error are this terminal's.
     if (values.http && values['keep-ports'])
       throw usageError('run', '--http keeps the ports, too: leave --keep-ports out');
     const hang = positive('run', 'hang', values.hang);
-    return superviseInForeground({
+    const workers = workerCount('run', values.workers);
+    const options = {
       name: values.name,
       command,
       wrap: values.http
-        ? command => keepHttp(command, values)
+        ? (command: readonly string[]) => keepHttp(command, values)
         : values['keep-ports']
           ? keepPorts
-          : command => command,
+          : (command: readonly string[]) => command,
       standby: values.standby,
       ...(values['env-file'] !== undefined && {envFile: resolve(values['env-file'])}),
       thresholdMs: secondsToMs('run', 'threshold', values.threshold),
       patienceMs: secondsToMs('run', 'patience', values.patience),
       ...(hang !== undefined && {hangMs: hang * 1000}),
       aging: agingOf(values),
-    });
+    };
+    return superviseInForeground(options, workers);
   },
 };

@@ -2,24 +2,27 @@ import {type FaultRecord, fetchStatus, type Status} from '@zlr/kernel-shim';
 import {readStore, StoreError} from '@zlr/state-store';
 import {type Command, parse} from './command.js';
 import {exchangesOf} from './kept-http.js';
-import {chooseService} from './services.js';
+import {chooseServices} from './services.js';
+import {count, duration, megabytes, since} from './words.js';
 
 export const status: Command = {
   name: 'status',
   usage: '[--name NAME] [--json]',
-  summary: 'show the generation, the channels and the faults of a service',
-  help: `  --name NAME  the service (may be left out while only one is running)
-  --json       print one JSON object: name, supervisorPid, generation, pid, keepers, startedAt, channels, faultCount and
-               faults, a list of the latest
+  summary: 'show how a service is: its generation, channels, memory and faults',
+  help: `  --name NAME  the service with all of its workers, or one of those (NAME.1); may be left out while only one is running
+  --json       print one JSON object a line: name, supervisorPid, generation, pid, keepers, startedAt, standby {generation, pid, isReady},
+               health {rssBytes, heapBytes, delayMs}, channels, faultCount and faults, a list of the latest
                {generation, class, signal, exitCode, at, downMs, channels, uptimeMs, rssBytes, heapBytes}; downMs is the time from the fault to the
                first recovered channel that was served, null while there is none; and of a service under zlr run --http
-               also http, {runAgain, resumed, refused, reset}: what became of requests and connections at its faults`,
+               also http, {runAgain, resumed, refused, poison, reset}: what became of requests and connections at its faults`,
 
   async run(args) {
     const {values} = parse('status', {args, options: {name: {type: 'string'}, json: {type: 'boolean'}}});
-    const found = await fetchStatus(await chooseService('status', values.name));
-    const http = await readExchanges(found.name);
-    console.log(values.json ? JSON.stringify({...found, ...(http && {http})}) : describe(found, http));
+    for (const name of await chooseServices('status', values.name)) {
+      const found = await fetchStatus(name);
+      const http = await readExchanges(name);
+      console.log(values.json ? JSON.stringify({...found, ...(http && {http})}) : describe(found, http));
+    }
     return 0;
   },
 };
@@ -45,28 +48,52 @@ async function readExchanges(service: string): Promise<Exchanges | undefined> {
   }
 }
 
-export function describe(found: Status, http?: Exchanges): string {
-  const supervisor = found.supervisorPid === null ? 'no supervisor' : `supervisor pid ${found.supervisorPid}`;
-  const channels = found.channels === null ? 'channels unknown' : count(found.channels, 'channel');
-  const lines = [
-    `${found.name}: generation ${found.generation}, pid ${found.pid}, since ${found.startedAt}, ` +
-      `${channels}, ${supervisor}, ${count(found.faults.length, 'fault')}`,
-  ];
+/** The latest faults are told one by one. */
+const TOLD = 5;
+
+function describe(found: Status, http?: Exchanges): string {
+  const {name, generation, pid, startedAt, channels, health, standby, supervisorPid, faults, faultCount} =
+    found;
+  const open = channels === null ? 'channels unknown' : `${count(channels, 'channel')} open`;
+  const lines = [`${name}: generation ${generation} (pid ${pid}) for ${since(startedAt)}, ${open}`];
+  if (health) {
+    const {rssBytes, heapBytes, delayMs} = health;
+    lines.push(
+      `  ${megabytes(rssBytes)} of memory (${megabytes(heapBytes)} heap), event loop ${delayMs} ms late`,
+    );
+  }
+  if (standby) {
+    const how = standby.isReady ? 'stands by' : 'is on its way to stand by';
+    lines.push(`  generation ${standby.generation} (pid ${standby.pid}) ${how}`);
+  }
+  lines.push(
+    supervisorPid === null
+      ? '  no supervisor: it has died, and the service goes on; start it once more as before, and it is adopted'
+      : `  supervisor pid ${supervisorPid}`,
+  );
   if (http) {
     lines.push(
       `  HTTP: ${count(http.runAgain, 'request')} run again, ${count(http.resumed, 'answer')} resumed, ` +
         `${http.refused} refused, ${http.poison} set aside, ${count(http.reset, 'connection')} reset`,
     );
   }
-  for (const fault of found.faults) lines.push(`  ${describeFault(fault)}`);
+  lines.push(
+    faultCount === 0 ? '  no takeover yet' : `  ${count(faultCount, 'takeover')}, the latest first:`,
+  );
+  for (const fault of faults.slice(-TOLD).reverse()) lines.push(`    ${describeFault(fault)}`);
   return lines.join('\n');
 }
 
-function describeFault(fault: FaultRecord): string {
-  const how = fault.signal ?? (fault.exitCode === null ? '' : `code ${fault.exitCode}`);
-  const down = fault.downMs === null ? 'nothing served again yet' : `served again after ${fault.downMs} ms`;
-  const what = [fault.class, how].filter(Boolean).join(' ');
-  return `${fault.at}  generation ${fault.generation}  ${what}  ${count(fault.channels, 'channel')} handed over, ${down}`;
+/** What ended a generation, in a word or two. */
+export function reasonOf(fault: FaultRecord): string {
+  if (fault.class === 'signal') return fault.signal ?? 'a signal';
+  if (fault.class === 'exit') return `exit code ${fault.exitCode}`;
+  return {hang: 'hang', aging: 'age', oom: 'out of memory', restart: 'restart'}[fault.class];
 }
 
-const count = (number: number, what: string) => `${number} ${what}${number === 1 ? '' : 's'}`;
+function describeFault(fault: FaultRecord): string {
+  const {at, generation, uptimeMs, channels, downMs} = fault;
+  const down = downMs === null ? 'nothing served again yet' : `served again after ${downMs} ms`;
+  const when = `${since(at)} ago`;
+  return `${when}: ${reasonOf(fault)} of generation ${generation} after ${duration(uptimeMs)}; ${count(channels, 'channel')} handed over, ${down}`;
+}

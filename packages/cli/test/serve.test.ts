@@ -27,6 +27,8 @@ test('serves files, says what it is, and stops', async t => {
     'pid',
     'keepers',
     'startedAt',
+    'standby',
+    'health',
     'channels',
     'faults',
     'faultCount',
@@ -83,8 +85,10 @@ test('a connection outlives a kill, and status tells of it', async t => {
   t.true(fault.channels >= 2, 'the listening socket and the connection');
 
   const human = await commandLine.run('status');
+  t.regex(human.stdout, /^cli-[\d-]+: generation 2 \(pid \d+\) for \d+ s, \d+ channels? open\n/);
+  t.regex(human.stdout, /\n {2}supervisor pid \d+\n {2}1 takeover, the latest first:\n/);
   t.regex(
     human.stdout,
-    /^cli-[\d-]+: generation 2, pid \d+, since .*, supervisor pid \d+, 1 fault\n {2}.*generation 1 {2}signal SIGKILL/,
+    /\n {4}\d+ s ago: SIGKILL of generation 1 after \d+ s; \d+ channels? handed over, served again after \d+ ms\n$/,
   );
 });

@@ -7,7 +7,7 @@ const wrong: [commandLine: string, message: string][] = [
   ['', 'no command was given; see zlr --help'],
   [
     'srve .',
-    "'srve' is not a command (serve, run, status, restart, stop, ls, inspect, check, dump, load, rm, capsules, replay); see zlr --help",
+    "'srve' is not a command (serve, run, status, top, logs, metrics, restart, stop, ls, inspect, check, dump, load, rm, capsules, replay); see zlr --help",
   ],
   ['serve --port 80', 'no folder to serve was given; see zlr serve --help'],
   ['serve . ..  --port 80', "one folder can be served, not also '..'; see zlr serve --help"],

@@ -7,16 +7,19 @@ export {
   standBy,
 } from './backend/module.js';
 export {fetchStatus, listServices, requestRestart, requestStop} from './control/client.js';
+export {type LogLine, LogReader} from './control/log.js';
 export type {FaultRecord, Restarted, RestartOptions, RestartSteps, Status} from './control/status.js';
 export {ShimError, type ShimErrorCode} from './errors.js';
 export {type KeptFile, openBeneath} from './files.js';
 export {
+  childId,
   currentKeeper,
   endOrderly,
   generation,
   getreginfo,
   type HandedFile,
   isSupervised,
+  ownName,
   type Registration,
   type RegistrationInfo,
   reportBlamed,

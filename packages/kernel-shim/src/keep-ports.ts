@@ -8,7 +8,7 @@ import cluster from 'node:cluster';
 import {Server, Socket} from 'node:net';
 import {isMainThread} from 'node:worker_threads';
 import {native} from './native.js';
-import {getreginfo, isSupervised, reportServed, reregist} from './registration.js';
+import {childId, getreginfo, isSupervised, reportServed, reregist} from './registration.js';
 import {say} from './say.js';
 import {localAddress, readBooks} from './sockets.js';
 
@@ -68,7 +68,7 @@ function open(address: string | null, port: number): number | undefined {
   const known = listeners.findIndex(each => each.port === port && addresses.includes(each.address));
   if (known >= 0) return listeners.splice(known, 1)[0]!.fd;
   for (const each of addresses) {
-    const fd = native().socketBind(each, port);
+    const fd = native().socketBind(each, port, childId() > 0 ? 1 : 0);
     if (fd >= 0) return fd;
   }
   return undefined;

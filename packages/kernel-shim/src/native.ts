@@ -77,7 +77,7 @@ export interface Native {
   beat(): void;
   /** Fills [cookie low, cookie high, written, read, unread, peer ended, dead]. */
   books(fd: number, out: Float64Array): number;
-  listen(address: string, port: number, backlog: number): number;
+  listen(address: string, port: number, backlog: number, shared: 0 | 1): number;
   /** A listening socket, close-on-exec and marked from here on, that the next `listen` or `socketBind` at its address takes. */
   give(fd: number): number;
   mark(fd: number): void;
@@ -166,7 +166,7 @@ export interface Native {
   reactorClose(reactor: ReactorHandle): void;
 
   /** A TCP socket that does not listen yet, marked as a channel. */
-  socketBind(address: string, port: number): number;
+  socketBind(address: string, port: number, shared: 0 | 1): number;
   /** SO_COOKIE; 0n: no socket. */
   socketCookie(fd: number): bigint;
 

@@ -51,6 +51,16 @@ export function generation(): number {
   return backend?.generation ?? 1;
 }
 
+/** Which of several processes of one service, its workers, this is, from 1; 0: it is the only one. (The thesis' child_id tells forked processes apart.) */
+export function childId(): number {
+  return backend?.childId ?? 0;
+}
+
+/** The name of what a worker has for itself, as its state: with its number behind; `name` itself where there is one process only. */
+export function ownName(name: string): string {
+  return childId() > 0 ? `${name}.${childId()}` : name;
+}
+
 /**
  * Settles when it is this process' turn. It is so at once, but in a standby (`zlr run --standby`, a restart): that was started while the former
  * generation lives, and what that has (its state, its port, the jobs it does) must not be touched before. `openStore` waits for it by
@@ -73,7 +83,7 @@ export function standsBy(): boolean {
 
 /**
  * In a standby, called when it begins to wait for its turn: what has run once, runs faster then. `warm` must touch nothing that outlives the
- * process; what it throws is of no account.
+ * process; what it throws costs a line in the log.
  */
 export function whenStandingBy(warm: () => void | Promise<void>): void {
   assertFits('whenStandingBy', {warm}, {warm: call});

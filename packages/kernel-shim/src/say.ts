@@ -6,14 +6,23 @@ const STDERR = 2;
 let lost = 0;
 
 /**
- * Says a line on standard error, for the operator. Where nobody reads it, it is dropped, and counted: neither a service nor its supervisor
- * waits for the reader of a log, nor ends for want of one.
+ * Says a line on standard error, for the operator; with ZLR_LOG=json in the environment as an object, for a program. Where nobody reads it,
+ * it is dropped, and counted: neither a service nor its supervisor waits for the reader of a log, nor ends for want of one.
+ *
+ * @param about what else the object says
  */
-export function say(line: string): void {
-  const before = lost === 0 ? '' : `zlr: ${lost} lines found no reader before this one\n`;
-  if (put(STDERR, `${before}zlr: ${line}\n`)) lost = 0;
+export function say(line: string, about: Readonly<Record<string, unknown>> = {}): void {
+  const form =
+    process.env['ZLR_LOG'] === 'json'
+      ? (text: string) => object(text, about)
+      : (text: string) => `zlr: ${text}`;
+  const before = lost === 0 ? '' : `${form(`${lost} lines found no reader before this one`)}\n`;
+  if (put(STDERR, `${before}${form(line)}\n`)) lost = 0;
   else lost++;
 }
+
+const object = (text: string, about: Readonly<Record<string, unknown>>): string =>
+  JSON.stringify({at: new Date().toISOString(), pid: process.pid, ...about, text});
 
 /** The same on standard output, for whoever waits for it. */
 export function tell(line: string): void {

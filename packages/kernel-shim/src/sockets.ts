@@ -1,6 +1,7 @@
 import {assertFits, errnoName, ShimError} from './errors.js';
 import {native} from './native.js';
 import {descriptor, integer, port as portNumber, systemText} from './options.js';
+import {childId} from './registration.js';
 
 export interface LocalAddress {
   address: string;
@@ -17,7 +18,8 @@ const hints: Record<string, string> = {
 };
 
 /**
- * A non-blocking TCP socket that listens; it and the connections it accepts live on in the next generation.
+ * A non-blocking TCP socket that listens; it and the connections it accepts live on in the next generation. Several workers of one service
+ * (`zlr run --workers`) may each have one at the same port, and the kernel deals the connections out.
  *
  * @param address IPv4 or IPv6, no name of a host
  * @param port 0: any free one, which `localAddress` tells
@@ -31,7 +33,7 @@ export function listen(address: string, port: number, backlog = 4096): number {
     {address, port, backlog},
     {address: systemText, port: portNumber, backlog: integer(1, 2 ** 31 - 1)},
   );
-  const fd = native().listen(address, port, backlog);
+  const fd = native().listen(address, port, backlog, childId() > 0 ? 1 : 0);
   if (fd < 0) {
     const name = errnoName(fd);
     const hint = hints[name] ? `; ${hints[name]}` : '';

@@ -54,7 +54,7 @@ async function booksWith(fd: number, expected: Partial<Books>): Promise<Books> {
 }
 
 function listen(t: ExecutionContext): {fd: number; port: number} {
-  const fd = native().listen('127.0.0.1', 0, 8);
+  const fd = native().listen('127.0.0.1', 0, 8, 0);
   t.true(fd >= 0);
   return {fd, port: native().localAddress(fd).port};
 }

@@ -114,7 +114,7 @@ test('all of more than 1,000 descriptors are found', t => {
   const files = Array.from({length: 1500}, () => open(directory, 'file'));
   t.true(files.every(fd => fd >= 0));
   const plain = openSync('/dev/null', 'r');
-  const listener = native().listen('127.0.0.1', 0, 1);
+  const listener = native().listen('127.0.0.1', 0, 1, 0);
   t.true(readdirSync('/proc/self/fd').length > 1500);
   const adopted = native().inherited();
   const byNumber = (a: number, b: number): number => a - b;

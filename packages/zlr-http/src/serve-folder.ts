@@ -1,4 +1,4 @@
-import {generation, isSupervised, whenStandingBy} from '@zlr/kernel-shim';
+import {generation, isSupervised, ownName, whenStandingBy} from '@zlr/kernel-shim';
 import {complaint, optional, port, say, systemText, text} from '@zlr/kernel-shim/internal';
 import {HttpError} from './errors.js';
 import {becomeSupervisor} from './self-supervision.js';
@@ -39,8 +39,9 @@ export async function startServing({
   root,
   port,
   host,
-  name,
+  name: service,
 }: Required<FolderOptions>): Promise<{address: string; port: number}> {
+  const name = ownName(service);
   whenStandingBy(() => StaticServer.rehearse({root, name}));
   const server = await StaticServer.open({root, name});
   // Before recover, which registers: from there on the supervisor may send it.

@@ -1,6 +1,6 @@
 import {parseArgs} from 'node:util';
 import {HreadError} from '@zlr/hread';
-import {EX_CONFIG, generation} from '@zlr/kernel-shim';
+import {childId, EX_CONFIG, generation} from '@zlr/kernel-shim';
 import {say, tell} from '@zlr/kernel-shim/internal';
 import {StoreError} from '@zlr/state-store';
 import {HttpError} from './errors.js';
@@ -43,7 +43,7 @@ function readOptions(): Options {
 
 async function main(): Promise<void> {
   const {address, port} = await startServing(readOptions());
-  if (generation() === 1) {
+  if (generation() === 1 && childId() <= 1) {
     tell(`listening on http://${address.includes(':') ? `[${address}]` : address}:${port}`);
   }
 }

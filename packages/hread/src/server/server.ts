@@ -1,4 +1,4 @@
-import {generation, reportBlamed} from '@zlr/kernel-shim';
+import {generation, ownName, reportBlamed} from '@zlr/kernel-shim';
 import {
   anything,
   call,
@@ -42,7 +42,7 @@ type Fields = Parameters<typeof struct>[1];
 /** `renames`, `drop`, `migrate` and `version` say, as in `openStore`, what becomes of a state that a former program left. */
 export interface ServerOptions<S extends Schema, C extends Fields>
   extends Pick<StoreOptions<S>, 'renames' | 'drop' | 'migrate' | 'version'> {
-  /** Names the server's state, so that the next generation finds it. */
+  /** Names the server's state, so that the next generation finds it; of several workers (`zlr run --workers`) each has its own. */
   name: string;
   /** Your own state beside the connections: the schema of a store. */
   state?: S;
@@ -146,7 +146,7 @@ export async function createServer<
   type Data = RecordOf<C>;
   type Own = Channel<OwnRecord<Data>>;
   const replayed = capsuleToReplay();
-  const name = replayed ? `${options.name}-replay-${process.pid}` : options.name;
+  const name = replayed ? `${options.name}-replay-${process.pid}` : ownName(options.name);
   const {idleSeconds = 300, unitSeconds = 120, unitBytes = 2 ** 20, outputBytes = 2 ** 20} = options;
   const {stop = 'remove', open, closed, poison} = options;
   const throws = replayed ? 'fault' : (options.throws ?? 'poison');

@@ -28,11 +28,11 @@ static napi_value books(napi_env env, napi_callback_info info) {
   return make_int(env, 0);
 }
 
-/* listen(address, port, backlog): fd or -errno */
+/* listen(address, port, backlog, shared): fd or -errno */
 static napi_value listen_on(napi_env env, napi_callback_info info) {
   struct args args = get_args(env, info);
   char *address = get_string(env, args.at[0]);
-  const int fd = zlr_listen(address, (uint16_t)get_uint(env, args.at[1]), get_int(env, args.at[2]));
+  const int fd = zlr_listen(address, (uint16_t)get_uint(env, args.at[1]), get_int(env, args.at[2]), get_int(env, args.at[3]) != 0);
   free(address);
   return make_int(env, fd);
 }

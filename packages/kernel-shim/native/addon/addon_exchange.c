@@ -233,11 +233,11 @@ static napi_value wait_for(napi_env env, napi_callback_info info) {
   return make_int(env, 0);
 }
 
-/* socketBind(address, port): a TCP socket that does not listen yet, marked as a channel. Its fd or -errno */
+/* socketBind(address, port, shared): a TCP socket that does not listen yet, marked as a channel. Its fd or -errno */
 static napi_value bind_socket(napi_env env, napi_callback_info info) {
   struct args args = get_args(env, info);
   char *address = get_string(env, args.at[0]);
-  const int fd = zlr_bind(address, (uint16_t)get_uint(env, args.at[1]));
+  const int fd = zlr_bind(address, (uint16_t)get_uint(env, args.at[1]), get_int(env, args.at[2]) != 0);
   free(address);
   return make_int(env, fd);
 }

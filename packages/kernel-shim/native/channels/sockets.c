@@ -75,7 +75,7 @@ static int take_given(const struct sockaddr_storage *where, socklen_t length) {
   return -1;
 }
 
-int zlr_bind(const char *address, uint16_t port) {
+int zlr_bind(const char *address, uint16_t port, bool shared) {
   struct sockaddr_storage where;
   const socklen_t length = numeric_address(address, port, &where);
   if (length == 0) return -EINVAL;
@@ -86,6 +86,7 @@ int zlr_bind(const char *address, uint16_t port) {
   /* The mark is set before the first connection can exist: accept() copies it to it. */
   const int on = 1;
   if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) ||
+      (shared && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on)) ||
       setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on) || bind(fd, (struct sockaddr *)&where, length)) {
     const int error = errno;
     close(fd);
@@ -94,8 +95,8 @@ int zlr_bind(const char *address, uint16_t port) {
   return fd;
 }
 
-int zlr_listen(const char *address, uint16_t port, int backlog) {
-  const int fd = zlr_bind(address, port);
+int zlr_listen(const char *address, uint16_t port, int backlog, bool shared) {
+  const int fd = zlr_bind(address, port, shared);
   if (fd < 0) return fd;
   const int on = 1, unsent = UNSENT_MAX; /* copied to connections as well */
   if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) ||

@@ -66,6 +66,8 @@ export async function fetchStatus(name: string): Promise<Status> {
     pid,
     keepers: [],
     startedAt,
+    standby: null,
+    health: null,
     channels: null,
     ...readHistory(runDir(name)),
   };

@@ -65,6 +65,10 @@ export interface Status {
   keepers: number[];
   /** When this generation was started, ISO 8601. */
   startedAt: string;
+  /** The generation that was started in advance; null: there is none. */
+  standby: {generation: number; pid: number; isReady: boolean} | null;
+  /** As it said last; null: it has not yet. */
+  health: {rssBytes: number; heapBytes: number; delayMs: number} | null;
   /** Open channels, listening sockets and connections; null: nobody answers for them. */
   channels: number | null;
   /** The latest ones, at most 100. */

@@ -5,6 +5,7 @@ import {setTimeout as delay} from 'node:timers/promises';
 import {parseEnv} from 'node:util';
 import {birthVariable} from '../backend/birth.js';
 import {readHistory, writeHistory} from '../control/history.js';
+import {Log} from '../control/log.js';
 import {
   isThere,
   lockName,
@@ -29,6 +30,7 @@ import {
   descriptor,
   type Expected,
   flag,
+  integer,
   listOf,
   mapOf,
   optional,
@@ -72,6 +74,8 @@ export interface SuperviseOptions {
   aging?: Aging;
   /** The next generation is started in advance, and waits where it would take over; at a fault it goes on at once (default false). */
   standby?: boolean;
+  /** Which of several workers of one service this is, from 1: `childId()` in it (default 0: it is the only one). */
+  childId?: number;
   env?: NodeJS.ProcessEnv;
   /** A file of NAME=value lines, read at the start and at each restart; what `env` has goes before. */
   envFile?: string;
@@ -102,6 +106,7 @@ const OPTIONS = {
   hangMs: optional(milliseconds),
   aging: optional(mapOf(positive)),
   standby: optional(flag),
+  childId: optional(integer(0, 2 ** 31 - 1)),
   env: optional(mapOf(optional(systemText))),
   envFile: optional(systemText),
   wrap: optional(call),
@@ -166,6 +171,7 @@ class ProcessSupervisor implements Supervisor {
   readonly #state: State;
   readonly #dir: RunDir;
   readonly #log: (line: string) => void;
+  readonly #flushLog: () => void;
   readonly #options: SuperviseOptions;
   #command: readonly string[];
   #plan: Plan;
@@ -216,7 +222,14 @@ class ProcessSupervisor implements Supervisor {
       aging: options.aging ?? {},
       standby: options.standby ?? false,
     });
-    this.#log = options.log ?? say;
+    const log = new Log(dir);
+    const worker = options.childId ? `worker ${options.childId}: ` : '';
+    const tell = options.log ?? ((line: string) => say(`${worker}${line}`, {service: this.name}));
+    this.#log = line => {
+      tell(line);
+      log.write(line);
+    };
+    this.#flushLog = () => log.flush();
     this.#options = options;
     this.#command = options.command;
     this.#plan = plan;
@@ -359,6 +372,7 @@ class ProcessSupervisor implements Supervisor {
     for (const link of this.#keepers.values()) link.close();
     this.#door?.close();
     this.#server?.close();
+    this.#flushLog(); // who follows it has it open
     removeRunDir(this.#dir);
     this.#unlock();
   }
@@ -814,7 +828,7 @@ class ProcessSupervisor implements Supervisor {
 
   async status(): Promise<Status> {
     const channels = await this.#countChannels();
-    const {life, faults, faultCount} = this.#state;
+    const {life, standby, faults, faultCount} = this.#state;
     return {
       name: this.name,
       supervisorPid: this.pid,
@@ -822,6 +836,20 @@ class ProcessSupervisor implements Supervisor {
       pid: life?.member || (life?.root ?? 0),
       keepers: keepersOf(this.#state, life?.number).map(({pid}) => pid),
       startedAt: life?.startedAt ?? new Date().toISOString(),
+      standby: standby
+        ? {
+            generation: standby.number,
+            pid: standby.member || standby.root,
+            isReady: standby.reached.standing !== undefined,
+          }
+        : null,
+      health: life?.health
+        ? {
+            rssBytes: life.health.rssBytes,
+            heapBytes: life.health.heapBytes,
+            delayMs: life.health.delayMs,
+          }
+        : null,
       channels,
       faults: faults.map(({record}) => record),
       faultCount,
@@ -879,9 +907,11 @@ class ProcessSupervisor implements Supervisor {
       this.#command = former;
       const now = outcome.tookOver
         ? 'the former program comes back'
-        : life && this.#state.phase === 'living'
-          ? `generation ${life.number} (pid ${life.member}) has gone on`
-          : 'the former program goes on';
+        : this.#state.stopping
+          ? 'it ends'
+          : life && this.#state.phase === 'living'
+            ? `generation ${life.number} (pid ${life.member}) has gone on`
+            : 'the former program goes on';
       throw new ShimError('RESTART_FAILED', `'${this.name}' was not restarted: ${outcome.why}; ${now}`);
     }
     const {channels} = faults.find(({record}) => record.generation === life!.follows)!.record;
@@ -913,12 +943,15 @@ function withListeners(envp: readonly string[], count: number): string[] {
 }
 
 /** @throws ShimError ENV_FILE_UNREADABLE */
-function planOf({command, env = process.env, envFile, wrap}: SuperviseOptions, dir: RunDir): Plan {
+function planOf(
+  {command, env = process.env, envFile, wrap, childId = 0}: SuperviseOptions,
+  dir: RunDir,
+): Plan {
   const argv = wrap ? wrap(command) : command; // first: it may have something to say to the environment
   const variables = Object.entries({...readEnvFile(envFile), ...env}).flatMap(([key, value]) =>
     value === undefined ? [] : [`${key}=${value}`],
   );
-  return {file: argv[0]!, argv, envp: [...variables, `ZLR_DOOR=${dir.door}`]};
+  return {file: argv[0]!, argv, envp: [...variables, `ZLR_DOOR=${dir.door}`, `ZLR_CHILD_ID=${childId}`]};
 }
 
 function readEnvFile(path: string | undefined): NodeJS.Dict<string> {

@@ -147,7 +147,7 @@ struct connection {
 };
 
 static inline struct connection make_connection(int peer_receive_buffer) {
-  const int listener = zlr_listen("127.0.0.1", 0, 8);
+  const int listener = zlr_listen("127.0.0.1", 0, 8, false);
   if (listener < 0) die("zlr_listen: %s", strerror(-listener));
   struct sockaddr_in where;
   socklen_t length = sizeof where;

@@ -3,6 +3,7 @@ import {Socket} from 'node:net';
 import {constants as os} from 'node:os';
 import {keepCapsule} from '@zlr/hread';
 import {
+  childId,
   endOrderly,
   generation,
   getreginfo,
@@ -128,7 +129,7 @@ export class Keep {
     }
     if (where.flags !== 0) return undefined;
     for (const address of addresses) {
-      const fd = native().socketBind(address, where.port);
+      const fd = native().socketBind(address, where.port, childId() > 0 ? 1 : 0);
       if (fd < 0) continue;
       this.#house.root.listeners.insert({cookie: native().socketCookie(fd), asked: where.port});
       return fd;

@@ -4,7 +4,7 @@
  */
 import cluster from 'node:cluster';
 import {isMainThread} from 'node:worker_threads';
-import {isSupervised} from '@zlr/kernel-shim';
+import {isSupervised, ownName} from '@zlr/kernel-shim';
 import {startKeeping} from './keep.js';
 import {sayWhatIsNotKept} from './node-server.js';
 import {policyFrom} from './policy.js';
@@ -14,7 +14,7 @@ if (!isMainThread || cluster.isWorker) {
   sayWhatIsNotKept(`of a ${isMainThread ? 'cluster worker' : 'worker thread'}`);
 } else if (isSupervised()) {
   await startKeeping(
-    env['ZLR_HTTP_STORE'] ?? 'exchanges',
+    ownName(env['ZLR_HTTP_STORE'] ?? 'exchanges'),
     policyFrom(env['ZLR_HTTP_RERUN'], env['ZLR_HTTP_ATTEMPTS']),
   );
 }

@@ -1,7 +1,7 @@
 import {once} from 'node:events';
 import type {Server} from 'node:http';
 import type {AddressInfo} from 'node:net';
-import {isSupervised} from '@zlr/kernel-shim';
+import {isSupervised, ownName} from '@zlr/kernel-shim';
 import {anything, complaint, integer, optional, port, systemText, text} from '@zlr/kernel-shim/internal';
 import {HttpError} from '../errors.js';
 import {becomeSupervisor} from '../self-supervision.js';
@@ -47,7 +47,7 @@ export async function serve(server: Server, options: ServeOptions): Promise<Addr
   if (wrong !== undefined) throw new HttpError('OPTION_INVALID', wrong);
   const {port, host, name = 'zlr', rerun = 'idempotent', attempts = 2} = options;
   if (!isSupervised()) return becomeSupervisor(name);
-  await startKeeping(`exchanges-${name}`, {rerun, attempts});
+  await startKeeping(ownName(`exchanges-${name}`), {rerun, attempts});
   server.listen(port, host);
   await once(server, 'listening');
   return server.address() as AddressInfo;
