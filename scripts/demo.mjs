@@ -1,11 +1,11 @@
-// A download that outlives its server's process, five times: run it with `npm run demo`.
+// A download that outlives its server's process, seven times: run it with `npm run demo`.
 import {createHash} from 'node:crypto';
 import {mkdirSync, mkdtempSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {drawChart} from './demo/chart.mjs';
-import {EXPRESS_SCENARIO, runScenario, SCENARIOS} from './demo/scenarios.mjs';
+import {EXPRESS_SCENARIO, markOf, runScenario, SCENARIOS, STANDBY_SCENARIO} from './demo/scenarios.mjs';
 import {Service} from './demo/service.mjs';
 import {shortcomings, table} from './demo/verdict.mjs';
 
@@ -55,12 +55,12 @@ async function show(parts, sha256, signal) {
 
   const panels = results.map(({scenario, download, faultMs, gap}) => ({
     title: scenario.title,
-    fault: scenario.kill === 'SIGUSR2' ? 'exception' : scenario.kill,
+    fault: markOf(scenario),
     arrivals: download.arrivals,
     faultMs,
     gap,
   }));
-  const subtitle = `${FILE_BYTES / 1e6} MB over one TCP connection each, HTTP/1.1; the client reads slowly until the fault (dashed), then at full speed`;
+  const subtitle = `${FILE_BYTES / 1e6} MB over one TCP connection each, HTTP/1.1; the client reads slowly until the fault or the restart (dashed), and at full speed when that is over`;
   mkdirSync('out', {recursive: true});
   writeFileSync('out/demo.svg', drawChart(panels, subtitle));
   console.log('the bytes over time: out/demo.svg');
@@ -94,6 +94,11 @@ const serve = new Service(
   name => ['serve', folder, '--port', '0', '--name', name, '--threshold', '0'],
   runDir,
 );
+const standing = new Service(
+  'standby',
+  name => ['serve', folder, '--port', '0', '--name', name, '--threshold', '0', '--standby'],
+  runDir,
+);
 const express = new Service(
   'express',
   name => [
@@ -104,6 +109,7 @@ const express = new Service(
 );
 const parts = [
   {service: serve, scenarios: SCENARIOS},
+  {service: standing, scenarios: [STANDBY_SCENARIO]},
   {service: express, scenarios: [EXPRESS_SCENARIO]},
 ];
 /** @type {string[]} */

@@ -1,4 +1,4 @@
-// The four faults, each while a client is in the middle of something.
+// Faults, and a restart, each while a client is in the middle of something.
 import {readFileSync} from 'node:fs';
 import {setTimeout as delay} from 'node:timers/promises';
 import {isDead} from '../leftovers.mjs';
@@ -6,11 +6,15 @@ import {download, longestGap} from './download.mjs';
 
 /** @typedef {import('@zlr/kernel-shim').FaultRecord} FaultRecord */
 
+/** What is written where it happens. @param {Scenario} scenario */
+export const markOf = ({kill}) => (kill === 'SIGUSR2' ? 'exception' : kill);
+
 /**
  * @typedef {object} Scenario
  * @property {string} title
- * @property {NodeJS.Signals} kill
+ * @property {NodeJS.Signals | 'restart'} kill
  * @property {'download' | 'request'} during
+ * @property {true} [standby] it is waited for before
  * @property {Pick<FaultRecord, 'class' | 'signal' | 'exitCode'>} expected how the supervisor must classify it
  */
 
@@ -40,7 +44,22 @@ export const SCENARIOS = [
     during: 'request',
     expected: {class: 'signal', signal: 'SIGKILL', exitCode: null},
   },
+  {
+    title: 'zlr restart during a download',
+    kill: 'restart',
+    during: 'download',
+    expected: {class: 'restart', signal: 'SIGKILL', exitCode: null},
+  },
 ];
+
+/** Of another service: one of which another generation stands by. @type {Scenario} */
+export const STANDBY_SCENARIO = {
+  title: 'SIGKILL with a standby',
+  kill: 'SIGKILL',
+  during: 'download',
+  standby: true,
+  expected: {class: 'signal', signal: 'SIGKILL', exitCode: null},
+};
 
 /** Of another service: an Express program, unchanged. @type {Scenario} */
 export const EXPRESS_SCENARIO = {
@@ -51,7 +70,13 @@ export const EXPRESS_SCENARIO = {
 };
 
 /** The thesis' figure 5.7 kills its server here. */
-export const FAULT_AT_BYTES = 3_000_000;
+const FAULT_AT_BYTES = 3_000_000;
+/** Earlier: the old generation goes on while the new one is started, and there must be something left for that. */
+const RESTART_AT_BYTES = 500_000;
+/** 16 KiB every 2 ms: slow enough that the kernels' buffers cannot hold what is left when the fault comes. */
+const PAUSE_MS = 2;
+/** While a restart goes on. */
+const RESTART_PAUSE_MS = 8;
 const SCENARIO_MS = 30_000;
 
 /**
@@ -80,15 +105,31 @@ const SCENARIO_MS = 30_000;
 export async function runScenario(scenario, {service, host, port, path, signal: ended, progress}) {
   const limit = AbortSignal.timeout(SCENARIO_MS);
   const signal = AbortSignal.any([ended, limit]);
-  const before = await service.status();
+  let before = await service.status();
+  while (scenario.standby && !before.standby?.isReady) {
+    signal.throwIfAborted();
+    before = await service.status();
+  }
+  const strikeAt = scenario.kill === 'restart' ? RESTART_AT_BYTES : FAULT_AT_BYTES;
+  let pauseMs = PAUSE_MS;
+  /** @type {Promise<void> | undefined} */
+  let restarted;
   const fault = {at: 0, bytes: -1};
   let bytes = 0;
 
   const strike = () => {
     fault.at = performance.now();
     fault.bytes = bytes;
-    process.kill(before.pid, scenario.kill);
-    progress(`[${scenario.kill === 'SIGUSR2' ? 'exception' : scenario.kill}]`);
+    progress(`[${markOf(scenario)}]`);
+    if (scenario.kill !== 'restart') {
+      process.kill(before.pid, scenario.kill);
+      pauseMs = 0;
+      return;
+    }
+    pauseMs = RESTART_PAUSE_MS;
+    restarted = service.restart(signal).finally(() => {
+      pauseMs = 0;
+    });
   };
 
   const result = await download({
@@ -96,11 +137,11 @@ export async function runScenario(scenario, {service, host, port, path, signal: 
     port,
     path,
     signal,
-    slow: () => fault.bytes === -1,
+    pauseMs: () => pauseMs,
     onBytes(total) {
       if (Math.floor(total / 1e6) > Math.floor(bytes / 1e6)) progress(`${Math.floor(total / 1e6)} MB`);
       bytes = total;
-      if (scenario.during === 'download' && fault.bytes === -1 && bytes >= FAULT_AT_BYTES) strike();
+      if (scenario.during === 'download' && fault.bytes === -1 && bytes >= strikeAt) strike();
     },
     async send(socket, head) {
       if (scenario.during === 'download') {
@@ -118,6 +159,7 @@ export async function runScenario(scenario, {service, host, port, path, signal: 
     },
   });
 
+  await restarted;
   // The service says that it served a recovered channel after it has done so: the news may come after the bytes.
   let after = await service.status();
   while (after.faults.length === before.faults.length || after.faults.at(-1)?.downMs === null) {

@@ -84,6 +84,13 @@ export class Service {
     return status;
   }
 
+  /** `zlr restart`, which rejects with what it says when it fails. @param {AbortSignal} signal */
+  async restart(signal) {
+    const {NODE_OPTIONS: _, ...env} = this.#env;
+    const args = [zlr, 'restart', '--name', this.#name, '--probation', '0'];
+    await promisify(execFile)(process.execPath, args, {env, signal});
+  }
+
   /**
    * Ends it in good order; by force what does not end so.
    * @returns {Promise<string[]>} what had to be removed by force

@@ -22,7 +22,7 @@ const request = {
   path: '/data.bin',
   signal: new AbortController().signal,
   onBytes: () => {},
-  slow: () => false,
+  pauseMs: () => 0,
   async send(socket: Socket, text: string) {
     socket.write(text);
   },
@@ -54,7 +54,7 @@ test('a slow reader gets all bytes too, and goes on at full speed when it may', 
     onBytes(total) {
       bytes = total;
     },
-    slow: () => bytes < 100_000,
+    pauseMs: () => (bytes < 100_000 ? 2 : 0),
   });
   t.is(result.sha256, sha256);
 });

@@ -5,7 +5,7 @@ import {tmpdir} from 'node:os';
 import {join, resolve} from 'node:path';
 import test from 'ava';
 
-test('the demo holds: five faults, each classified, each survived, each drawn', t => {
+test('the demo holds: six faults and a restart, each classified, each survived, each drawn', t => {
   const folder = mkdtempSync(join(tmpdir(), 'zlr-demo-test-'));
   t.teardown(() => rmSync(folder, {recursive: true}));
   const {status, stdout, stderr} = spawnSync(process.execPath, [resolve('scripts/demo.mjs')], {
@@ -20,7 +20,9 @@ test('the demo holds: five faults, each classified, each survived, each drawn', 
   t.regex(stdout, row('SIGKILL during a download', 'signal SIGKILL', '2 -> 3'));
   t.regex(stdout, row('Uncaught exception during a download', 'exit 1', '3 -> 4'));
   t.regex(stdout, row('SIGKILL in the middle of a request', 'signal SIGKILL', '4 -> 5'));
+  t.regex(stdout, row('zlr restart during a download', 'restart SIGKILL', '5 -> 6'));
+  t.regex(stdout, row('SIGKILL with a standby', 'signal SIGKILL', '1 -> 2'));
   t.regex(stdout, row('SIGKILL of an unchanged Express program', 'signal SIGKILL', '1 -> 2'));
   const svg = readFileSync(join(folder, 'out/demo.svg'), 'utf8');
-  t.is(svg.match(/longest gap \d+ ms/g)?.length, 5);
+  t.is(svg.match(/longest gap \d+ ms/g)?.length, 7);
 });
