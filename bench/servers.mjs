@@ -70,10 +70,21 @@ export class Servers {
     return `bench-${process.pid}-${this.#count}`;
   }
 
-  /** `zlr serve`: the folder under a supervisor. @param {string} folder */
-  supervised(folder) {
+  /** `zlr serve`: the folder under a supervisor. @param {string} folder @param {readonly string[]} options */
+  supervised(folder, options = []) {
     const name = this.name();
-    return this.start(name, [zlr, 'serve', folder, '--port', '0', '--name', name, '--threshold', '0']);
+    return this.start(name, [
+      zlr,
+      'serve',
+      folder,
+      '--port',
+      '0',
+      '--name',
+      name,
+      '--threshold',
+      '0',
+      ...options,
+    ]);
   }
 
   /** The very same server without supervisor and keeper. @param {string} folder */
@@ -87,6 +98,16 @@ export class Servers {
     const name = this.name();
     const node = ['--', process.execPath, program];
     return this.start(name, [zlr, 'run', '--http', '--name', name, '--threshold', '0', ...node]);
+  }
+
+  /**
+   * `zlr run` of a program that says where it listens.
+   * @param {readonly string[]} options
+   * @param {readonly string[]} command
+   */
+  program(options, command) {
+    const name = this.name();
+    return this.start(name, [zlr, 'run', '--name', name, '--threshold', '0', ...options, '--', ...command]);
   }
 
   /**

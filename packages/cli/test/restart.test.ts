@@ -5,7 +5,7 @@
  * To see it fail: in machine.ts do not take the verdict for planned, or do not roll back; in dropin/keep.ts do not wait for what may not be
  * run again.
  */
-import {mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
+import {mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
@@ -255,3 +255,80 @@ test.serial('a new program, with its environment read anew, from the next restar
   t.is(await answered(), 'blue second.cjs');
   wire.close();
 });
+
+/** A program that keeps its state in a store, says what is in it, and adds to it when it gets SIGUSR2. */
+const keeping = (schema: string, version: number, more = ''): string => `
+  import {openStore, struct, t} from '${import.meta.resolve('@zlr/state-store')}';
+  import {endOrderly, reregist} from '${import.meta.resolve('@zlr/kernel-shim')}';
+  const store = await openStore({name: process.argv[2], size: '1MB', version: ${version}, schema: ${schema}});
+  const {root} = store;
+  process.on('SIGTERM', () => { store.destroy(); endOrderly(); process.exit(); });
+  process.on('SIGUSR2', () => { root.users.insert({name: 'later'}); console.log('users ' + root.users.size); });
+  setInterval(() => {}, 2 ** 30);
+  reregist();
+  console.log('users ' + root.users.size);
+  ${more}`;
+
+for (const standby of [false, true]) {
+  test.serial(
+    `a program that comes back has its state without what the new one added, which is kept${standby ? '; as a standby, too' : ''}`,
+    async t => {
+      const commandLine = new CommandLine(t);
+      const name = commandLine.serviceName;
+      const dumps = join(commandLine.runDir, 'dumps');
+      process.env['ZLR_DUMPS'] = dumps;
+      t.teardown(() => delete process.env['ZLR_DUMPS']);
+      const write = (file: string, text: string): string => {
+        const path = join(commandLine.runDir, file);
+        writeFileSync(path, text);
+        return path;
+      };
+      const before = write(
+        'before.mjs',
+        keeping(`{users: t.table(struct('User', {name: t.string(16)}), {capacity: 16})}`, 1),
+      );
+      const after = write(
+        'after.mjs',
+        keeping(
+          `{users: t.table(struct('User', {name: t.string(16), plan: t.string(16)}), {capacity: 16}), orders: t.uint}`,
+          2,
+          `root.users.insert({name: 'new', plan: 'gold'}); root.orders = 7; process.kill(process.pid, 'SIGSEGV');`,
+        ),
+      );
+      const own = ['--name', name, '--threshold', '0', ...(standby ? ['--standby'] : [])];
+      const foreground = commandLine.start('run', ...own, '--', node, before, name);
+      t.is(await foreground.line(), 'users 0');
+      if (standby) await foreground.warned(/generation 2 \(pid \d+\) stands by/);
+      const {pid} = JSON.parse((await commandLine.run('status', '--json')).stdout);
+      process.kill(pid, 'SIGUSR2');
+      t.is(await foreground.line(), 'users 1');
+
+      const {exitCode, stderr} = await commandLine.run('restart', '--', node, after, name);
+      t.is(exitCode, 1);
+      t.regex(stderr, /the former program comes back/);
+      t.is(await foreground.line(), 'users 1', 'the new one');
+      t.is(
+        await foreground.line(),
+        'users 2',
+        'the former one, with what the new one put where both know it',
+      );
+      await foreground.warned(
+        /goes back to the schema of the program that comes back.*\(orders, User\.plan\)/,
+      );
+      const [dump, ...rest] = readdirSync(dumps);
+      t.deepEqual(rest, []);
+
+      const copy = `${name}-copy`;
+      t.teardown(() => commandLine.run('rm', copy));
+      t.is((await commandLine.run('load', copy, '--input', join(dumps, dump!))).exitCode, 0);
+      t.is((await commandLine.run('inspect', copy, 'orders')).stdout.trim(), '7');
+      t.regex((await commandLine.run('inspect', copy, 'users', '--json')).stdout, /"gold"/);
+
+      // And once more forward.
+      const better = write('better.mjs', readFileSync(after, 'utf8').replace(/process\.kill.*$/m, ''));
+      t.is((await commandLine.run('restart', ...AT_ONCE, '--', node, better, name)).exitCode, 0);
+      t.is(await foreground.line(), 'users 2');
+      t.is((await commandLine.run('stop')).exitCode, 0);
+    },
+  );
+}

@@ -17,7 +17,7 @@ export interface Birth {
   readonly isAhead: boolean;
 }
 
-const VARIABLES = ['ZLR_BIRTH', 'ZLR_DOOR', 'ZLR_CHILD_ID'] as const;
+const VARIABLES = ['ZLR_BIRTH', 'ZLR_DOOR', 'ZLR_CHILD_ID', 'ZLR_COMES_BACK'] as const;
 
 /** Descriptors that a process is given begin here: listening sockets, then the two links (native/keeper/become.c). */
 const FIRST = 3;
@@ -48,12 +48,25 @@ export function isAhead(): boolean {
   return ahead ?? /^(\d+:){6}1$/.test(process.env['ZLR_BIRTH'] ?? '');
 }
 
+let back: boolean | undefined;
+
+/** Whether this is the former program, which comes back after a restart that failed: what the new one has left may be more than it knows. */
+export function comesBack(): boolean {
+  return back ?? process.env['ZLR_COMES_BACK'] === '1';
+}
+
+/** It was started before that was known. */
+export function setComesBack(): void {
+  back = true;
+}
+
 /**
  * Read once and removed: a child process of the service must not take itself for the service. Undefined: nobody started this
  * process as a generation.
  */
 export function readBirth(): Birth | undefined {
   ahead = isAhead();
+  back = comesBack();
   const {env} = process;
   const numbers = env['ZLR_BIRTH']?.split(':').map(Number);
   const door = env['ZLR_DOOR'] ?? '';

@@ -7,7 +7,7 @@ import {Kind} from '../links/word.js';
 import {native} from '../native.js';
 import {say} from '../say.js';
 import {type Backend, environmentStrings, type HandedOver, type Registration} from './backend.js';
-import {type Birth, readBirth, takeGivenListeners} from './birth.js';
+import {type Birth, readBirth, setComesBack, takeGivenListeners} from './birth.js';
 import {reportFatalErrors} from './fatal-report.js';
 import {Heartbeat} from './heartbeat.js';
 import {ownRegistration} from './own-registration.js';
@@ -255,6 +255,7 @@ class KeeperBackend implements Backend {
         this.#link.giveTo(fd => native().stackAfter(word.extra, fd, this.generation));
         return word.kind;
       case Kind.Turn:
+        if (word.value !== 0) setComesBack();
         this.#hasTurn = true;
         this.#turned?.();
         return word.kind;

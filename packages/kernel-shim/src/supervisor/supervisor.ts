@@ -178,6 +178,8 @@ class ProcessSupervisor implements Supervisor {
   /** What a restart is to bring, and what it brought. */
   #newPlan: Plan | undefined;
   #formerPlan: Plan | undefined;
+  /** The program is one that has been there before, and has come back. */
+  #comesBack = false;
   #deployed: ((outcome: Outcome) => void) | undefined;
   readonly #thresholdMs: number;
   readonly #events: Event[] = [];
@@ -317,7 +319,7 @@ class ProcessSupervisor implements Supervisor {
         this.#say(effect.to, {kind: Kind.Renew});
         return;
       case 'turn':
-        this.#say(effect.to, {kind: Kind.Turn});
+        this.#say(effect.to, {kind: Kind.Turn, value: this.#comesBack ? 1 : 0});
         this.#begins(effect.to, effect.root, effect.at);
         if (effect.as === 'standby') return;
         this.#formerPlan = this.#plan;
@@ -325,6 +327,7 @@ class ProcessSupervisor implements Supervisor {
         return;
       case 'roll back':
         this.#plan = this.#formerPlan!;
+        this.#comesBack = true;
         return;
       case 'restarted':
         this.#newPlan = this.#formerPlan = undefined;
@@ -427,7 +430,11 @@ class ProcessSupervisor implements Supervisor {
     const {error, pid, pidfd} = native().spawn(
       file,
       argv,
-      [...withListeners(envp, listeners.length), birth],
+      [
+        ...withListeners(envp, listeners.length),
+        birth,
+        ...(this.#comesBack && as !== 'candidate' ? ['ZLR_COMES_BACK=1'] : []),
+      ],
       link.theirs,
       keeperLink.theirs,
       diesWithSupervisor,
@@ -896,6 +903,7 @@ class ProcessSupervisor implements Supervisor {
       await delay(EXPECTED_MS);
     }
     this.#newPlan = planOf({...this.#options, command: command ?? this.#command}, this.#dir);
+    this.#comesBack = false;
     const former = this.#command;
     this.#command = command ?? former;
     const outcome = await new Promise<Outcome>(resolve => {

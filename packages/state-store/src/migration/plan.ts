@@ -22,6 +22,8 @@ export interface Wishes {
   readonly drop: readonly string[];
   /** `migrate` will see to what cannot be carried over. */
   readonly migrates: boolean;
+  /** The program was there before: what was added since it may be lost. */
+  readonly goesBack: boolean;
 }
 
 /** What conversions need of the store that is filled. */
@@ -67,6 +69,8 @@ export class Plan {
   readonly pairs: readonly Pair[];
   /** Where each name went. */
   readonly step = new Map<string, Set<string>>();
+  /** What is lost because the program goes back to a schema that the store had before. */
+  readonly addedSince = new Set<string>();
   private readonly lost = new Set<string>();
   private readonly unlike = new Set<string>();
   private readonly drop: ReadonlySet<string>;
@@ -177,6 +181,7 @@ export class Plan {
 
   private lose(name: string): void {
     if (this.drop.has(name)) this.dropped.add(name);
+    else if (this.wishes.goesBack && this.ancestor) this.addedSince.add(name);
     else this.lost.add(name);
   }
 

@@ -6,6 +6,7 @@ import {
   at,
   type Header,
   hasMoved,
+  lowerSchemaVersion,
   MOVED,
   neverMoved,
   publish,
@@ -91,7 +92,7 @@ export function enter<S extends Schema>(
           return goOn(now, {access, ...rest});
         }
       }
-      assertVersion(memory, backing, entry.version); // another one may have written since it was looked at
+      if (!entry.goesBack) assertVersion(memory, backing, entry.version); // another one may have written since it was looked at
       const {change} = entry;
       if (change && (change.compact || !header.fingerprint.equals(fingerprint(root)))) {
         rebuild(backing, oldEngine(name, backing, memory, log, header), root, entry, change);
@@ -123,7 +124,10 @@ export function enter<S extends Schema>(
     locked = false;
     if (access !== 'none') examine(store, backing);
     validate(store, entry.validate);
-    if (access !== 'none') raiseSchemaVersion(memory, entry.version ?? 0);
+    if (access !== 'none') {
+      if (entry.goesBack) lowerSchemaVersion(memory, entry.version ?? 0);
+      raiseSchemaVersion(memory, entry.version ?? 0);
+    }
     return store;
   } catch (error) {
     if (locked) unlock(memory);

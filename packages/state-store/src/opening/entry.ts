@@ -14,6 +14,8 @@ export interface Entry<S extends Schema> {
   hops?: number;
   /** Of the schema, as the program counts; 0 when it does not. */
   version?: number;
+  /** The program comes back after one that did not stay: it may give up what was added since it, and its version goes down again. */
+  goesBack?: boolean;
   /** What may be done about another schema. */
   change?: {
     size: number | undefined;

@@ -2,6 +2,7 @@ import {setTimeout} from 'node:timers/promises';
 import {
   anything,
   call,
+  comesBack,
   type Expected,
   flag,
   isAhead,
@@ -97,7 +98,8 @@ const OPTIONS = {
 
 /**
  * Makes the store, or opens the one that is there: then what a dead writer left half done is undone first, and what was
- * made with another schema is carried over. A store that is refused is left as it was. In a standby it waits until it is that one's turn.
+ * made with another schema is carried over. A store that is refused is left as it was. In a standby it waits until it is that one's turn. In a
+ * program that comes back after a restart that failed (`zlr restart`), what the schema got since is given up, and the store kept in a dump before.
  *
  * @throws StoreError ERR_OPTIONS, ERR_SCHEMA: it was asked for what cannot be;
  *   ERR_NOT_FOUND: there is no store, and no `size` to make one or `readonly: true`;
@@ -167,6 +169,7 @@ export async function openStore<const S extends Schema>(options: StoreOptions<S>
         maxSize,
         validate: options.validate,
         version,
+        goesBack: access !== 'none' && options.backend !== 'memory' && comesBack(),
         change: {size, renames, drop, migrate, compact: options.compact ?? false},
       }),
     );

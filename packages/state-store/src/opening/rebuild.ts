@@ -18,6 +18,7 @@ import {type Schema, Store} from '../store/store.js';
 import {build, fingerprint} from './build.js';
 import type {Entry} from './entry.js';
 import {describedBy, examine, lineageOf, validate} from './examine.js';
+import {keepAside} from './keep-aside.js';
 
 /** Of the segment, in bytes, what its lineage may take: one part in so many. */
 const LINEAGE_SHARE = 64;
@@ -40,9 +41,11 @@ export function rebuild<S extends Schema>(
     );
   const {name, memory: before, header} = old;
   const from = new Store(old, backing, describedBy(before, backing.where, header), 0, undefined);
-  const {plan, lineage, migrate} = planned(from, old, backing, root, change);
+  const {goesBack = false} = entry;
+  const {plan, lineage, migrate} = planned(from, old, backing, root, change, goesBack);
   plan.assertAllowed(backing.where);
   assertWhole(from, backing.where);
+  if (plan.addedSince.size > 0) keepAside(from, name, backing.where, [...plan.addedSince]);
   const place = backing.blank(Math.max(before.byteLength, change.size ?? 0));
   try {
     const memory = new Memory(place.bytes);
@@ -63,7 +66,7 @@ export function rebuild<S extends Schema>(
     assert(ok, problems.join('; '));
     examine(to, backing);
     validate(to, entry.validate);
-    raiseSchemaVersion(memory, Math.max(schemaVersionOf(before), entry.version ?? 0));
+    raiseSchemaVersion(memory, Math.max(goesBack ? 0 : schemaVersionOf(before), entry.version ?? 0));
     backing.replace(place);
     place.bell.ring();
   } catch (error) {
@@ -91,6 +94,7 @@ function planned<S extends Schema>(
   backing: Backing,
   root: Struct<S>,
   {renames, drop, migrate}: NonNullable<Entry<S>['change']>,
+  goesBack: boolean,
 ): {plan: Plan; lineage: readonly Ancestor[]; migrate: typeof migrate} {
   const lineage = lineageOf(memory, backing.where, header);
   const {schema, collections} = from.side();
@@ -99,7 +103,9 @@ function planned<S extends Schema>(
   const plan = new Plan(
     schema,
     root as Struct<Fields>,
-    wished ? {renames, drop, migrates: migrate !== undefined} : {renames: {}, drop: [], migrates: false},
+    wished
+      ? {renames, drop, migrates: migrate !== undefined, goesBack}
+      : {renames: {}, drop: [], migrates: false, goesBack},
     lineage.find(({fingerprint}) => fingerprint === next),
     ring => (collections.get(ring) as {length: number}).length,
   );

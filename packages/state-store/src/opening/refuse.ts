@@ -36,7 +36,7 @@ export function refuse(
       'ERR_FOREIGN',
       `${backing.where} is that of store '${header.name}', not of '${name}'; it was left untouched. Choose another name.`,
     );
-  assertVersion(memory, backing, entry.version);
+  if (!entry.goesBack) assertVersion(memory, backing, entry.version);
   if (
     !entry.described &&
     (entry.access === 'none' || !entry.change) &&

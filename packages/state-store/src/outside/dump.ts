@@ -1,5 +1,5 @@
 import {types} from 'node:util';
-import {createGunzip, gzipSync} from 'node:zlib';
+import {createGunzip} from 'node:zlib';
 import {anything, optional, text} from '@zlr/kernel-shim/internal';
 import type {Asked, Backing} from '../backends/backing.js';
 import {reserve} from '../backends/shared-memory.js';
@@ -12,6 +12,7 @@ import {Engine} from '../segment/engine.js';
 import {at, BUILDING, HEADER_BYTES, publish, readdress, readHeader, upgrade} from '../segment/header.js';
 import {Memory} from '../segment/memory.js';
 import {UndoLog} from '../segment/undo-log.js';
+import {forgetUsers, imageOf} from '../store/image.js';
 import {type Schema, Store} from '../store/store.js';
 
 /*
@@ -29,20 +30,7 @@ export type Place = Pick<StoreOptions<Schema>, 'name' | 'backend' | 'path'>;
  * @throws StoreError ERR_BUSY: it is written faster than it can be copied
  */
 export function dumpStore(store: Store<Schema>): Buffer {
-  const snapshot = store.snapshot();
-  const bytes = Buffer.from(snapshot.memory);
-  snapshot.close();
-  forgetUsers(bytes);
-  return gzipSync(bytes);
-}
-
-/** Who had it open is no part of what is in it. */
-function forgetUsers(bytes: Uint8Array): void {
-  bytes.fill(0, at.owner, at.owner + 8);
-  bytes.fill(0, at.lock, at.lock + 8);
-  bytes.fill(0, at.armed, at.armed + 4);
-  bytes.fill(0, at.copying, at.copying + 4);
-  bytes.fill(0, at.writers, at.writers + at.writersCount * 8);
+  return imageOf(store);
 }
 
 /** Deflate makes of a byte at most so many. */

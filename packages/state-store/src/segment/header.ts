@@ -350,7 +350,13 @@ export function schemaVersionOf(memory: Memory): number {
   return memory.atomics.load(memory.u32, at.schemaVersion / 4);
 }
 
-/** It never goes back, whoever else raises it at the same time. */
+/** When a program comes back, and is alone with the store. */
+export function lowerSchemaVersion(memory: Memory, version: number): void {
+  if (version > 0 && version < schemaVersionOf(memory))
+    memory.atomics.store(memory.u32, at.schemaVersion / 4, version);
+}
+
+/** It never goes back otherwise, whoever else raises it at the same time. */
 export function raiseSchemaVersion(memory: Memory, version: number): void {
   for (let now = schemaVersionOf(memory); now < version; now = schemaVersionOf(memory))
     memory.atomics.compareExchange(memory.u32, at.schemaVersion / 4, now, version);
