@@ -34,4 +34,5 @@ export {
 export {type Books, type LocalAddress, listen, localAddress, readBooks} from './sockets.js';
 export {EX_CONFIG} from './supervisor/fault.js';
 export type {Aging} from './supervisor/health.js';
-export {type SuperviseOptions, type Supervisor, supervise} from './supervisor/supervisor.js';
+export type {SuperviseOptions, Supervisor} from './supervisor/options.js';
+export {supervise} from './supervisor/supervise.js';

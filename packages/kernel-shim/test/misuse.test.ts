@@ -3,7 +3,7 @@
  * allows no more processes, cost no connection.
  *
  * To see it fail: in native/keeper/own.c do not compare the inode; in supervisor.ts (#onMemberWord) believe a number; in machine.ts do
- * not try again; in supervisor.ts do not reap strangers.
+ * not try again; in reaper.ts do not reap strangers.
  */
 import {type ChildProcess, spawn, spawnSync} from 'node:child_process';
 import {once} from 'node:events';

@@ -1,18 +1,15 @@
-import {readFileSync, rmSync} from 'node:fs';
+import {rmSync} from 'node:fs';
 import type {Server} from 'node:net';
 import {constants} from 'node:os';
 import {setTimeout as delay} from 'node:timers/promises';
-import {parseEnv} from 'node:util';
 import {birthVariable} from '../backend/birth.js';
 import {readHistory, writeHistory} from '../control/history.js';
 import {Log} from '../control/log.js';
 import {
   isThere,
-  lockName,
   makeRunDir,
   type RunDir,
   removeRunDir,
-  runDir,
   type ServiceNote,
   startTicks,
   writeServiceNote,
@@ -24,27 +21,17 @@ import {Door} from '../links/door.js';
 import {Link, makePair, type Received} from '../links/link.js';
 import {IN_CHARGE, Kind, ORDERLY} from '../links/word.js';
 import {native} from '../native.js';
-import {
-  anything,
-  call,
-  descriptor,
-  type Expected,
-  flag,
-  integer,
-  listOf,
-  mapOf,
-  optional,
-  systemText,
-} from '../options.js';
 import {say} from '../say.js';
 import {adoptOrphan, type Orphan} from './adoption.js';
 import {type WaitStatus, waitStatus} from './fault.js';
-import type {Aging} from './health.js';
 import {step} from './machine.js';
 import {oomKills, ranOutOfHeap} from './memory.js';
+import {RESTART_OPTIONS, type SuperviseOptions, type Supervisor} from './options.js';
 import {type Plan, readPlan, sealPlan} from './plan.js';
-import {endedChildren, isBelow, membersOf, openDescriptors, signal} from './processes.js';
+import {planOf, withListeners} from './plan-of.js';
+import {isBelow, membersOf, openDescriptors, signal} from './processes.js';
 import {ProgramFiles} from './program-files.js';
+import {Reaper} from './reaper.js';
 import {readStack} from './stack.js';
 import {
   type Ahead,
@@ -59,86 +46,6 @@ import {
   whyNotRenewed,
 } from './state.js';
 
-export interface SuperviseOptions {
-  /** Names the service among those of this user. */
-  name: string;
-  /** The program and its arguments. */
-  command: readonly string[];
-  /** A fault sooner than this after a restart counts towards giving up (default 60,000; 0: none does). */
-  thresholdMs?: number;
-  /** For so long it is tried again when a next generation does not come up (default 60,000). */
-  patienceMs?: number;
-  /** A service whose event loop does not turn for so long (and a quarter more) is killed, and followed by another (default 0: never). */
-  hangMs?: number;
-  /** Beyond one of these limits a service that has lived for `thresholdMs` is followed by a fresh one, before it fails. */
-  aging?: Aging;
-  /** The next generation is started in advance, and waits where it would take over; at a fault it goes on at once (default false). */
-  standby?: boolean;
-  /** Which of several workers of one service this is, from 1: `childId()` in it (default 0: it is the only one). */
-  childId?: number;
-  env?: NodeJS.ProcessEnv;
-  /** A file of NAME=value lines, read at the start and at each restart; what `env` has goes before. */
-  envFile?: string;
-  /** Makes of a command, this one or a restart's, what is executed. */
-  wrap?: (command: readonly string[]) => readonly string[];
-  /** Listening sockets that the service is to use, as systemd gives them: it finds them at its descriptors 3 and on, with LISTEN_FDS and LISTEN_PID. */
-  listeners?: readonly number[];
-  /** Receives one line an event; by default they go to stderr. */
-  log?: (line: string) => void;
-}
-
-const milliseconds: Expected = {
-  what: 'milliseconds, 0 or more',
-  fits: value => Number.isFinite(value) && (value as number) >= 0,
-};
-
-const positive: Expected = {
-  what: 'a number above 0',
-  fits: value => Number.isFinite(value) && (value as number) > 0,
-};
-
-/** The compiler sees to it that none is missing. */
-const OPTIONS = {
-  name: anything, // NAME_INVALID says what a name is
-  command: listOf(systemText),
-  thresholdMs: optional(milliseconds),
-  patienceMs: optional(milliseconds),
-  hangMs: optional(milliseconds),
-  aging: optional(mapOf(positive)),
-  standby: optional(flag),
-  childId: optional(integer(0, 2 ** 31 - 1)),
-  env: optional(mapOf(optional(systemText))),
-  envFile: optional(systemText),
-  wrap: optional(call),
-  listeners: optional(listOf(descriptor)),
-  log: optional(call),
-} satisfies Record<keyof SuperviseOptions, Expected>;
-
-/** A parent that starts a service, learns exactly how each generation ends, and decides what follows. */
-export interface Supervisor {
-  readonly name: string;
-  readonly pid: number;
-  status(): Promise<Status>;
-  /**
-   * Has a fresh generation follow, with all that a fault would leave. It is started beside the old one, which goes on until the new one waits
-   * for its turn; when it does not come to that, or faults in its probation, the former program goes on. Resolves at the probation's end.
-   *
-   * @throws ShimError OPTION_INVALID, NOT_READY, RESTART_FAILED
-   */
-  restart(options?: RestartOptions): Promise<Restarted>;
-  /** Ends the service in good order; resolves when all is gone. */
-  stop(): Promise<void>;
-  /** Settles when a generation has said by reregist() that it is ready; a service that never does leaves it open. */
-  readonly ready: Promise<void>;
-  /** Settles when the service has ended for good. */
-  readonly done: Promise<{exitCode: number; reason: string}>;
-}
-
-const RESTART_OPTIONS = {
-  command: optional(listOf(systemText)),
-  probationMs: optional(milliseconds),
-} satisfies Record<keyof RestartOptions, Expected>;
-
 const PROBATION_MS = 5_000;
 /** What a keeper may take to count. */
 const COUNT_MS = 2_500;
@@ -150,10 +57,6 @@ const EXPECTED_MS = 20;
 const HAND_MS = 200;
 /** In this time a keeper that has been cloned has said so. */
 const SPEAK_MS = 1_000;
-/** An orphan that has ended is reaped so soon. */
-const REAP_MS = 100;
-/** Who is reaped by nobody for so long has no parent that wants to know. */
-const STRANGER_MS = 1_000;
 /** How often it is looked whether the run folder is still there. */
 const FOLDER_MS = 5_000;
 
@@ -163,7 +66,7 @@ const MISSING: ReadonlySet<string> = new Set(['ENOENT', 'EACCES', 'ENOEXEC', 'EN
 const nowMs = (): number => Number(process.hrtime.bigint() / 1000n) / 1000;
 
 /** Carries out what the machine decides, and reports to it what happens. */
-class ProcessSupervisor implements Supervisor {
+export class ProcessSupervisor implements Supervisor {
   readonly name: string;
   readonly pid = process.pid;
   readonly ready: Promise<void>;
@@ -197,14 +100,14 @@ class ProcessSupervisor implements Supervisor {
   #counted = 0;
   /** Of this cgroup, when the generation was started. */
   #oomKills = oomKills();
-  /** Every generation leads a session; what is left in one of them is ours to end and to reap. */
-  readonly #sessions = new Set<number>();
+  readonly #reaper = new Reaper(
+    pid => this.#keepers.has(pid) || this.#lives().some(({root, member}) => pid === root || pid === member),
+  );
   #finish!: (end: {exitCode: number; reason: string}) => void;
   #becomeReady!: () => void;
   #door: Door | undefined;
   #server: Server | undefined;
   #folderTimer: NodeJS.Timeout | undefined;
-  #strangerTimer: NodeJS.Timeout | undefined;
   #unmanageable = '';
   readonly #unlock: () => void;
   readonly #listeners: Int32Array;
@@ -246,7 +149,7 @@ class ProcessSupervisor implements Supervisor {
   /** @throws ShimError SPAWN_FAILED: the first generation cannot be started */
   async start(): Promise<void> {
     native().becomeSubreaper();
-    process.on('SIGCHLD', this.#reapSoon);
+    this.#reaper.start();
     const orphan = await adoptOrphan(this.#dir);
     await this.#keepFolder();
     // It also keeps this process alive in an instant in which every process of the family is dead.
@@ -367,9 +270,7 @@ class ProcessSupervisor implements Supervisor {
 
   #end(): void {
     clearInterval(this.#folderTimer);
-    clearTimeout(this.#strangerTimer);
-    process.off('SIGCHLD', this.#reapSoon);
-    clearTimeout(this.#reapTimer);
+    this.#reaper.stop();
     for (const timer of this.#timers.values()) clearTimeout(timer);
     for (const link of this.#members.values()) link.close();
     for (const link of this.#keepers.values()) link.close();
@@ -387,7 +288,7 @@ class ProcessSupervisor implements Supervisor {
     this.#state.faultCount = faultCount;
     const {pid, startedAt: at} = note;
     const number = keeper?.keeping.generation ?? note.generation;
-    this.#sessions.add(pid);
+    this.#reaper.sessions.add(pid);
     this.#happened({type: 'adopted', number, pid, at, hasKeeper: keeper !== undefined});
     this.#becomeReady();
     const pidfd = native().pidfdOpen(pid);
@@ -452,7 +353,7 @@ class ProcessSupervisor implements Supervisor {
       if (number > 1) this.#happened({type: 'unspawned', number, as, why: this.#unspawned});
       return;
     }
-    this.#sessions.add(pid);
+    this.#reaper.sessions.add(pid);
     const at = new Date().toISOString();
     this.#happened({type: 'spawned', number, as, pid, at});
     if (as === 'life') this.#begins(number, pid, at);
@@ -505,40 +406,6 @@ class ProcessSupervisor implements Supervisor {
       },
       true,
     );
-  }
-
-  #reapTimer: NodeJS.Timeout | undefined;
-
-  /** It can wait for what follows from a fault. */
-  readonly #reapSoon = (): void => {
-    this.#reapTimer ??= setTimeout(() => {
-      this.#reapTimer = undefined;
-      this.#reapOrphans();
-    }, REAP_MS).unref();
-  };
-
-  /** What was started by a generation and outlived it, has become a child of this process. */
-  readonly #reapOrphans = (): void => {
-    const strangers = new Set<number>();
-    for (const {pid, session} of endedChildren()) {
-      if (this.#keepers.has(pid) || this.#lives().some(({root, member}) => pid === root || pid === member))
-        continue;
-      if (this.#sessions.has(session)) native().reap(pid);
-      else strangers.add(pid);
-    }
-    if (process.pid === 1 && strangers.size > 0) this.#reapLater(strangers);
-  };
-
-  /**
-   * To process 1 come the orphans of everybody, and nothing tells them from children that the program around this has started itself;
-   * but those Node reaps at once.
-   */
-  #reapLater(strangers: ReadonlySet<number>): void {
-    this.#strangerTimer ??= setTimeout(() => {
-      this.#strangerTimer = undefined;
-      for (const {pid} of endedChildren()) if (strangers.has(pid)) native().reap(pid);
-      this.#reapOrphans();
-    }, STRANGER_MS).unref();
   }
 
   #lives(): Life[] {
@@ -942,74 +809,4 @@ function closing(hear: (word: Received) => void): (word: Received) => void {
       if (word.fd >= 0) native().close(word.fd);
     }
   };
-}
-
-/** As systemd says it to whom it starts; the child puts its pid in the place of the ten digits. */
-function withListeners(envp: readonly string[], count: number): string[] {
-  const others = envp.filter(variable => !/^LISTEN_(PID|FDS|FDNAMES)=/.test(variable));
-  return count === 0 ? others : [...others, `LISTEN_FDS=${count}`, 'LISTEN_PID=0000000000'];
-}
-
-/** @throws ShimError ENV_FILE_UNREADABLE */
-function planOf(
-  {command, env = process.env, envFile, wrap, childId = 0}: SuperviseOptions,
-  dir: RunDir,
-): Plan {
-  const argv = wrap ? wrap(command) : command; // first: it may have something to say to the environment
-  const variables = Object.entries({...readEnvFile(envFile), ...env}).flatMap(([key, value]) =>
-    value === undefined ? [] : [`${key}=${value}`],
-  );
-  return {file: argv[0]!, argv, envp: [...variables, `ZLR_DOOR=${dir.door}`, `ZLR_CHILD_ID=${childId}`]};
-}
-
-function readEnvFile(path: string | undefined): NodeJS.Dict<string> {
-  if (path === undefined) return {};
-  try {
-    return parseEnv(readFileSync(path, 'utf8'));
-  } catch (error) {
-    throw new ShimError(
-      'ENV_FILE_UNREADABLE',
-      `the environment cannot be read: ${(error as Error).message}`,
-      (error as NodeJS.ErrnoException).code,
-    );
-  }
-}
-
-/**
- * Starts a command under a supervisor in this process. A service of that name that has lost its supervisor is adopted instead, with its
- * history, and the command is what its next generation is started as.
- *
- * @throws ShimError OPTION_INVALID, NAME_INVALID, NAME_IN_USE, RUN_DIR_UNSAFE, COMMAND_EMPTY, ENV_FILE_UNREADABLE, SPAWN_FAILED
- */
-export async function supervise(options: SuperviseOptions): Promise<Supervisor> {
-  assertFits('supervise', options, OPTIONS);
-  if (options.command.length === 0) {
-    throw new ShimError(
-      'COMMAND_EMPTY',
-      'there is no command to supervise; expected a program and its arguments',
-    );
-  }
-  const dir = runDir(options.name);
-  const plan = planOf(options, dir); // before the name: what is refused leaves nothing behind
-  const unlock = takeName(dir);
-  const supervisor = new ProcessSupervisor(options, plan, dir, unlock);
-  await supervisor.start();
-  return supervisor;
-}
-
-/** A folder that cannot be made costs the service no more than being found; one that is another's, or in use, is refused. */
-function takeName(dir: RunDir): () => void {
-  let unlock: (() => void) | undefined;
-  try {
-    makeRunDir(dir.name);
-    unlock = lockName(dir);
-  } catch (error) {
-    if (error instanceof ShimError) throw error;
-    return () => {};
-  }
-  if (unlock) return unlock;
-  throw new ShimError(
-    'NAME_IN_USE',
-    `a service named '${dir.name}' runs already; stop it (\`zlr stop --name ${dir.name}\`) or choose another --name`,
-  );
 }
