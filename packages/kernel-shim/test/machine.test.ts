@@ -510,6 +510,16 @@ const beat = (rssBytes: number): Event => ({
   health: {rssBytes, heapBytes: 0, delayMs: 0, descriptors: undefined},
 });
 
+test('a twin that outlives who cloned it, and the one before, is not left alone', t => {
+  const {happen} = registered({hangMs: 0, thresholdMs: 0});
+  const twins = (effects: Effect[]): number[] =>
+    effects.flatMap(effect => (effect.do === 'twin' ? [effect.keeper] : []));
+  t.deepEqual(twins(happen({type: 'keeper died', pid: 8}, 1)), [9]);
+  t.deepEqual(twins(happen({type: 'keeper died', pid: 9}, 2)), [], 'it may have cloned one before');
+  t.deepEqual(twins(happen({type: 'keeping', pid: 10, of: 1, isTwin: true}, 3)), [10]);
+  t.deepEqual(twins(happen({type: 'keeping', pid: 11, of: 1, isTwin: true}, 4)), []);
+});
+
 test('silence is a hang only when no beat was waiting to be heard', t => {
   const {happen} = registered({hangMs: 400, thresholdMs: 0});
   const sweeps = (effects: Effect[]): number => effects.filter(effect => effect.do === 'sweep').length;

@@ -740,7 +740,8 @@ class Step {
     s.failedClones = 0;
     for (const keeper of s.keepers)
       if (keeper.of === of && keeper.deaf) this.#do({do: 'kill', pid: keeper.pid});
-    if (!isTwin && keepersOf(s, of).length === 1) this.#twin(pid, of);
+    // Whoever cloned a twin may have died since; what is expected besides may be the other one.
+    if (keepersOf(s, of).length === 1 && !(isTwin && s.expected.has(of))) this.#twin(pid, of);
     if (this.#lifeOf(of)) this.#do({do: 'lead', keeper: keepersOf(s, of)[0]!.pid, to: of});
     if (s.phase === 'living') this.#release();
     this.#lookAgain(of);
