@@ -210,7 +210,7 @@ test('with a standby, restarts and programs that are no good between them, too',
       count.standing++;
       kill(pid);
     } else if (kind < 13) {
-      // It is killed while it takes over, or the one behind it while it is made.
+      // The instants are what is tested, here and below. It is killed while it takes over, or the one behind it while it is made.
       await delay(random.below(30));
       count.promoting++;
       kill(pid);

@@ -43,6 +43,13 @@ export function positive(command: string, option: string, value: string | undefi
   throw usageError(command, `--${option} takes a number above 0, not '${value}'`);
 }
 
+/** Of --port. */
+export function portNumber(command: string, value: string): number {
+  const port = /^\d+$/.test(value) ? Number(value) : Number.NaN;
+  if (!(port <= 65535)) throw usageError(command, `--port takes a number from 0 to 65535, not '${value}'`);
+  return port;
+}
+
 /** Of --workers: how many processes serve. */
 export function workerCount(command: string, value: string): number {
   const count = /^\d{1,4}$/.test(value) ? Number(value) : 0;

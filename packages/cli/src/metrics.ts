@@ -2,7 +2,7 @@ import {once} from 'node:events';
 import {createServer} from 'node:http';
 import type {AddressInfo} from 'node:net';
 import type {Status} from '@zlr/kernel-shim';
-import {type Command, parse, usageError} from './command.js';
+import {type Command, parse, portNumber} from './command.js';
 import {CliError} from './errors.js';
 import {fetchAll} from './services.js';
 
@@ -26,10 +26,7 @@ It needs the package prom-client beside zlr: npm i prom-client.
       process.stdout.write((await collect(client)).text);
       return 0;
     }
-    const port = /^\d+$/.test(values.port) ? Number(values.port) : Number.NaN;
-    if (!(port <= 65535))
-      throw usageError('metrics', `--port takes a number from 0 to 65535, not '${values.port}'`);
-    await serve(client, values.host, port);
+    await serve(client, values.host, portNumber('metrics', values.port));
     return 0;
   },
 };

@@ -4,7 +4,7 @@ import {resolve} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {localAddress} from '@zlr/kernel-shim';
 import {errnoName, native} from '@zlr/kernel-shim/internal';
-import {type Command, parse, secondsToMs, usageError, workerCount} from './command.js';
+import {type Command, parse, portNumber, secondsToMs, usageError, workerCount} from './command.js';
 import {CliError} from './errors.js';
 import {DEFAULT_NAME, DEFAULT_PATIENCE, DEFAULT_THRESHOLD, superviseInForeground} from './foreground.js';
 
@@ -44,7 +44,7 @@ export const serve: Command = {
       throw usageError('serve', `one folder can be served, not also '${more.join("', '")}'`);
     if (values.port === undefined) throw usageError('serve', '--port is missing');
     const workers = workerCount('serve', values.workers);
-    const asked = portNumber(values.port);
+    const asked = portNumber('serve', values.port);
     const thresholdMs = secondsToMs('serve', 'threshold', values.threshold);
     const patienceMs = secondsToMs('serve', 'patience', values.patience);
     await expectFolder(folder);
@@ -57,12 +57,6 @@ export const serve: Command = {
     return superviseInForeground({name, command, thresholdMs, patienceMs, standby}, workers);
   },
 };
-
-function portNumber(value: string): number {
-  const port = /^\d+$/.test(value) ? Number(value) : Number.NaN;
-  if (!(port <= 65535)) throw usageError('serve', `--port takes a number from 0 to 65535, not '${value}'`);
-  return port;
-}
 
 /** A free port, bound for as long as this process lives, at which workers may listen and nobody else. */
 async function reservePort(host: string): Promise<number> {

@@ -7,7 +7,7 @@
 import {spawn} from 'node:child_process';
 import {once} from 'node:events';
 import test from 'ava';
-import {zlr} from './command-line.js';
+import {CommandLine, zlr} from './command-line.js';
 import {serve} from './served-folder.js';
 
 test('top shows every service once where it writes to no terminal', async t => {
@@ -62,6 +62,15 @@ test('logs show what the supervisor has said, and go on with what it says', asyn
   t.regex(lines[0]!, /^\d{4}-\d\d-\d\dT[\d:.]+Z {2}generation 1 \(pid \d+\) died of SIGKILL/);
   t.is((await commandLine.run('stop')).exitCode, 0);
   t.is((await following.outcome).exitCode, 0, 'it ends with the service');
+});
+
+test('logs of a service that does not run say so, followed or not', async t => {
+  const commandLine = new CommandLine(t);
+  for (const more of [[], ['--follow']]) {
+    const {exitCode, stderr} = await commandLine.run('logs', '--name', 'ghost', ...more);
+    t.is(exitCode, 1);
+    t.regex(stderr, /^zlr: no service named 'ghost' is running/);
+  }
 });
 
 test('with ZLR_LOG=json whatever is said is an object a line', async t => {

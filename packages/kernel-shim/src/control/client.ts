@@ -5,15 +5,16 @@ import {Kind} from '../links/word.js';
 import {native} from '../native.js';
 import {readHistory} from './history.js';
 import {type Message, onMessages, send} from './lines.js';
-import {assertPrivate, liveService, type RunDir, removeRunDir, runDir, runNames} from './run-dir.js';
+import {
+  assertPrivate,
+  liveService,
+  notRunning,
+  type RunDir,
+  removeRunDir,
+  runDir,
+  runNames,
+} from './run-dir.js';
 import type {Restarted, RestartOptions, Status} from './status.js';
-
-function notRunning(name: string): ShimError {
-  return new ShimError(
-    'NOT_RUNNING',
-    `no service named '${name}' is running; \`zlr status\` lists those that are`,
-  );
-}
 
 /** What an orderly end may take, as with a supervisor (supervisor/machine.ts). */
 const STOP_MS = 20_000;

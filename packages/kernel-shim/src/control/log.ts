@@ -12,7 +12,7 @@ import {
   watch,
 } from 'node:fs';
 import {join} from 'node:path';
-import {assertPrivate, type RunDir, runDir} from './run-dir.js';
+import {assertPrivate, notRunning, type RunDir, runDir} from './run-dir.js';
 
 /** What a supervisor has said. */
 export interface LogLine {
@@ -65,10 +65,11 @@ export class LogReader {
   #offset = 0;
   #watcher: FSWatcher | undefined;
 
-  /** @throws ShimError NAME_INVALID, RUN_DIR_UNSAFE */
+  /** @throws ShimError NAME_INVALID, RUN_DIR_UNSAFE, NOT_RUNNING */
   constructor(name: string) {
     this.#dir = runDir(name);
     assertPrivate(this.#dir);
+    if (!existsSync(this.#dir.path)) throw notRunning(name);
   }
 
   /** The first time the latest lines, at least 256 KB of them if there are so many; then those that have come since. */

@@ -45,6 +45,13 @@ function check(directory: string): void {
   }
 }
 
+export function notRunning(name: string): ShimError {
+  return new ShimError(
+    'NOT_RUNNING',
+    `no service named '${name}' is running; \`zlr status\` lists those that are`,
+  );
+}
+
 export interface RunDir {
   readonly name: string;
   readonly path: string;
